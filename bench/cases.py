@@ -1,0 +1,169 @@
+"""What is measured against what, and the bar each figure has to stay under."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+
+from bench.load import Exchange
+from bench.servers import Server, django_bolt, floor, pybolt
+
+MESSAGE = b'{"message":"Hello, World!"}'
+SECRET = b"bench-only-secret-key-of-32-bytes!"  # the same as in both apps
+ORIGIN = "https://app.example.com"
+PROBLEM_TYPE = ("content-type", "application/problem+json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One of the servers of a case, the request it is sent, and in a storm the request of the other clients."""
+
+    server: Server
+    exchange: Exchange
+    storm: Exchange | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.label or self.server.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuCase:
+    """CPU time per request of the first target, as a ratio to each of the others'."""
+
+    name: str
+    title: str
+    targets: tuple[Target, ...]
+    ratios: dict[str, float]
+    stats: Exchange | None = None  # the subject must not take the GIL: where it counts how often it did
+
+
+@dataclass(frozen=True, kw_only=True)
+class StormCase:
+    """Latency of a request to the first target while 32 clients keep its slow handler busy."""
+
+    name: str
+    title: str
+    targets: tuple[Target, ...]
+    p99_ms: float | None  # None: in the table without a bar
+
+
+Case = CpuCase | StormCase
+
+
+def _token() -> str:
+    """Return a JWT that `/policies` permits until the year 2100."""
+    claims = {"sub": "bench", "aud": "api", "scope": "items:read", "exp": 4_102_444_800}
+    parts = [_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
+    signature = hmac.new(SECRET, ".".join(parts).encode(), hashlib.sha256).digest()
+    return ".".join([*parts, _base64(signature)])
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _refused(path: str, status: int, method: str = "GET") -> Exchange:
+    problem = ("status", status)
+    return Exchange(path=path, method=method, status=status, problem=problem, answer_headers=(PROBLEM_TYPE,))
+
+
+HELLO = Exchange(path="/hello", body=MESSAGE)
+HELLO_ASYNC = Exchange(path="/hello-async", body=MESSAGE)
+HELLO_AWAIT = Exchange(path="/hello-await", body=MESSAGE)
+SLEEP = Exchange(path="/sleep", body=MESSAGE)
+SPIN = Exchange(path="/spin", body=b'{"message":"spun"}')
+SPIN_ASYNC = Exchange(path="/spin-async", body=b'{"message":"spun"}')
+STATS = Exchange(path="/stats", problem=("gil_takes", ...))
+PERMITTED = Exchange(
+    path="/policies",
+    headers=(("Authorization", f"Bearer {_token()}"), ("Origin", ORIGIN)),
+    body=MESSAGE,
+    answer_headers=(("access-control-allow-origin", ORIGIN),),
+)
+PREFLIGHT = Exchange(
+    path="/policies",
+    method="OPTIONS",
+    headers=(("Origin", ORIGIN), ("Access-Control-Request-Method", "GET")),
+    status=204,
+    answer_headers=(("access-control-allow-origin", ORIGIN),),
+)
+UNAUTHENTICATED = _refused("/private", 401)
+BOLT_UNAUTHENTICATED = Exchange(path="/policies", status=401, problem=("detail", "Authentication required"))
+BOLT_NOT_FOUND = Exchange(path="/nowhere", status=404, problem=("detail", "Not Found"))
+
+PLAIN = pybolt("bench.apps.plain:api", HELLO)
+POLICIES = pybolt("bench.apps.policies:api", HELLO)
+FLOOR = Target(server=floor(HELLO), exchange=HELLO)
+BOLT = django_bolt(HELLO)
+
+
+def _plain(name: str, title: str, exchange: Exchange, ratios: dict[str, float]) -> CpuCase:
+    peers = (FLOOR, Target(server=BOLT, exchange=exchange))
+    return CpuCase(name=name, title=title, targets=(Target(server=PLAIN, exchange=exchange), *peers), ratios=ratios)
+
+
+def _refusal(name: str, title: str, exchange: Exchange, peer: Exchange | None = None) -> CpuCase:
+    targets = (Target(server=POLICIES, exchange=exchange), FLOOR)
+    if peer is not None:
+        targets = (*targets, Target(server=BOLT, exchange=peer))
+    return CpuCase(name=name, title=title, targets=targets, ratios={"raw actix": 1.15}, stats=STATS)
+
+
+def _storm(
+    name: str, title: str, storm: Exchange, p99_ms: float | None, probe: Exchange, peer: Exchange | None = None
+) -> StormCase:
+    targets = (
+        Target(server=POLICIES, exchange=probe, storm=storm),
+        Target(server=BOLT, exchange=peer or probe, storm=storm),
+    )
+    return StormCase(name=name, title=title, targets=targets, p99_ms=p99_ms)
+
+
+def _lookup(label: str, app: str, middle: int) -> Target:
+    exchange = Exchange(path=f"/api/section-{middle:05}/items/7", body=MESSAGE)
+    return Target(label=label, server=pybolt(f"bench.apps.lookup:{app}", exchange), exchange=exchange)
+
+
+CASES: tuple[Case, ...] = (
+    _plain("hello_sync", "sync hello, no policy", HELLO, {"raw actix": 1.25, "django-bolt": 0.8}),
+    _plain("hello_async", "async hello, no `await`", HELLO_ASYNC, {"raw actix": 1.5, "django-bolt": 0.9}),
+    _plain(
+        "hello_await",
+        "async hello, awaits what does not suspend",
+        HELLO_AWAIT,
+        {"raw actix": 1.5, "django-bolt": 0.9},
+    ),
+    _plain("sleep", "async, `await asyncio.sleep(0)`", SLEEP, {"django-bolt": 0.75}),
+    CpuCase(
+        name="policies",
+        title="sync hello behind request id, CORS, JWT, scope, two rate limits, security headers",
+        targets=(
+            Target(server=POLICIES, exchange=PERMITTED),
+            FLOOR,
+            Target(server=BOLT, exchange=PERMITTED),
+        ),
+        ratios={"raw actix": 1.8},
+    ),
+    _refusal("unauthenticated", "401", UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
+    _refusal("not_found", "404", _refused("/nowhere", 404), BOLT_NOT_FOUND),
+    _refusal("method_not_allowed", "405", _refused("/hello", 405, "DELETE")),
+    _refusal("rate_limited", "429", _refused("/limited", 429)),
+    _refusal("preflight", "preflight", PREFLIGHT, PREFLIGHT),
+    _storm("storm_sync_401", "401, sync storm", SPIN, 5, UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
+    _storm("storm_async_401", "401, async storm", SPIN_ASYNC, 5, UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
+    _storm("storm_sync_quick_sync", "quick sync handler, sync storm", SPIN, 15, HELLO),
+    _storm("storm_async_quick_sync", "quick sync handler, async storm", SPIN_ASYNC, 15, HELLO),
+    _storm("storm_sync_quick_async", "quick async handler, sync storm", SPIN, 15, HELLO_ASYNC),
+    _storm("storm_async_quick_async", "quick async handler, async storm", SPIN_ASYNC, None, HELLO_ASYNC),
+    CpuCase(
+        name="lookup",
+        title="10,000 routes against 10",
+        targets=(_lookup("10,000 routes", "many", 5_000), _lookup("10 routes", "few", 5)),
+        ratios={"10 routes": 1.5},
+    ),
+)

@@ -1,0 +1,184 @@
+"""The servers under measurement: how each is provisioned, started on its core, awaited and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine
+from bench.load import Exchange, NotAnswered, ask
+
+HERE = Path(__file__).resolve().parent
+LOGS = HERE / "logs"
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+DJANGO_BOLT = "django-bolt==0.13.0"
+DJANGO_BOLT_VENV = HERE / ".venv-django-bolt"
+DJANGO_BOLT_PYTHONS = ("3.12", "3.13")
+FLOOR_BINARY = HERE / "floor" / "target" / "release" / "floor"
+
+
+class Unavailable(Exception):
+    """A server cannot be had on this machine; the message says what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A command whose `{port}` is a port of 127.0.0.1, and the exchange that shows it is ready."""
+
+    kind: str
+    command: tuple[str, ...]
+    ready: Exchange
+    directory: Path = machine.ROOT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A started server."""
+
+    server: Server
+    port: int
+    pid: int
+
+    def processes(self) -> frozenset[int]:
+        return machine.process_tree(self.pid)
+
+
+def pybolt(app: str, ready: Exchange) -> Server:
+    """One worker of pybolt under its supervisor. The app is `module:name`."""
+    command = (f"{sys.prefix}/bin/bolt", "run", app, "--port", "{port}", "--workers", "1")
+    return Server(kind="pybolt", command=command, ready=ready)
+
+
+def floor(ready: Exchange) -> Server:
+    """Raw actix-web."""
+    return Server(kind="raw actix", command=(str(FLOOR_BINARY), "{port}"), ready=ready)
+
+
+def django_bolt(ready: Exchange) -> Server:
+    """django-bolt in production mode: one process, one worker, no admin, no logging."""
+    python = str(DJANGO_BOLT_VENV / "bin" / "python")
+    options = ("--host", "127.0.0.1", "--port", "{port}", "--processes", "1", "--workers", "1", "--no-admin")
+    return Server(
+        kind="django-bolt",
+        command=(python, "manage.py", "runbolt", *options),
+        ready=ready,
+        directory=HERE / "peers" / "django_bolt_app",
+    )
+
+
+def provision(kinds: frozenset[str], python: str | None) -> None:
+    """Build or install what these kinds of server need, or raise `Unavailable`."""
+    for tool in ("taskset", "wrk"):
+        if shutil.which(tool) is None:
+            raise Unavailable(f"`{tool}` is not installed")
+    if "raw actix" in kinds:
+        _run(["cargo", "build", "--release", "--locked"], cwd=HERE / "floor")
+    if "django-bolt" in kinds:
+        _provision_django_bolt(python)
+    if "pybolt" in kinds and not Path(sys.prefix, "bin", "bolt").exists():
+        raise Unavailable("there is no `bolt` beside this Python: run the harness with .venv/bin/python")
+
+
+@contextlib.contextmanager
+def started(server: Server) -> Iterator[Running]:
+    """Run a server pinned to its core until the block ends, however it ends."""
+    port = _free_port()
+    LOGS.mkdir(exist_ok=True)
+    log = LOGS / f"{server.kind.replace(' ', '-')}-{port}.log"
+    command = ["taskset", "-c", str(machine.SERVER_CORE), *(part.format(port=port) for part in server.command)]
+    environment = os.environ | {"PYTHONPATH": str(machine.ROOT)}
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches the harness alone, which then stops its servers in order.
+        process = subprocess.Popen(
+            command,
+            cwd=server.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_ready(server, process, port, log)
+        yield Running(server=server, port=port, pid=process.pid)
+    finally:
+        _stop(process)
+    log.unlink(missing_ok=True)
+
+
+def _await_ready(server: Server, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            ask(port, server.ready)
+            return
+        except (OSError, NotAnswered) as problem:
+            reason = problem
+        if process.poll() is not None or time.monotonic() > end:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+            raise Unavailable(f"{server.kind} did not get ready ({reason}); the end of its output:\n{tail}")
+        time.sleep(0.02)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    tree = machine.process_tree(process.pid)
+    if process.poll() is None:
+        process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    for pid in tree - {process.pid}:  # workers whose supervisor did not take them along
+        if pid in machine.process_tree(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _provision_django_bolt(python: str | None) -> None:
+    installed = DJANGO_BOLT_VENV / "bin" / "python"
+    version = "import importlib.metadata as m; print('django-bolt==' + m.version('django-bolt'))"
+    if installed.exists() and machine.first_line([str(installed), "-c", version]) == DJANGO_BOLT:
+        return
+    interpreter = _django_bolt_python(python)
+    _run([interpreter, "-m", "venv", "--clear", str(DJANGO_BOLT_VENV)], cwd=HERE)
+    _run([str(installed), "-m", "pip", "install", "--quiet", DJANGO_BOLT], cwd=HERE)
+
+
+def _django_bolt_python(python: str | None) -> str:
+    candidates = [python] if python else [f"python{version}" for version in DJANGO_BOLT_PYTHONS]
+    if not python:
+        pyenv = Path.home() / ".pyenv" / "versions"
+        for version in DJANGO_BOLT_PYTHONS:
+            candidates += [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}*"), reverse=True)]
+    for candidate in candidates:
+        # A pyenv shim is on PATH even where it cannot run: only an answer counts.
+        answer = machine.first_line([candidate, "-c", "import sys; print(sys.version_info >= (3, 12))"])
+        if answer == "True":
+            return candidate
+    tried = ", ".join(candidates)
+    raise Unavailable(f"django-bolt needs Python 3.12 or later and none of these runs: {tried}; name one with --python")
+
+
+def _run(command: list[str], cwd: Path) -> None:
+    try:
+        subprocess.run(command, cwd=cwd, check=True)
+    except (OSError, subprocess.CalledProcessError) as problem:
+        raise Unavailable(str(problem)) from problem

@@ -1,0 +1,142 @@
+//! A message body in either direction: empty, whole in memory, or a stream.
+//!
+//! A stream is polled on the I/O thread only and only as fast as its reader asks, so back-pressure
+//! reaches the peer's socket by itself.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+
+/// A boxed stream of chunks. An error ends the message without its regular end.
+pub type BoxStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+
+/// The body of a request or a response.
+#[derive(Default)]
+pub enum Body {
+    /// No body at all.
+    #[default]
+    Empty,
+    /// A body that is complete in memory.
+    Full(Bytes),
+    /// A body that arrives in chunks.
+    Stream(BodyStream),
+}
+
+/// Chunks and, where it is known beforehand, their total length in bytes.
+pub struct BodyStream {
+    chunks: BoxStream,
+    length: Option<u64>,
+}
+
+/// Why a body could not be collected.
+#[derive(Debug)]
+pub enum CollectError {
+    /// More bytes than the limit allows.
+    TooLarge,
+    /// The peer went away or the stream failed.
+    Broken(io::Error),
+}
+
+impl Body {
+    /// A body that streams `chunks`; `length` in bytes where it is known.
+    pub fn stream(
+        chunks: impl Stream<Item = io::Result<Bytes>> + 'static,
+        length: Option<u64>,
+    ) -> Self {
+        Self::Stream(BodyStream { chunks: Box::pin(chunks), length })
+    }
+
+    /// The length in bytes, where it is known without reading.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Stream(stream) => stream.length,
+        }
+    }
+
+    /// Whether there is certainly nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.length() == Some(0)
+    }
+
+    /// Reads the whole body into memory, at most `limit` bytes of it.
+    pub async fn collect(self, limit: u64) -> Result<Bytes, CollectError> {
+        if self.length().is_some_and(|length| length > limit) {
+            return Err(CollectError::TooLarge);
+        }
+        match self {
+            Self::Empty => Ok(Bytes::new()),
+            Self::Full(bytes) => Ok(bytes),
+            Self::Stream(mut stream) => {
+                let Some(first) = stream.next().await else { return Ok(Bytes::new()) };
+                let first = first.map_err(CollectError::Broken)?;
+                let mut total = first.len() as u64;
+                let mut rest: Option<BytesMut> = None;
+                while let Some(chunk) = stream.next().await {
+                    let chunk = chunk.map_err(CollectError::Broken)?;
+                    total += chunk.len() as u64;
+                    if total > limit {
+                        return Err(CollectError::TooLarge);
+                    }
+                    rest.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+                }
+                if total > limit {
+                    return Err(CollectError::TooLarge);
+                }
+                Ok(rest.map_or(first, BytesMut::freeze))
+            }
+        }
+    }
+}
+
+impl BodyStream {
+    /// The next chunk, or `None` at the regular end.
+    pub async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Polls for the next chunk.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        self.chunks.as_mut().poll_next(cx)
+    }
+
+    /// The total length in bytes, where it is known.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+}
+
+impl Stream for BodyStream {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Self::poll_next(&mut self, cx)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Self::Stream(stream) => write!(f, "Stream({:?})", stream.length),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}

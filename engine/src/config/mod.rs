@@ -1,0 +1,5 @@
+//! What the user wrote: typed configuration, decoded strictly, every mistake at once.
+
+pub mod decode;
+pub mod diagnostic;
+pub mod units;

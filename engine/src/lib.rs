@@ -1,0 +1,13 @@
+//! pybolt's engine: configuration → plan → router → chain → handler, and the server in front.
+//!
+//! Pure Rust: nothing here knows Python. `ARCHITECTURE.md` tells the whole story.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod config;
+pub mod handler;
+pub mod http;
+pub mod middleware;
+pub mod reply;
+pub mod request;
+pub mod response;

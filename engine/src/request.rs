@@ -1,0 +1,128 @@
+//! A request on its way through the chain: one box of parts, so that handing it from layer to
+//! layer moves two words, and the body.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crate::body::Body;
+use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use crate::middleware::authenticate::Principal;
+use crate::middleware::rejection::Rejection;
+
+/// Index of a route in its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct RouteId(pub u32);
+
+/// A request: its parts (it derefs to them) and its body.
+pub struct Request {
+    parts: Box<Parts>,
+    /// The body as it arrives.
+    pub body: Body,
+}
+
+/// Everything about a request but its body.
+#[derive(Debug)]
+pub struct Parts {
+    /// The method as received.
+    pub method: Method,
+    /// The request target as received.
+    pub uri: Uri,
+    /// The protocol version.
+    pub version: Version,
+    /// The header fields, taken from actix as they are.
+    pub headers: HeaderMap,
+    /// The decoded path where decoding changed anything; see [`Parts::path`].
+    pub decoded_path: Option<Box<str>>,
+    /// Parameters captured from the path: (name, decoded value) in path order.
+    pub params: Vec<(Arc<str>, Box<str>)>,
+    /// The peer of the socket; none in the test client unless it names one.
+    pub peer: Option<SocketAddr>,
+    /// The client's address once the client address layer has run; the peer's before.
+    pub client_ip: IpAddr,
+    /// Whether the client spoke TLS to us or to a trusted proxy.
+    pub secure: bool,
+    /// The request id, where that layer is on.
+    pub request_id: Option<HeaderValue>,
+    /// Who is asking, once authenticated.
+    pub principal: Option<Arc<Principal>>,
+    /// The matched route (the fallback's id where none matched).
+    pub route: RouteId,
+    /// A refusal decided before the chain (no route, wrong method, bad path, wrong host). The gate
+    /// layer returns it below CORS, so that it is logged and dressed like every other answer.
+    pub gate: Option<Rejection>,
+}
+
+impl Request {
+    /// A request as it comes off a connection.
+    pub fn new(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> Self {
+        let parts = Parts {
+            method,
+            uri,
+            version: Version::HTTP_11,
+            headers,
+            decoded_path: None,
+            params: Vec::new(),
+            peer: None,
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            secure: false,
+            request_id: None,
+            principal: None,
+            route: RouteId::default(),
+            gate: None,
+        };
+        Self { parts: Box::new(parts), body }
+    }
+
+    /// The same request coming from `peer`.
+    #[must_use]
+    pub fn from_peer(mut self, peer: Option<SocketAddr>) -> Self {
+        self.peer = peer;
+        if let Some(peer) = peer {
+            self.client_ip = peer.ip().to_canonical();
+        }
+        self
+    }
+
+    /// Splits the request; the parts stay in their box.
+    pub fn into_parts(self) -> (Box<Parts>, Body) {
+        (self.parts, self.body)
+    }
+}
+
+impl Parts {
+    /// The decoded path: exactly what Django would call `path_info`.
+    pub fn path(&self) -> &str {
+        self.decoded_path.as_deref().unwrap_or_else(|| self.uri.path())
+    }
+
+    /// The first value of a header as bytes.
+    pub fn header(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.headers.get(name).map(HeaderValue::as_bytes)
+    }
+
+    /// The captured path parameter `name`.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+    }
+
+    /// The captured parameters as a map.
+    pub fn params_map(&self) -> HashMap<&str, &str> {
+        self.params.iter().map(|(key, value)| (&**key, &**value)).collect()
+    }
+}
+
+impl Deref for Request {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl DerefMut for Request {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
+}
