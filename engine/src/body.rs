@@ -32,15 +32,6 @@ pub struct BodyStream {
     length: Option<u64>,
 }
 
-/// Why a body could not be collected.
-#[derive(Debug)]
-pub enum CollectError {
-    /// More bytes than the limit allows.
-    TooLarge,
-    /// The peer went away or the stream failed.
-    Broken(io::Error),
-}
-
 impl Body {
     /// A body that streams `chunks`; `length` in bytes where it is known.
     pub fn stream(
@@ -64,29 +55,18 @@ impl Body {
         self.length() == Some(0)
     }
 
-    /// Reads the whole body into memory, at most `limit` bytes of it.
-    pub async fn collect(self, limit: u64) -> Result<Bytes, CollectError> {
-        if self.length().is_some_and(|length| length > limit) {
-            return Err(CollectError::TooLarge);
-        }
+    /// Reads the whole body into memory. What bounds it is the body limit layer, whose stream
+    /// fails with [`io::ErrorKind::FileTooLarge`].
+    pub async fn collect(self) -> io::Result<Bytes> {
         match self {
             Self::Empty => Ok(Bytes::new()),
             Self::Full(bytes) => Ok(bytes),
             Self::Stream(mut stream) => {
                 let Some(first) = stream.next().await else { return Ok(Bytes::new()) };
-                let first = first.map_err(CollectError::Broken)?;
-                let mut total = first.len() as u64;
+                let first = first?;
                 let mut rest: Option<BytesMut> = None;
                 while let Some(chunk) = stream.next().await {
-                    let chunk = chunk.map_err(CollectError::Broken)?;
-                    total += chunk.len() as u64;
-                    if total > limit {
-                        return Err(CollectError::TooLarge);
-                    }
-                    rest.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
-                }
-                if total > limit {
-                    return Err(CollectError::TooLarge);
+                    rest.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk?);
                 }
                 Ok(rest.map_or(first, BytesMut::freeze))
             }

@@ -1,7 +1,6 @@
 //! A request on its way through the chain: one box of parts, so that handing it from layer to
 //! layer moves two words, and the body.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use crate::body::Body;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use crate::middleware::authenticate::Principal;
-use crate::middleware::rejection::Rejection;
+use crate::middleware::gate::Gate;
 
 /// Index of a route in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -49,9 +48,9 @@ pub struct Parts {
     pub principal: Option<Arc<Principal>>,
     /// The matched route (the fallback's id where none matched).
     pub route: RouteId,
-    /// A refusal decided before the chain (no route, wrong method, bad path, wrong host). The gate
-    /// layer returns it below CORS, so that it is logged and dressed like every other answer.
-    pub gate: Option<Rejection>,
+    /// An answer decided before the chain (no route, wrong method, bad path, wrong host); the gate
+    /// layer gives it.
+    pub gate: Option<Gate>,
 }
 
 impl Request {
@@ -107,10 +106,6 @@ impl Parts {
         self.params.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
     }
 
-    /// The captured parameters as a map.
-    pub fn params_map(&self) -> HashMap<&str, &str> {
-        self.params.iter().map(|(key, value)| (&**key, &**value)).collect()
-    }
 }
 
 impl Deref for Request {

@@ -8,4 +8,9 @@
 
 pub mod authenticate;
 pub mod authorize;
+pub mod body_limit;
+pub mod bulkhead;
+pub mod catch_panic;
+pub mod gate;
 pub mod rejection;
+pub mod timeout;

@@ -1,0 +1,124 @@
+//! Body limit: a request body longer than the route admits is `413`.
+//!
+//! Twice in the chain: a `Content-Length` beyond the limit is refused before authentication, and
+//! below authorize a body without a length is cut off at the limit while it is read.
+//!
+//! Option: `body_limit: 2MiB | off` (2 MiB where nothing is said). Refusal: `body_too_large`.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::authorize::Permitted;
+use super::rejection::{Rejection, RejectionKind};
+use crate::body::{Body, BodyStream};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response::Response;
+
+/// Makes [`BodyLength`] services; the limit is in bytes.
+pub struct BodyLengthLayer(pub u64);
+
+/// Refuses a body whose announced length is beyond the limit.
+pub struct BodyLength<S> {
+    inner: S,
+    limit: u64,
+}
+
+/// Makes [`BodyLimit`] services; the limit is in bytes.
+pub struct BodyLimitLayer(pub u64);
+
+/// Cuts a body of unknown length off at the limit.
+pub struct BodyLimit<S> {
+    inner: S,
+    limit: u64,
+}
+
+impl<S> Layer<S> for BodyLengthLayer {
+    type Service = BodyLength<S>;
+
+    fn layer(&self, inner: S) -> BodyLength<S> {
+        BodyLength { inner, limit: self.0 }
+    }
+}
+
+impl<S> Layer<S> for BodyLimitLayer {
+    type Service = BodyLimit<S>;
+
+    fn layer(&self, inner: S) -> BodyLimit<S> {
+        BodyLimit { inner, limit: self.0 }
+    }
+}
+
+impl<S> Service<Request> for BodyLength<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        if request.body.length().is_some_and(|length| length > self.limit) {
+            return Rejection::new(RejectionKind::BodyTooLarge)
+                .into_response(&request.headers)
+                .into();
+        }
+        self.inner.call(request)
+    }
+}
+
+impl<S> Service<Permitted<Request>> for BodyLimit<S>
+where
+    S: Service<Permitted<Request>, Response = Response, Error = Infallible, Future = Reply>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Permitted<Request>) -> Reply {
+        request.body = match std::mem::take(&mut request.body) {
+            Body::Stream(stream) => {
+                let length = stream.length();
+                Body::stream(Limited { stream, left: self.limit }, length)
+            }
+            whole => whole,
+        };
+        self.inner.call(request)
+    }
+}
+
+/// A stream that fails with [`io::ErrorKind::FileTooLarge`] past its limit.
+struct Limited {
+    stream: BodyStream,
+    left: u64,
+}
+
+impl Stream for Limited {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = BodyStream::poll_next(&mut self.stream, cx);
+        if let Poll::Ready(Some(Ok(chunk))) = &polled {
+            match self.left.checked_sub(chunk.len() as u64) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(io::ErrorKind::FileTooLarge.into()))),
+            }
+        }
+        polled
+    }
+}

@@ -1,0 +1,61 @@
+//! Catch panic: a panic below becomes a `500` for its request alone.
+//!
+//! Outside almost everything, so that no layer can take a worker down; inside the access log, so
+//! that the `500` is logged. The panic itself goes to stderr by the process's panic hook.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::rejection::{Rejection, RejectionKind};
+use crate::http::HeaderMap;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response::Response;
+
+/// Makes [`CatchPanic`] services.
+pub struct CatchPanicLayer;
+
+/// Turns a panic of the inner service into a `500`.
+pub struct CatchPanic<S>(S);
+
+impl<S> Layer<S> for CatchPanicLayer {
+    type Service = CatchPanic<S>;
+
+    fn layer(&self, inner: S) -> CatchPanic<S> {
+        CatchPanic(inner)
+    }
+}
+
+impl<S> Service<Request> for CatchPanic<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        match catch_unwind(AssertUnwindSafe(|| self.0.call(request))) {
+            Ok(Reply::Pending(mut answer)) => Reply::pending(poll_fn(move |cx| {
+                catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))
+                    .unwrap_or_else(|panic| Poll::Ready(internal(&panic)))
+            })),
+            Ok(ready) => ready,
+            Err(panic) => internal(&panic).into(),
+        }
+    }
+}
+
+fn internal(_panic: &Box<dyn Any + Send>) -> Response {
+    Rejection::new(RejectionKind::Internal).into_response(&HeaderMap::new())
+}
