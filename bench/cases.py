@@ -68,8 +68,8 @@ def _base64(data: bytes) -> str:
 
 
 def _refused(path: str, status: int, method: str = "GET") -> Exchange:
-    problem = ("status", status)
-    return Exchange(path=path, method=method, status=status, problem=problem, answer_headers=(PROBLEM_TYPE,))
+    member = ("status", status)
+    return Exchange(path=path, method=method, status=status, member=member, answer_headers=(PROBLEM_TYPE,))
 
 
 HELLO = Exchange(path="/hello", body=MESSAGE)
@@ -78,7 +78,7 @@ HELLO_AWAIT = Exchange(path="/hello-await", body=MESSAGE)
 SLEEP = Exchange(path="/sleep", body=MESSAGE)
 SPIN = Exchange(path="/spin", body=b'{"message":"spun"}')
 SPIN_ASYNC = Exchange(path="/spin-async", body=b'{"message":"spun"}')
-STATS = Exchange(path="/stats", problem=("gil_takes", ...))
+STATS = Exchange(path="/stats", member=("gil_takes", ...))
 PERMITTED = Exchange(
     path="/policies",
     headers=(("Authorization", f"Bearer {_token()}"), ("Origin", ORIGIN)),
@@ -93,8 +93,8 @@ PREFLIGHT = Exchange(
     answer_headers=(("access-control-allow-origin", ORIGIN),),
 )
 UNAUTHENTICATED = _refused("/private", 401)
-BOLT_UNAUTHENTICATED = Exchange(path="/policies", status=401, problem=("detail", "Authentication required"))
-BOLT_NOT_FOUND = Exchange(path="/nowhere", status=404, problem=("detail", "Not Found"))
+BOLT_UNAUTHENTICATED = Exchange(path="/policies", status=401, member=("detail", "Authentication required"))
+BOLT_NOT_FOUND = Exchange(path="/nowhere", status=404, member=("detail", "Not Found"))
 
 PLAIN = pybolt("bench.apps.plain:api", HELLO)
 POLICIES = pybolt("bench.apps.policies:api", HELLO)
@@ -108,10 +108,9 @@ def _plain(name: str, title: str, exchange: Exchange, ratios: dict[str, float]) 
 
 
 def _refusal(name: str, title: str, exchange: Exchange, peer: Exchange | None = None) -> CpuCase:
-    targets = (Target(server=POLICIES, exchange=exchange), FLOOR)
-    if peer is not None:
-        targets = (*targets, Target(server=BOLT, exchange=peer))
-    return CpuCase(name=name, title=title, targets=targets, ratios={"raw actix": 1.15}, stats=STATS)
+    peers = (FLOOR,) if peer is None else (FLOOR, Target(server=BOLT, exchange=peer))
+    subject = Target(server=POLICIES, exchange=exchange)
+    return CpuCase(name=name, title=title, targets=(subject, *peers), ratios={"raw actix": 1.15}, stats=STATS)
 
 
 def _storm(

@@ -28,8 +28,8 @@ class NotAnswered(Exception):
 class Exchange:
     """A request, and the status and body that it must be answered with.
 
-    `body` is the exact body; `problem` a member and its value that a JSON body must have instead; with neither, the
-    body must be empty.
+    `body` is the exact body; `member` names a member, and its value or `...` for any, that a JSON body must have
+    instead; with neither, the body must be empty.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Exchange:
     headers: tuple[tuple[str, str], ...] = ()
     status: int = 200
     body: bytes = b""
-    problem: tuple[str, object] | None = None
+    member: tuple[str, object] | None = None
     answer_headers: tuple[tuple[str, str], ...] = ()
 
     def check(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
@@ -45,11 +45,12 @@ class Exchange:
         request = f"{self.method} {self.path}"
         if status != self.status:
             raise NotAnswered(f"{request}: status {status} instead of {self.status}: {body[:200]!r}")
-        if self.problem is None and body != self.body:
+        if self.member is None and body != self.body:
             raise NotAnswered(f"{request}: body {body[:200]!r} instead of {self.body!r}")
-        if self.problem is not None:
-            name, value = self.problem
-            if json.loads(body).get(name) != value:
+        if self.member is not None:
+            name, value = self.member
+            document = json.loads(body)
+            if name not in document or value not in (..., document[name]):
                 raise NotAnswered(f"{request}: body {body[:200]!r} without {name!r} = {value!r}")
         for name, value in self.answer_headers:
             if headers.get(name) != value:
@@ -129,7 +130,7 @@ def storm(port: int, exchange: Exchange, *, connections: int, seconds: float) ->
 def probe(port: int, exchange: Exchange, *, samples: int, seconds: float) -> Latencies:
     """Time one request after another on one connection with a pause between, until enough samples or seconds."""
     end = time.monotonic() + seconds
-    latencies = []
+    latencies: list[float] = []
     with contextlib.closing(_connect(port)) as connection:
         _ask_on(connection, exchange)
         while len(latencies) < samples and time.monotonic() < end:

@@ -94,9 +94,7 @@ def _cpu(case: CpuCase, effort: Effort, servers: dict[str, Running], say: Say) -
     bars = []
     for target in case.targets[1:]:
         ratio = statistics.median(r[subject.name]["cpu_us"] / r[target.name]["cpu_us"] for r in rounds)
-        bars.append(
-            Bar(figure=f"CPU against {target.name}", measured=ratio, at_most=case.ratios.get(target.name))
-        )
+        bars.append(Bar(figure=f"CPU against {target.name}", measured=ratio, at_most=case.ratios.get(target.name)))
     if case.stats is not None:
         bars.append(Bar(figure="GIL takes", measured=max(gil_takes), at_most=0))
     return Outcome(rounds=rounds, medians=_medians(rounds), bars=bars)

@@ -78,6 +78,8 @@ def django_bolt(ready: Exchange) -> Server:
 
 def provision(kinds: frozenset[str], python: str | None) -> None:
     """Build or install what these kinds of server need, or raise `Unavailable`."""
+    if not {machine.SERVER_CORE, machine.CLIENT_CORE} <= os.sched_getaffinity(0):
+        raise Unavailable("two cores are needed: one for the server, one for the client")
     for tool in ("taskset", "wrk"):
         if shutil.which(tool) is None:
             raise Unavailable(f"`{tool}` is not installed")
