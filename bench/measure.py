@@ -40,6 +40,7 @@ class Bar:
     figure: str
     measured: float
     at_most: float | None
+    added_us: float | None = None  # of a ratio: the difference it stands for
 
     @property
     def passed(self) -> bool:
@@ -93,11 +94,20 @@ def _cpu(case: CpuCase, effort: Effort, servers: dict[str, Running], say: Say) -
         rounds.append(figures)
     bars = []
     for target in case.targets[1:]:
-        ratio = statistics.median(r[subject.name]["cpu_us"] / r[target.name]["cpu_us"] for r in rounds)
-        bars.append(Bar(figure=f"CPU against {target.name}", measured=ratio, at_most=case.ratios.get(target.name)))
+        bars.append(_ratio(rounds, subject.name, target.name, case.ratios.get(target.name)))
     if case.stats is not None:
         bars.append(Bar(figure="GIL takes", measured=max(gil_takes), at_most=0))
     return Outcome(rounds=rounds, medians=_medians(rounds), bars=bars)
+
+
+def _ratio(rounds: list[dict[str, Figures]], subject: str, peer: str, at_most: float | None) -> Bar:
+    pairs = [(figures[subject]["cpu_us"], figures[peer]["cpu_us"]) for figures in rounds]
+    return Bar(
+        figure=f"CPU against {peer}",
+        measured=statistics.median(own / other for own, other in pairs),
+        at_most=at_most,
+        added_us=statistics.median(own - other for own, other in pairs),
+    )
 
 
 def _cpu_round(target: Target, running: Running, seconds: int, *, verify: bool = True) -> Figures:

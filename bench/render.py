@@ -109,6 +109,8 @@ def _judged(bar: Document | None) -> tuple[str, str, str]:
         return "", "", ""
     unit = "x" if bar["figure"].startswith("CPU") else ""
     measured = f"{bar['figure']}: {bar['measured']:.2f}{unit}"
+    if bar["added_us"] is not None:
+        measured += f" ({bar['added_us']:+.2f} µs)"
     if bar["at_most"] is None:
         return measured, "", ""
     return measured, f"<= {bar['at_most']:g}{unit}", "pass" if bar["passed"] else "MISSED"
