@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     try:
         for case in cases:
             try:
-                document = _document(case, measure.run(case, effort, _say), effort, arguments)
+                document = _document(case, measure.run(case, effort, _say), effort)
             except (load.NotAnswered, servers.Unavailable, subprocess.SubprocessError, OSError) as problem:
                 failures.append(f"{case.name}: {problem}")
                 continue
@@ -100,7 +100,7 @@ def _keep(case: Case, kinds: list[str] | None) -> Case:
     return dataclasses.replace(case, targets=targets, p99_ms=None)
 
 
-def _document(case: Case, outcome: measure.Outcome, effort: measure.Effort, arguments: list[str]) -> dict[str, Any]:
+def _document(case: Case, outcome: measure.Outcome, effort: measure.Effort) -> dict[str, Any]:
     return {
         "case": case.name,
         "title": case.title,
@@ -110,7 +110,7 @@ def _document(case: Case, outcome: measure.Outcome, effort: measure.Effort, argu
         "medians": outcome.medians,
         "rounds": outcome.rounds,
         "effort": dataclasses.asdict(effort),
-        "command": " ".join(["python -m bench.peers", *arguments]),
+        "command": f"python -m bench.peers --rounds {effort.rounds} --seconds {effort.seconds} --only {case.name}",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine.facts(),
     }

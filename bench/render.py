@@ -122,8 +122,8 @@ def _provenance(documents: Sequence[Document]) -> list[str]:
         machine = document["machine"]
         line = (
             f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, Python {machine['python']}, "
-            f"Rust {machine['rust']}; server on one core, `wrk -t1 -c64` on another; `{document['command']}`, "
-            f"{document['date'][:10]}."
+            f"Rust {machine['rust']}; server on one core, `wrk -t1 -c64` on another; "
+            f"`{document['command'].partition(' --only')[0]}`, {document['date'][:10]}."
         )
         seen[line] = None
     return list(seen)
