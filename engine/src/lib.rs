@@ -5,9 +5,14 @@
 
 pub mod body;
 pub mod config;
+pub mod engine;
 pub mod handler;
 pub mod http;
 pub mod middleware;
+pub mod path;
+pub mod plan;
 pub mod reply;
 pub mod request;
 pub mod response;
+pub mod router;
+pub mod server;

@@ -84,6 +84,11 @@ impl Request {
         self
     }
 
+    /// Puts a request together again.
+    pub fn from_boxed(parts: Box<Parts>, body: Body) -> Self {
+        Self { parts, body }
+    }
+
     /// Splits the request; the parts stay in their box.
     pub fn into_parts(self) -> (Box<Parts>, Body) {
         (self.parts, self.body)

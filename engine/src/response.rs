@@ -1,9 +1,12 @@
 //! An answer on its way out of the chain.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::body::Body;
 use crate::http::{HeaderValue, Headers, StatusCode, header};
+use crate::middleware::authenticate::Principal;
 use crate::middleware::rejection::RejectionKind;
 
 /// Status, headers and body of an answer.
@@ -17,12 +20,14 @@ pub struct Response {
     pub body: Body,
     /// The refusal this answer states, where Rust refused; the access log names it.
     pub rejection: Option<RejectionKind>,
+    /// Who asked, where anybody was authenticated; the access log names them.
+    pub principal: Option<Arc<Principal>>,
 }
 
 impl Response {
     /// An answer without a body.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: Headers::new(), body: Body::Empty, rejection: None }
+        Self { status, headers: Headers::new(), body: Body::Empty, rejection: None, principal: None }
     }
 
     /// An answer with a content type and a body.

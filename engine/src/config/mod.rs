@@ -2,4 +2,6 @@
 
 pub mod decode;
 pub mod diagnostic;
+pub mod document;
+pub mod slot;
 pub mod units;

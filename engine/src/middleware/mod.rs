@@ -6,11 +6,20 @@
 //! rate limits whose key needs no identity → `Content-Length` check → authenticate → authorize →
 //! rate limits keyed by identity → timeout → body limit → Python bulkhead → handler.
 
+pub mod access_log;
 pub mod authenticate;
 pub mod authorize;
 pub mod body_limit;
 pub mod bulkhead;
 pub mod catch_panic;
+pub mod chain;
+pub mod client_ip;
+pub mod compress;
+pub mod cors;
 pub mod gate;
+pub mod host;
+pub mod rate_limit;
 pub mod rejection;
+pub mod request_id;
+pub mod security_headers;
 pub mod timeout;

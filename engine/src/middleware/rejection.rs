@@ -117,6 +117,7 @@ impl Rejection {
             headers,
             body: Body::from(body),
             rejection: Some(self.kind),
+            principal: None,
         }
     }
 }

@@ -1,4 +1,22 @@
-//! Authenticate: who is asking.
+//! Authenticate: who is asking. A JWT (RFC 7519) or an API key.
+//!
+//! Below the limits that need no identity, above authorize. A route has one method; a request
+//! without valid credentials is `401` with the method's challenge, never anonymous.
+//!
+//! Options: `auth: {type: jwt, secret: ${JWT_SECRET}, algorithms: [HS256], issuer: …, audience: …,
+//! leeway: 30s}` (one of `secret`, `public_key`, `jwk`); `auth: {type: api_key, header: X-API-Key,
+//! keys: ${file:/run/secrets/api_keys}}`. Refusals: `unauthorized`, `bad_header`, `forbidden`.
+
+mod api_key;
+mod config;
+mod jwt;
+mod keys;
+mod service;
+mod strict_json;
+mod verify;
+
+pub use self::config::{AuthConfig, Authenticator};
+pub use self::service::{Authenticate, AuthenticateLayer};
 
 /// Who is asking: the outcome of an authentication method.
 #[derive(Debug, Clone, Default, PartialEq)]

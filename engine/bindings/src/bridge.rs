@@ -1,0 +1,160 @@
+//! Everything the I/O thread, the lanes and the loop share about one engine's Python side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use pybolt_engine::plan::{Plan, PythonRun, RoutePlan};
+use pyo3::prelude::*;
+
+use crate::asyncio::LoopQueue;
+use crate::counters::Counters;
+use crate::lanes::Lanes;
+use crate::placement::{Placement, RunMode};
+use crate::slot::Slot;
+
+/// A route's Python side.
+pub struct Route {
+    /// The handler, already bound to its parameters: takes the request.
+    pub call: Py<PyAny>,
+    /// Whether calling it gives a coroutine.
+    pub is_async: bool,
+    /// `module:function`, for logs.
+    pub name: String,
+    /// What its handler does with the body.
+    pub request_body: BodyMode,
+    /// Where it runs.
+    pub placement: Placement,
+}
+
+/// What a handler does with the request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyMode {
+    /// Gets it whole.
+    Buffer,
+    /// Reads it as it arrives.
+    Stream,
+    /// Never looks at it.
+    Ignore,
+}
+
+/// The Python functions that the bridge calls; `pybolt.bridge.Runtime` gives them.
+pub struct Runtime {
+    /// `encode(obj) -> bytes`, for exact dicts and lists.
+    pub encode: Py<PyAny>,
+    /// `render(obj) -> (status, headers, body)`, for everything else.
+    pub render: Py<PyAny>,
+    /// `failure(exception, handler, request) -> (status, headers, body)`; never raises.
+    pub failure: Py<PyAny>,
+    /// `start_task(coroutine) -> Task`, its first step taken.
+    pub start_task: Py<PyAny>,
+    /// `asyncio._set_running_loop`.
+    pub set_running_loop: Py<PyAny>,
+    /// The loop.
+    pub event_loop: Py<PyAny>,
+    /// `housekeeping()`: on the thread whose run touched the database.
+    pub housekeeping: Py<PyAny>,
+    /// `housekeeping_async()`: on the loop's thread, for the threads of asgiref.
+    pub housekeeping_async: Py<PyAny>,
+    /// `pump(iterator, sink)` coroutine function: an async stream's chunks into a sink.
+    pub pump: Py<PyAny>,
+    /// `pump_sync(iterator, sink)`: a sync stream's chunks into a sink.
+    pub pump_sync: Py<PyAny>,
+}
+
+/// One engine's Python side.
+pub struct Bridge {
+    /// The routes in the plan's order; none where a route needs no handler.
+    pub routes: Vec<Option<Arc<Route>>>,
+    /// The Python functions.
+    pub runtime: Runtime,
+    /// The slot.
+    pub slot: Slot,
+    /// The lane threads' queues.
+    pub lanes: Lanes,
+    /// The loop's queue.
+    pub queue: LoopQueue,
+    /// The counters.
+    pub counters: Counters,
+    /// Whether a query ran on a thread that is not ours since the loop last looked.
+    pub foreign_database: AtomicBool,
+    /// Synchronous response streams that are being produced.
+    pub streams: AtomicUsize,
+}
+
+/// How many synchronous response streams one worker produces at once; each has a thread.
+pub const MAX_SYNC_STREAMS: usize = 64;
+
+/// How many requests may wait for one lane.
+pub const LANE_CAPACITY: usize = 1024;
+
+/// How many coroutines may be under way.
+pub const LOOP_CAPACITY: usize = 10_000;
+
+/// How often a lane thread looks whether it should end.
+pub const LANE_PATIENCE: Duration = Duration::from_millis(500);
+
+impl Route {
+    /// The Python side of `plan`'s route, where it has a handler.
+    pub fn new(py: Python<'_>, plan: &RoutePlan, callables: &[Py<PyAny>]) -> Option<Self> {
+        let handler = plan.handler.as_ref()?;
+        let mode = match plan.python.run {
+            PythonRun::Auto => RunMode::Auto,
+            PythonRun::Inline => RunMode::Inline,
+            PythonRun::Queue => RunMode::Queue,
+            PythonRun::Thread => RunMode::Thread,
+        };
+        Some(Self {
+            call: callables.get(handler.index)?.clone_ref(py),
+            is_async: handler.is_async,
+            name: handler.name.clone(),
+            request_body: match handler.request_body.as_str() {
+                "stream" => BodyMode::Stream,
+                "none" => BodyMode::Ignore,
+                _ => BodyMode::Buffer,
+            },
+            placement: Placement::new(mode, handler.is_async),
+        })
+    }
+}
+
+impl Runtime {
+    /// Reads the functions off `pybolt.bridge.Runtime`.
+    pub fn new(runtime: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let get = |name: &str| runtime.getattr(name).map(Bound::unbind);
+        let set_running_loop = runtime.py().import("asyncio")?.getattr("_set_running_loop")?.unbind();
+        Ok(Self {
+            encode: get("encode")?,
+            render: get("render")?,
+            failure: get("failure")?,
+            start_task: event_loop.getattr("start_task").map_or_else(|_| get("start_task"), |task| Ok(task.unbind()))?,
+            set_running_loop,
+            event_loop: event_loop.clone().unbind(),
+            housekeeping: get("housekeeping")?,
+            housekeeping_async: get("housekeeping_async")?,
+            pump: get("pump")?,
+            pump_sync: get("pump_sync")?,
+        })
+    }
+}
+
+impl Bridge {
+    /// The Python side of `plan`.
+    pub fn new(py: Python<'_>, plan: &Plan, callables: &[Py<PyAny>], runtime: Runtime) -> PyResult<Self> {
+        let routes = plan
+            .routes
+            .iter()
+            .map(|route| Route::new(py, route, callables).map(Arc::new))
+            .collect();
+        Ok(Self {
+            routes,
+            runtime,
+            slot: Slot::default(),
+            lanes: Lanes::default(),
+            queue: LoopQueue::new()?,
+            counters: Counters::default(),
+            foreign_database: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+        })
+    }
+}

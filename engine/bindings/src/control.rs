@@ -1,0 +1,326 @@
+//! The `Engine` class: construction, serving sockets, answering the test client, the end.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::{FromRawFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use pybolt_engine::body::Body;
+use pybolt_engine::engine::Engine as RustEngine;
+use pybolt_engine::handler::Handler;
+use pybolt_engine::middleware::authorize::Permitted;
+use pybolt_engine::plan::{Plan, RoutePlan};
+use pybolt_engine::reply::Reply;
+use pybolt_engine::request::{Parts, Request};
+use pybolt_engine::response::Response;
+use pybolt_engine::server::{self, Drain};
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use crate::asyncio::SlotHandle;
+use crate::bridge::{Bridge, Runtime};
+use crate::counters::Place;
+use crate::dispatch::PythonHandler;
+use crate::inspect;
+use crate::lanes::LaneThread;
+use crate::run;
+
+/// One answer of [`Engine::handle`]: status, header pairs, body, and whether the body broke off.
+type Handled = (u16, Vec<(String, String)>, Vec<u8>, bool);
+
+/// A request for the in-process I/O thread.
+struct Call {
+    parts: Box<Parts>,
+    body: Bytes,
+    answer: oneshot::Sender<Handled>,
+}
+
+/// One plan with its Python side.
+#[pyclass(frozen, module = "pybolt._engine")]
+pub struct Engine {
+    plan: Arc<Plan>,
+    bridge: Arc<Bridge>,
+    runtime: Py<PyAny>,
+    pool_threads: usize,
+    threads: Mutex<Vec<Py<PyAny>>>,
+    calls: Mutex<Option<mpsc::UnboundedSender<Call>>>,
+    drains: Mutex<Option<mpsc::UnboundedSender<u8>>>,
+}
+
+#[pymethods]
+impl Engine {
+    /// Compiles `wire`; raises `ValueError` with the diagnostics as JSON.
+    #[new]
+    fn new(py: Python<'_>, wire: &str, callables: Vec<Py<PyAny>>, runtime: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let plan = inspect::compile(py, wire)?;
+        let slot = Py::new(py, SlotHandle::new())?;
+        let event_loop = runtime.call_method1("new_loop", (&slot,))?;
+        let functions = Runtime::new(runtime, &event_loop)?;
+        let bridge = Arc::new(Bridge::new(py, &plan, &callables, functions)?);
+        slot.get().connect(&bridge);
+        inspect::set_serving(&bridge);
+        event_loop.call_method1("watch", (&slot,))?;
+        let pool_threads = runtime.getattr("threads")?.extract()?;
+        Ok(Self {
+            plan,
+            bridge,
+            runtime: runtime.clone().unbind(),
+            pool_threads,
+            threads: Mutex::new(Vec::new()),
+            calls: Mutex::new(None),
+            drains: Mutex::new(None),
+        })
+    }
+
+    /// Serves the inherited listening sockets until the drain has run its course. Blocks.
+    ///
+    /// `control_fd` brings single bytes: `d` = drain, `q` = end now; its end of file = drain.
+    /// `ready_fd` gets one byte once requests are answered.
+    fn serve(&self, py: Python<'_>, listener_fds: Vec<RawFd>, control_fd: RawFd, ready_fd: RawFd) -> PyResult<()> {
+        self.start_threads(py)?;
+        run::own_thread();
+        // SAFETY: the supervisor hands over these descriptors; nobody else in this process uses them.
+        let listeners = listener_fds.into_iter().map(|fd| unsafe { TcpListener::from_raw_fd(fd) }).collect();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *self.drains.lock() = Some(sender.clone());
+        thread::spawn(move || read_commands(control_fd, &sender));
+        let served = py.detach(|| self.block_on(serve(self, listeners, receiver, ready_fd)));
+        self.close(py)?;
+        served.map_err(|error| PyOSError::new_err(error.to_string()))
+    }
+
+    /// Answers one request in process, as a socket would get it.
+    #[pyo3(signature = (method, url, headers, body, peer))]
+    fn handle<'py>(
+        slf: &Bound<'py, Self>,
+        method: &str,
+        url: &str,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+        peer: Option<(String, u16)>,
+    ) -> PyResult<(u16, Vec<(String, String)>, Bound<'py, PyBytes>)> {
+        let py = slf.py();
+        let peer = peer.map(|(address, port)| {
+            let address: IpAddr = address.parse().map_err(|_| PyRuntimeError::new_err("not an IP address"))?;
+            Ok::<_, PyErr>(SocketAddr::new(address, port))
+        });
+        let request = inspect::build_request(method, url, &headers, Body::Empty, peer.transpose()?)?;
+        let (parts, _) = request.into_parts();
+        let (answer, handled) = oneshot::channel();
+        let calls = Self::calls(slf)?;
+        calls
+            .send(Call { parts, body: body.into(), answer })
+            .map_err(|_| PyRuntimeError::new_err("the engine is closed"))?;
+        let (status, headers, body, broken) = py
+            .detach(|| handled.blocking_recv())
+            .map_err(|_| PyRuntimeError::new_err("the engine was closed meanwhile"))?;
+        if broken {
+            return Err(pyo3::exceptions::PyConnectionError::new_err("the response broke off"));
+        }
+        Ok((status, headers, PyBytes::new(py, &body)))
+    }
+
+    /// Begins the orderly end of [`Engine::serve`].
+    fn drain(&self) {
+        if let Some(drains) = self.drains.lock().as_ref() {
+            drains.send(b'd').ok();
+        }
+    }
+
+    /// Ends the lanes and the loop; running handlers are cancelled.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.calls.lock().take();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
+            return Ok(());
+        }
+        self.runtime.bind(py).call_method1("stop_loop", (&self.bridge.runtime.event_loop,))?;
+        py.detach(|| {
+            self.bridge.lanes.quick.stop();
+            self.bridge.lanes.compute.stop();
+            (0..self.pool_threads).for_each(|_| self.bridge.lanes.pool.stop());
+        });
+        for thread in threads {
+            thread.bind(py).call_method1("join", (2.0,))?;
+        }
+        Ok(())
+    }
+
+    /// What the plan says, for the start-up banner: a JSON object.
+    fn summary(&self) -> String {
+        self.plan.routes_json().to_string()
+    }
+}
+
+impl Engine {
+    fn start_threads(&self, py: Python<'_>) -> PyResult<()> {
+        let mut threads = self.threads.lock();
+        if !threads.is_empty() {
+            return Ok(());
+        }
+        let run_loop = self.runtime.bind(py).getattr("run_loop")?;
+        let event_loop = self.bridge.runtime.event_loop.bind(py);
+        let run_loop = py.import("functools")?.getattr("partial")?.call1((run_loop, event_loop))?;
+        threads.push(start_thread(py, "bolt-loop", run_loop.unbind())?);
+        let lanes = [(Place::Quick, 1), (Place::Compute, 1), (Place::Pool, self.pool_threads)];
+        for (place, count) in lanes {
+            for _ in 0..count {
+                let lane = Py::new(py, LaneThread::new(&self.bridge, place))?;
+                let name = format!("bolt-{}", place.name());
+                threads.push(start_thread(py, &name, lane.into_any())?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The in-process I/O thread's mailbox; the thread is started on first use.
+    fn calls(slf: &Bound<'_, Self>) -> PyResult<mpsc::UnboundedSender<Call>> {
+        let this = slf.get();
+        let mut calls = this.calls.lock();
+        if let Some(sender) = calls.as_ref() {
+            return Ok(sender.clone());
+        }
+        this.start_threads(slf.py())?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let io = IoThread { engine: slf.clone().unbind(), calls: Mutex::new(Some(receiver)) };
+        let io = Py::new(slf.py(), io)?;
+        let thread = start_thread(slf.py(), "bolt-io", io.into_any())?;
+        this.threads.lock().push(thread);
+        *calls = Some(sender.clone());
+        Ok(sender)
+    }
+
+    fn rust_engine(&self) -> RustEngine {
+        RustEngine::new(Arc::clone(&self.plan), |route| self.handler(route))
+    }
+
+    fn handler(&self, route: &RoutePlan) -> Rc<dyn Handler> {
+        match self.bridge.routes.get(route.id.0 as usize) {
+            Some(Some(python)) => Rc::new(PythonHandler::new(Arc::clone(&self.bridge), Arc::clone(python))),
+            _ => Rc::new(Unreachable),
+        }
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("the kernel gives a worker an epoll and an eventfd");
+        LocalSet::new().block_on(&runtime, future)
+    }
+}
+
+/// The innermost service of the fallback chain, which the gate keeps everybody from.
+struct Unreachable;
+
+impl Handler for Unreachable {
+    fn call(&self, _: Permitted<Request>) -> Reply {
+        use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
+        Rejection::new(RejectionKind::Internal).into_response(&pybolt_engine::http::HeaderMap::new()).into()
+    }
+}
+
+async fn serve(
+    engine: &Engine,
+    listeners: Vec<TcpListener>,
+    mut commands: mpsc::UnboundedReceiver<u8>,
+    ready_fd: RawFd,
+) -> std::io::Result<()> {
+    let drain = Drain::default();
+    let timeout = engine.plan.server.drain_timeout;
+    let commanded = drain.clone();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    actix_rt::spawn(async move {
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command.unwrap_or(b'd'),
+                _ = terminate.recv() => b'd',
+            };
+            let timeout = if command == b'q' { Duration::ZERO } else { timeout };
+            commanded.begin(timeout);
+        }
+    });
+    let engine = Rc::new(engine.rust_engine());
+    let serving = server::serve(engine, listeners, drain);
+    // SAFETY: the supervisor hands over this descriptor; it is written and closed once.
+    unsafe {
+        libc::write(ready_fd, b"r".as_ptr().cast(), 1);
+        libc::close(ready_fd);
+    }
+    serving.await
+}
+
+/// Reads single-byte commands until the other end is closed.
+fn read_commands(fd: RawFd, commands: &mpsc::UnboundedSender<u8>) {
+    loop {
+        let mut byte = [0_u8; 1];
+        // SAFETY: the supervisor hands over this descriptor, and `byte` has room for one byte.
+        let read = unsafe { libc::read(fd, byte.as_mut_ptr().cast(), 1) };
+        let interrupted = read < 0
+            && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
+        let command = if read == 1 { byte[0] } else { b'd' };
+        if !interrupted && (commands.send(command).is_err() || read <= 0) {
+            return;
+        }
+    }
+}
+
+/// The body of the in-process I/O thread.
+#[pyclass(frozen, module = "pybolt._engine")]
+struct IoThread {
+    engine: Py<Engine>,
+    calls: Mutex<Option<mpsc::UnboundedReceiver<Call>>>,
+}
+
+#[pymethods]
+impl IoThread {
+    fn __call__(&self, py: Python<'_>) {
+        run::own_thread();
+        let Some(mut calls) = self.calls.lock().take() else { return };
+        let engine = self.engine.get();
+        py.detach(|| {
+            engine.block_on(async {
+                let engine = Rc::new(engine.rust_engine());
+                while let Some(call) = calls.recv().await {
+                    actix_rt::spawn(answer(Rc::clone(&engine), call));
+                }
+            });
+        });
+    }
+}
+
+async fn answer(engine: Rc<RustEngine>, call: Call) {
+    let request = Request::from_boxed(call.parts, call.body.into());
+    let head = request.method == pybolt_engine::http::Method::HEAD;
+    let Ok(Response { status, headers, body, .. }) = engine.call(request).await;
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| {
+            let value = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    let body = if head { Ok(Bytes::new()) } else { body.collect().await };
+    let broken = body.is_err();
+    // A caller that has gone needs no answer.
+    call.answer.send((status.as_u16(), headers, body.unwrap_or_default().into(), broken)).ok();
+}
+
+/// Starts a daemon `threading.Thread`, so that Python and its debuggers know the thread.
+pub fn start_thread(py: Python<'_>, name: &str, target: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let options = PyDict::new(py);
+    options.set_item("target", target)?;
+    options.set_item("name", name)?;
+    options.set_item("daemon", true)?;
+    let thread = py.import("threading")?.getattr("Thread")?.call((), Some(&options))?;
+    thread.call_method0("start")?;
+    Ok(thread.unbind())
+}

@@ -1,0 +1,155 @@
+//! The engine's handler for Python routes: inline when the slot is free and the route is known to
+//! be quick, else queued on the lane that suits it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pybolt_engine::body::Body;
+use pybolt_engine::handler::Handler;
+use pybolt_engine::http::{HeaderMap, HeaderValue, header};
+use pybolt_engine::middleware::authorize::Permitted;
+use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
+use pybolt_engine::reply::Reply;
+use pybolt_engine::request::{Parts, Request};
+use pybolt_engine::response::Response;
+use tokio::sync::oneshot;
+
+use crate::answer::{Answer, file_response};
+use crate::bridge::{BodyMode, Bridge, Route};
+use crate::inline::{self, Inline};
+use crate::job::{Job, Replier, RequestBody, Ticket};
+use crate::placement::Lane;
+use crate::stream;
+
+/// Answers a route's requests by its Python handler.
+pub struct PythonHandler {
+    bridge: Arc<Bridge>,
+    route: Arc<Route>,
+}
+
+impl PythonHandler {
+    /// A handler for `route`.
+    pub fn new(bridge: Arc<Bridge>, route: Arc<Route>) -> Self {
+        Self { bridge, route }
+    }
+}
+
+impl Handler for PythonHandler {
+    fn call(&self, request: Permitted<Request>) -> Reply {
+        let (parts, body) = request.into_inner().into_parts();
+        match (body, self.route.request_body) {
+            (Body::Empty, _) | (_, BodyMode::Ignore) => self.dispatch(parts, Bytes::new()),
+            (Body::Full(bytes), _) => self.dispatch(parts, bytes),
+            (Body::Stream(body), BodyMode::Stream) => {
+                let inlet = stream::receive(&self.bridge, body);
+                self.queue(parts, RequestBody::Stream(inlet))
+            }
+            (body @ Body::Stream(_), BodyMode::Buffer) => {
+                let this = Self::new(Arc::clone(&self.bridge), Arc::clone(&self.route));
+                Reply::pending(async move {
+                    match body.collect().await {
+                        Ok(bytes) => {
+                            let Ok(response) = this.dispatch(parts, bytes).await;
+                            response
+                        }
+                        Err(error) => unreadable(&error, &parts.headers),
+                    }
+                })
+            }
+        }
+    }
+}
+
+impl PythonHandler {
+    fn dispatch(&self, parts: Box<Parts>, body: Bytes) -> Reply {
+        if self.route.placement.may_inline()
+            && let Some(slot) = self.bridge.slot.try_hold()
+        {
+            return match inline::run(&self.bridge, slot, &self.route, parts, body) {
+                Inline::Done(answer) => respond(answer),
+                Inline::Suspended(answer, ticket) => self.wait(answer, ticket),
+            };
+        }
+        self.queue(parts, RequestBody::Full(body))
+    }
+
+    fn queue(&self, parts: Box<Parts>, body: RequestBody) -> Reply {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = Arc::new(Ticket::default());
+        let reply = Replier { answer: sender, ticket: Arc::clone(&ticket) };
+        let job = Job { route: Arc::clone(&self.route), parts, body, reply };
+        let queued = match self.route.placement.lane() {
+            Lane::Loop { quick } => self.bridge.queue.push(job, quick),
+            Lane::Quick => self.bridge.lanes.quick.push(job),
+            Lane::Compute => self.bridge.lanes.compute.push(job),
+            Lane::Pool => self.bridge.lanes.pool.push(job),
+        };
+        match queued {
+            Ok(()) => self.wait(receiver, ticket),
+            Err(job) => Rejection::new(RejectionKind::Overloaded)
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+                .into_response(&job.parts.headers)
+                .into(),
+        }
+    }
+
+    fn wait(&self, answer: oneshot::Receiver<Answer>, ticket: Arc<Ticket>) -> Reply {
+        let waiting = Waiting { bridge: Arc::clone(&self.bridge), ticket: Some(ticket) };
+        Reply::pending(async move {
+            let mut waiting = waiting;
+            let answer = answer.await;
+            waiting.ticket = None;
+            match answer {
+                Ok(answer) => {
+                    let Ok(response) = respond(answer).await;
+                    response
+                }
+                // The Python side dropped the request: it is ending.
+                Err(_) => refusal(RejectionKind::Internal, &HeaderMap::new()),
+            }
+        })
+    }
+}
+
+/// Somebody waits for an answer; if they go before it comes, its making is cancelled.
+struct Waiting {
+    bridge: Arc<Bridge>,
+    ticket: Option<Arc<Ticket>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.cancel();
+            self.bridge.queue.cancel(ticket);
+        }
+    }
+}
+
+fn respond(answer: Answer) -> Reply {
+    match answer.into_response() {
+        Ok(response) => response.into(),
+        Err((response, path)) => Reply::pending(async move {
+            file_response(response, path).await.unwrap_or_else(|error| {
+                let kind = match error.kind() {
+                    io::ErrorKind::NotFound => RejectionKind::NotFound,
+                    _ => RejectionKind::Internal,
+                };
+                refusal(kind, &HeaderMap::new())
+            })
+        }),
+    }
+}
+
+fn unreadable(error: &io::Error, headers: &HeaderMap) -> Response {
+    let kind = match error.kind() {
+        io::ErrorKind::FileTooLarge => RejectionKind::BodyTooLarge,
+        _ => RejectionKind::BadBody,
+    };
+    refusal(kind, headers)
+}
+
+fn refusal(kind: RejectionKind, headers: &HeaderMap) -> Response {
+    Rejection::new(kind).into_response(headers)
+}

@@ -1,0 +1,84 @@
+//! A quick handler on the I/O thread: the slot is held, nothing is queued, nobody is woken.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use bytes::Bytes;
+use pybolt_engine::request::Parts;
+use pyo3::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::answer::Answer;
+use crate::asyncio::{self, Started};
+use crate::bridge::{Bridge, Route};
+use crate::counters::Place;
+use crate::job::{Replier, RequestBody, Ticket};
+use crate::placement::Run;
+use crate::run;
+use crate::slot::Held;
+
+/// What came of an inline run.
+pub enum Inline {
+    /// The answer is there.
+    Done(Answer),
+    /// A coroutine suspended: it goes on on the loop.
+    Suspended(oneshot::Receiver<Answer>, Arc<Ticket>),
+}
+
+/// Runs the handler of `route` now.
+pub fn run(bridge: &Arc<Bridge>, slot: Held<'_>, route: &Arc<Route>, parts: Box<Parts>, body: Bytes) -> Inline {
+    let asked = Instant::now();
+    let (outcome, got, done) = Python::attach(|py| {
+        let got = Instant::now();
+        let body = RequestBody::Full(body);
+        let outcome = if route.is_async {
+            start(py, bridge, route, parts, body)
+        } else {
+            Inline::Done(run::run_sync(py, bridge, route, parts, body))
+        };
+        (outcome, got, Instant::now())
+    });
+    drop(slot);
+    bridge.counters.record(Place::Inline, asked, got, done);
+    bridge.slot.waited(got - asked);
+    route.placement.inline_runs.fetch_add(1, Relaxed);
+    route.placement.record(&Run {
+        wall: done - got,
+        cpu: None,
+        alone: true,
+        suspended: matches!(outcome, Inline::Suspended(..)),
+        database: run::last_run_touched_database(),
+    });
+    outcome
+}
+
+/// Takes a coroutine's first step on the loop that sleeps.
+fn start(py: Python<'_>, bridge: &Arc<Bridge>, route: &Arc<Route>, parts: Box<Parts>, body: RequestBody) -> Inline {
+    let runtime = &bridge.runtime;
+    let running = |event_loop: Option<&Py<PyAny>>| {
+        if let Err(error) = runtime.set_running_loop.bind(py).call1((event_loop,)) {
+            error.write_unraisable(py, None);
+        }
+    };
+    running(Some(&runtime.event_loop));
+    let started = asyncio::start(py, bridge, route, parts, body);
+    running(None);
+    match started {
+        Started::Done(answer) => {
+            // A task that the handler left behind must not wait for the next event.
+            if asyncio::loop_has_work(py, bridge) {
+                bridge.queue.wake();
+            }
+            Inline::Done(answer)
+        }
+        Started::Suspended(task, request) => {
+            let (answer, receiver) = oneshot::channel();
+            let ticket = Arc::new(Ticket::default());
+            let reply = Replier { answer, ticket: Arc::clone(&ticket) };
+            asyncio::follow(py, bridge, route, &task, request, reply);
+            bridge.queue.wake();
+            Inline::Suspended(receiver, ticket)
+        }
+    }
+}

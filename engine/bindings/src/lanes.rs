@@ -1,0 +1,161 @@
+//! The lane threads: the quick lane, the one thread for handlers that compute, and the pool for
+//! those that wait. Quick and slow never share a queue. Each thread keeps its thread state alive
+//! and takes the GIL once a batch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use pyo3::prelude::*;
+
+use crate::bridge::{Bridge, LANE_CAPACITY};
+use crate::counters::Place;
+use crate::job::Job;
+use crate::placement::Run;
+use crate::run;
+
+/// So many quick jobs run in one take of the GIL.
+const BATCH: usize = 64;
+
+/// What a lane thread finds in its queue.
+enum Work {
+    Run(Box<Job>),
+    Stop,
+}
+
+/// The bounded queue of one lane.
+pub struct Lane {
+    sender: Sender<Work>,
+    receiver: Receiver<Work>,
+}
+
+/// The three lanes.
+#[derive(Default)]
+pub struct Lanes {
+    /// Quick sync handlers, while the slot is taken.
+    pub quick: Lane,
+    /// Sync handlers that compute.
+    pub compute: Lane,
+    /// Sync handlers that wait, and those not known yet.
+    pub pool: Lane,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        let (sender, receiver) = bounded(LANE_CAPACITY);
+        Self { sender, receiver }
+    }
+}
+
+impl Lane {
+    /// Queues a job; gives it back when the lane is full.
+    pub fn push(&self, job: Job) -> Result<(), Job> {
+        match self.sender.try_send(Work::Run(Box::new(job))) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(Work::Run(job)) | TrySendError::Disconnected(Work::Run(job))) => {
+                Err(*job)
+            }
+            Err(_) => unreachable!("only jobs are pushed"),
+        }
+    }
+
+    /// How many jobs wait.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Ends one thread of the lane, after the jobs that wait.
+    pub fn stop(&self) {
+        // A full lane ends with its process.
+        self.sender.send_timeout(Work::Stop, Duration::from_secs(1)).ok();
+    }
+}
+
+impl Lanes {
+    /// The lane of `place`.
+    fn of(&self, place: Place) -> &Lane {
+        match place {
+            Place::Quick => &self.quick,
+            Place::Compute => &self.compute,
+            _ => &self.pool,
+        }
+    }
+}
+
+/// The body of a lane thread; Python starts it as a `threading.Thread`.
+#[pyclass(frozen, module = "pybolt._engine")]
+pub struct LaneThread {
+    bridge: Arc<Bridge>,
+    place: Place,
+}
+
+impl LaneThread {
+    /// A thread of the lane `place`.
+    pub fn new(bridge: &Arc<Bridge>, place: Place) -> Self {
+        Self { bridge: Arc::clone(bridge), place }
+    }
+}
+
+#[pymethods]
+impl LaneThread {
+    fn __call__(&self, py: Python<'_>) {
+        run::own_thread();
+        py.detach(|| work(&self.bridge, self.place));
+    }
+}
+
+fn work(bridge: &Arc<Bridge>, place: Place) {
+    let lane = bridge.lanes.of(place);
+    let batch = if place == Place::Quick { BATCH } else { 1 };
+    while let Ok(Work::Run(job)) = lane.receiver.recv() {
+        if job.reply.answer.is_closed() {
+            continue;
+        }
+        let busy = bridge.slot.enter_lane();
+        let asked = Instant::now();
+        let (got, stop) = Python::attach(|py| {
+            let got = Instant::now();
+            run_job(py, bridge, *job);
+            for _ in 1..batch {
+                match lane.receiver.try_recv() {
+                    Ok(Work::Run(job)) => run_job(py, bridge, *job),
+                    Ok(Work::Stop) => return (got, true),
+                    Err(_) => break,
+                }
+            }
+            (got, false)
+        });
+        bridge.counters.record(place, asked, got, Instant::now());
+        drop(busy);
+        if stop {
+            return;
+        }
+    }
+}
+
+fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
+    let Job { route, parts, body, reply } = job;
+    if reply.answer.is_closed() {
+        return;
+    }
+    let alone = bridge.slot.is_alone();
+    let (begun, cpu) = (Instant::now(), thread_cpu_time());
+    let answer = catch_unwind(AssertUnwindSafe(|| run::run_sync(py, bridge, &route, parts, body)))
+        .unwrap_or_else(|_| run::internal_error());
+    route.placement.record(&Run {
+        wall: begun.elapsed(),
+        cpu: Some(thread_cpu_time().saturating_sub(cpu)),
+        alone: alone && bridge.slot.is_alone(),
+        suspended: false,
+        database: run::last_run_touched_database(),
+    });
+    reply.answer.send(answer).ok();
+}
+
+fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec; the clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

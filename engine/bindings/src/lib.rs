@@ -1,0 +1,43 @@
+//! The extension module `pybolt._engine`: the bridge between the engine and Python.
+//!
+//! The only code that names pyo3. The interpreter is attached in three files: `inline.rs` (a quick
+//! handler on the I/O thread), `lanes.rs` (the lane threads) and `control.rs` (construction and
+//! serving); the asyncio loop's own thread is Python's and calls in.
+
+mod answer;
+mod asyncio;
+mod bridge;
+mod control;
+mod counters;
+mod dispatch;
+mod inline;
+mod inspect;
+mod job;
+mod lanes;
+mod multidict;
+mod placement;
+mod request;
+mod run;
+mod slot;
+mod stream;
+
+use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<control::Engine>()?;
+    module.add_class::<request::Request>()?;
+    module.add_class::<request::Headers>()?;
+    module.add_class::<request::Principal>()?;
+    module.add_class::<multidict::MultiDict>()?;
+    module.add_class::<stream::BodyReader>()?;
+    module.add_function(wrap_pyfunction!(inspect::check, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::explain, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::routes, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::stats, module)?)?;
+    module.add_function(wrap_pyfunction!(run::mark_database, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! Running a handler and turning what it returned into an [`Answer`]. The GIL is held throughout.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use pybolt_engine::http::{HeaderName, HeaderValue, Headers, StatusCode, header};
+use pybolt_engine::request::Parts;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::{ffi, intern};
+
+use crate::answer::{Answer, AnswerBody};
+use crate::bridge::{Bridge, Route};
+use crate::job::RequestBody;
+use crate::request::Request;
+use crate::stream;
+
+thread_local! {
+    /// Whether this thread belongs to a lane, and whether its current run touched the database.
+    static OURS: Cell<bool> = const { Cell::new(false) };
+    static TOUCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as one of the bridge's own.
+pub fn own_thread() {
+    OURS.set(true);
+}
+
+/// Says that a query is being executed on this thread. Called by the connection's execute wrapper.
+#[pyfunction]
+pub fn mark_database() {
+    if OURS.get() {
+        TOUCHED.set(true);
+    } else if let Some(bridge) = crate::inspect::serving() {
+        bridge.foreign_database.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the run since the last call touched the database on this thread.
+pub fn take_database_mark() -> bool {
+    TOUCHED.replace(false)
+}
+
+/// A fresh `contextvars.Context`, current until dropped.
+pub struct FreshContext<'py>(Bound<'py, PyAny>);
+
+impl<'py> FreshContext<'py> {
+    /// Makes a new empty context current.
+    pub fn enter(py: Python<'py>) -> PyResult<Self> {
+        // SAFETY: the GIL is held; `PyContext_New` gives a new reference or null with an error.
+        let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
+        // SAFETY: `context` is a context object that is not current anywhere.
+        if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(Self(context))
+    }
+}
+
+impl Drop for FreshContext<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `enter` made it current on this thread, and contexts nest.
+        if unsafe { ffi::PyContext_Exit(self.0.as_ptr()) } != 0 {
+            PyErr::fetch(self.0.py()).write_unraisable(self.0.py(), None);
+        }
+    }
+}
+
+/// Makes the request object.
+pub fn request_object(py: Python<'_>, parts: Box<Parts>, body: RequestBody) -> PyResult<Py<Request>> {
+    Py::new(py, Request::new(parts, body))
+}
+
+/// Calls a sync handler in a fresh context and answers.
+pub fn run_sync(py: Python<'_>, bridge: &Arc<Bridge>, route: &Route, parts: Box<Parts>, body: RequestBody) -> Answer {
+    let request = match request_object(py, parts, body) {
+        Ok(request) => request,
+        Err(error) => return fail(py, bridge, route, None, error),
+    };
+    let result = FreshContext::enter(py).and_then(|_context| {
+        let result = route.call.bind(py).call1((&request,))?;
+        answer(py, bridge, &result)
+    });
+    let answer = result.unwrap_or_else(|error| fail(py, bridge, route, Some(&request), error));
+    if take_database_mark() {
+        DATABASE_RUN.set(true);
+        housekeeping(py, bridge);
+    }
+    answer
+}
+
+thread_local! {
+    static DATABASE_RUN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the last [`run_sync`] on this thread touched the database.
+pub fn last_run_touched_database() -> bool {
+    DATABASE_RUN.replace(false)
+}
+
+/// Lets Django look after this thread's connections.
+pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
+    if let Err(error) = bridge.runtime.housekeeping.bind(py).call0() {
+        error.write_unraisable(py, Some(bridge.runtime.housekeeping.bind(py)));
+    }
+}
+
+/// Turns what a handler returned into an answer.
+///
+/// # Errors
+/// When it cannot be encoded.
+pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -> PyResult<Answer> {
+    if result.is_exact_instance_of::<PyDict>() || result.is_exact_instance_of::<PyList>() {
+        let encoded = bridge.runtime.encode.bind(py).call1((result,))?;
+        let bytes = encoded.cast::<PyBytes>()?;
+        let mut headers = Headers::new();
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return Ok(Answer {
+            status: StatusCode::OK,
+            headers,
+            body: AnswerBody::Full(Bytes::copy_from_slice(bytes.as_bytes())),
+        });
+    }
+    let rendered = bridge.runtime.render.bind(py).call1((result,))?;
+    from_rendered(bridge, &rendered)
+}
+
+/// The answer to an exception: logged and described by Python, which never raises itself.
+pub fn fail(
+    py: Python<'_>,
+    bridge: &Arc<Bridge>,
+    route: &Route,
+    request: Option<&Py<Request>>,
+    error: PyErr,
+) -> Answer {
+    let described = bridge
+        .runtime
+        .failure
+        .bind(py)
+        .call1((error.value(py), route.name.as_str(), request))
+        .and_then(|rendered| from_rendered(bridge, &rendered));
+    described.unwrap_or_else(|second| {
+        second.write_unraisable(py, None);
+        internal_error()
+    })
+}
+
+/// The last resort: a bare `500`.
+pub fn internal_error() -> Answer {
+    let kind = pybolt_engine::middleware::rejection::RejectionKind::Internal;
+    let mut headers = Headers::new();
+    headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    Answer {
+        status: kind.status(),
+        headers,
+        body: AnswerBody::Full(Bytes::from_static(kind.json().as_bytes())),
+    }
+}
+
+/// Reads `(status, headers, body)`; body is `bytes`, `("stream_sync" | "stream_async", iterator)`
+/// or `("file", path)`.
+fn from_rendered(bridge: &Arc<Bridge>, rendered: &Bound<'_, PyAny>) -> PyResult<Answer> {
+    let py = rendered.py();
+    let rendered = rendered.cast::<PyTuple>()?;
+    let status = rendered.get_borrowed_item(0)?.extract::<u16>()?;
+    let status = StatusCode::from_u16(status).map_err(|_| PyTypeError::new_err("not an HTTP status"))?;
+    let given = rendered.get_borrowed_item(1)?;
+    let given = given.cast::<PyList>()?;
+    let mut headers = Headers::with_capacity(given.len() + 4);
+    for pair in given.iter() {
+        let (name, value) = pair.extract::<(String, String)>()?;
+        headers.append(header_name(&name)?, header_value(&value)?);
+    }
+    let body = rendered.get_borrowed_item(2)?;
+    let body = if let Ok(bytes) = body.cast::<PyBytes>() {
+        AnswerBody::Full(Bytes::copy_from_slice(bytes.as_bytes()))
+    } else {
+        let (kind, source) = body.extract::<(String, Bound<'_, PyAny>)>()?;
+        match kind.as_str() {
+            "file" => AnswerBody::File(source.extract::<PathBuf>()?),
+            "stream_async" => AnswerBody::Stream(stream::start_async(py, bridge, &source)?),
+            "stream_sync" => AnswerBody::Stream(stream::start_sync(py, bridge, &source)?),
+            _ => return Err(PyTypeError::new_err("not a kind of response body")),
+        }
+    };
+    Ok(Answer { status, headers, body })
+}
+
+fn header_name(name: &str) -> PyResult<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| PyTypeError::new_err("a response header's name is not valid"))
+}
+
+fn header_value(value: &str) -> PyResult<HeaderValue> {
+    match value {
+        "application/json" => Ok(HeaderValue::from_static("application/json")),
+        "text/plain; charset=utf-8" => Ok(HeaderValue::from_static("text/plain; charset=utf-8")),
+        _ => HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| PyTypeError::new_err("a response header's value is not valid")),
+    }
+}
+
+/// Whether a task was cancelled.
+pub fn is_cancelled(py: Python<'_>, task: &Bound<'_, PyAny>) -> bool {
+    task.call_method0(intern!(py, "cancelled")).and_then(|cancelled| cancelled.is_truthy()).unwrap_or(false)
+}

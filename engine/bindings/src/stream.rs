@@ -1,0 +1,364 @@
+//! Bodies that flow: response streams out of Python, request streams into it. Both are bounded
+//! channels; whoever is faster waits, so neither side runs ahead of the other.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use parking_lot::Mutex;
+use pybolt_engine::body::BodyStream;
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tokio::sync::mpsc::{self, error::TryRecvError, error::TrySendError};
+
+use crate::bridge::{Bridge, MAX_SYNC_STREAMS};
+use crate::counters::Place;
+use crate::job::Ticket;
+
+/// So many chunks are between the two sides.
+const AHEAD: usize = 2;
+
+/// An asyncio future that one side has resolved by the other.
+#[derive(Default)]
+struct Waiter(Mutex<Option<Py<PyAny>>>);
+
+impl Waiter {
+    fn wait(&self, py: Python<'_>, bridge: &Bridge) -> PyResult<Py<PyAny>> {
+        let create = intern!(py, "create_future");
+        let future = bridge.runtime.event_loop.bind(py).call_method0(create)?.unbind();
+        *self.0.lock() = Some(future.clone_ref(py));
+        Ok(future)
+    }
+
+    fn forget(&self) {
+        drop(self.0.lock().take());
+    }
+
+    fn wake(&self, bridge: &Bridge) {
+        if let Some(future) = self.0.lock().take() {
+            bridge.queue.resume(future);
+        }
+    }
+}
+
+/// What both ends of a response stream know.
+struct Shared {
+    bridge: Arc<Bridge>,
+    waiter: Waiter,
+    complete: AtomicBool,
+    ticket: Arc<Ticket>,
+}
+
+/// The I/O thread's end of a response stream.
+pub struct Outlet {
+    chunks: mpsc::Receiver<Bytes>,
+    shared: Arc<Shared>,
+    ended: bool,
+}
+
+impl Stream for Outlet {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(chunk) = self.chunks.poll_recv(cx) else { return Poll::Pending };
+        Poll::Ready(if let Some(chunk) = chunk {
+            self.shared.waiter.wake(&self.shared.bridge);
+            Some(Ok(chunk))
+        } else {
+            self.ended = true;
+            let complete = self.shared.complete.load(Ordering::Acquire);
+            (!complete).then(|| Err(io::Error::other("the stream failed")))
+        })
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.chunks.close();
+            self.shared.ticket.cancel();
+            self.shared.bridge.queue.cancel(Arc::clone(&self.shared.ticket));
+        }
+    }
+}
+
+/// Python's end of a response stream.
+#[pyclass(frozen, module = "pybolt._engine")]
+pub struct Sink {
+    chunks: Mutex<Option<mpsc::Sender<Bytes>>>,
+    shared: Arc<Shared>,
+}
+
+fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let shared = Arc::new(Shared {
+        bridge: Arc::clone(bridge),
+        waiter: Waiter::default(),
+        complete: AtomicBool::new(false),
+        ticket: Arc::new(Ticket::default()),
+    });
+    let sink = Sink { chunks: Mutex::new(Some(sender)), shared: Arc::clone(&shared) };
+    (sink, Outlet { chunks: receiver, shared, ended: false })
+}
+
+/// Starts an async iterator's stream on the loop.
+pub fn start_async(py: Python<'_>, bridge: &Arc<Bridge>, iterator: &Bound<'_, PyAny>) -> PyResult<Outlet> {
+    let (sink, outlet) = open(bridge);
+    let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
+    bridge.queue.spawn(pump.unbind(), Arc::clone(&outlet.shared.ticket));
+    Ok(outlet)
+}
+
+/// Starts a sync iterator's stream on a thread of its own.
+///
+/// # Errors
+/// `HTTPError(503)` when as many streams as allowed are being produced.
+pub fn start_sync(py: Python<'_>, bridge: &Arc<Bridge>, iterator: &Bound<'_, PyAny>) -> PyResult<Outlet> {
+    if bridge.streams.fetch_add(1, Ordering::Relaxed) >= MAX_SYNC_STREAMS {
+        bridge.streams.fetch_sub(1, Ordering::Relaxed);
+        let error = py.import("pybolt.exceptions")?.getattr("HTTPError")?.call1((503,))?;
+        return Err(PyErr::from_value(error));
+    }
+    let (sink, outlet) = open(bridge);
+    let body = StreamThread {
+        bridge: Arc::clone(bridge),
+        iterator: iterator.clone().unbind(),
+        sink: Py::new(py, sink)?,
+    };
+    crate::control::start_thread(py, "bolt-stream", Py::new(py, body)?.into_any())?;
+    Ok(outlet)
+}
+
+#[pyclass(frozen, module = "pybolt._engine")]
+struct StreamThread {
+    bridge: Arc<Bridge>,
+    iterator: Py<PyAny>,
+    sink: Py<Sink>,
+}
+
+#[pymethods]
+impl StreamThread {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        crate::run::own_thread();
+        let busy = self.bridge.slot.enter_lane();
+        let pumped = self.bridge.runtime.pump_sync.bind(py).call1((&self.iterator, &self.sink));
+        if crate::run::take_database_mark() {
+            crate::run::housekeeping(py, &self.bridge);
+        }
+        drop(busy);
+        self.bridge.streams.fetch_sub(1, Ordering::Relaxed);
+        self.sink.get().abort();
+        pumped.map(|_| ())
+    }
+}
+
+#[pymethods]
+impl Sink {
+    /// Hands a chunk over; gives a future to await, and then to try again, while there is no room.
+    /// Raises `ConnectionError` when the client has gone.
+    fn send(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> PyResult<Option<Py<PyAny>>> {
+        let Some(sender) = self.chunks.lock().clone() else { return Err(gone()) };
+        let bytes = Bytes::copy_from_slice(chunk.as_bytes());
+        let bytes = match sender.try_send(bytes) {
+            Ok(()) => return Ok(None),
+            Err(TrySendError::Closed(_)) => return Err(gone()),
+            Err(TrySendError::Full(bytes)) => bytes,
+        };
+        let future = self.shared.waiter.wait(py, &self.shared.bridge)?;
+        // The last chunk may have been taken before the waiter was there.
+        match sender.try_send(bytes) {
+            Ok(()) => {
+                self.shared.waiter.forget();
+                Ok(None)
+            }
+            Err(TrySendError::Closed(_)) => Err(gone()),
+            Err(TrySendError::Full(_)) => Ok(Some(future)),
+        }
+    }
+
+    /// Hands a chunk over, waiting for room; `False` when the client has gone.
+    fn send_blocking(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> bool {
+        let Some(sender) = self.chunks.lock().clone() else { return false };
+        let bytes = Bytes::copy_from_slice(chunk.as_bytes());
+        let bridge = &self.shared.bridge;
+        let released = std::time::Instant::now();
+        let sent = bridge.slot.outside_lane(|| py.detach(|| sender.blocking_send(bytes).is_ok()));
+        let got = std::time::Instant::now();
+        bridge.counters.record(Place::Stream, released, got, got);
+        sent
+    }
+
+    /// The regular end.
+    fn close(&self) {
+        self.shared.complete.store(true, Ordering::Release);
+        drop(self.chunks.lock().take());
+    }
+
+    /// The end of a stream that failed: the response is cut off. After `close` it does nothing.
+    fn abort(&self) {
+        drop(self.chunks.lock().take());
+    }
+}
+
+fn gone() -> PyErr {
+    pyo3::exceptions::PyConnectionError::new_err("the client has gone")
+}
+
+/// Python's end of a request stream, before Python has it.
+pub struct Inlet {
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
+    shared: Arc<InletShared>,
+}
+
+struct InletShared {
+    bridge: Arc<Bridge>,
+    waiter: Waiter,
+}
+
+/// Starts to receive a request body on the I/O thread, as fast as it is read.
+pub fn receive(bridge: &Arc<Bridge>, mut body: BodyStream) -> Inlet {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let shared = Arc::new(InletShared { bridge: Arc::clone(bridge), waiter: Waiter::default() });
+    let theirs = Arc::clone(&shared);
+    actix_rt::spawn(async move {
+        loop {
+            let chunk = tokio::select! {
+                chunk = body.next() => chunk,
+                () = sender.closed() => break,
+            };
+            let Some(chunk) = chunk else { break };
+            if sender.send(chunk).await.is_err() {
+                break;
+            }
+            theirs.waiter.wake(&theirs.bridge);
+        }
+        drop(sender);
+        theirs.waiter.wake(&theirs.bridge);
+    });
+    Inlet { chunks: receiver, shared }
+}
+
+/// A request body as a sync and async iterator of `bytes`.
+#[pyclass(frozen, module = "pybolt._engine")]
+pub struct BodyReader {
+    inlet: Mutex<Option<Inlet>>,
+    whole: Mutex<Option<Bytes>>,
+}
+
+impl BodyReader {
+    /// A reader of a body that is there already.
+    pub fn whole(bytes: Bytes) -> Self {
+        let whole = (!bytes.is_empty()).then_some(bytes);
+        Self { inlet: Mutex::new(None), whole: Mutex::new(whole) }
+    }
+
+    /// A reader of a body that arrives.
+    pub fn stream(inlet: Inlet) -> Self {
+        Self { inlet: Mutex::new(Some(inlet)), whole: Mutex::new(None) }
+    }
+
+    /// The next chunk if it is there; `Err` = not yet.
+    fn try_next(&self, py: Python<'_>) -> PyResult<Result<Option<Bytes>, ()>> {
+        if let Some(bytes) = self.whole.lock().take() {
+            return Ok(Ok(Some(bytes)));
+        }
+        let mut inlet = self.inlet.lock();
+        let Some(open) = inlet.as_mut() else { return Ok(Ok(None)) };
+        match open.chunks.try_recv() {
+            Ok(Ok(chunk)) => Ok(Ok(Some(chunk))),
+            Ok(Err(error)) => Err(broken(py, &error)),
+            Err(TryRecvError::Empty) => Ok(Err(())),
+            Err(TryRecvError::Disconnected) => Ok(Ok(None)),
+        }
+    }
+}
+
+/// The exception for a body that cannot be read to its end.
+fn broken(py: Python<'_>, error: &io::Error) -> PyErr {
+    let name = match error.kind() {
+        io::ErrorKind::FileTooLarge => "BodyTooLarge",
+        _ => "ClientDisconnected",
+    };
+    py.import("pybolt.exceptions")
+        .and_then(|module| module.getattr(name))
+        .and_then(|class| class.call0())
+        .map_or_else(|error| error, PyErr::from_value)
+}
+
+#[pymethods]
+impl BodyReader {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        if let Ok(chunk) = self.try_next(py)? {
+            return chunk.map(|chunk| PyBytes::new(py, &chunk)).ok_or_else(end);
+        }
+        let chunk = py.detach(|| self.inlet.lock().as_mut().and_then(|open| open.chunks.blocking_recv()));
+        match chunk {
+            Some(Ok(chunk)) => Ok(PyBytes::new(py, &chunk)),
+            Some(Err(error)) => Err(broken(py, &error)),
+            None => Err(end()),
+        }
+    }
+
+    fn __aiter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __anext__(slf: Py<Self>) -> NextChunk {
+        NextChunk { reader: slf }
+    }
+}
+
+fn end() -> PyErr {
+    PyStopIteration::new_err(())
+}
+
+/// The awaitable of one chunk.
+#[pyclass(frozen, module = "pybolt._engine")]
+pub struct NextChunk {
+    reader: Py<BodyReader>,
+}
+
+#[pymethods]
+impl NextChunk {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// One step of the await protocol: a future to wait for, or the chunk as `StopIteration`.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let reader = self.reader.get();
+        let mut found = reader.try_next(py)?;
+        if found.is_err() {
+            let shared = reader.inlet.lock().as_ref().map(|open| Arc::clone(&open.shared));
+            let shared = shared.ok_or_else(|| PyRuntimeError::new_err("the body is not streamed"))?;
+            let future = shared.waiter.wait(py, &shared.bridge)?;
+            found = reader.try_next(py)?;
+            if found.is_err() {
+                future.bind(py).setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+                return Ok(future);
+            }
+            shared.waiter.forget();
+        }
+        match found {
+            Ok(Some(chunk)) => Err(PyStopIteration::new_err((PyBytes::new(py, &chunk).unbind(),))),
+            _ => Err(PyStopAsyncIteration::new_err(())),
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The documents: what a configuration file or a Python module declares, as it is written.
+
+use serde_json::Value;
+
+use super::decode::{Decode, Named, Node, OneOrMany, Spanned};
+use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use super::slot::{AuthSlot, Limits, Slot, Switch};
+use super::units::{Size, Span};
+use crate::config;
+use crate::http::Method;
+use crate::middleware::access_log::AccessLogConfig;
+use crate::middleware::authenticate::AuthConfig;
+use crate::middleware::compress::CompressConfig;
+use crate::middleware::cors::CorsConfig;
+use crate::middleware::rate_limit::RateLimitConfig;
+use crate::middleware::request_id::RequestIdConfig;
+use crate::middleware::security_headers::SecurityHeadersConfig;
+
+/// One source of declarations.
+#[derive(Debug)]
+pub struct Document {
+    /// What to call it in messages: a file name, a module.
+    pub source: String,
+    /// What it declares.
+    pub config: Config,
+}
+
+config! {
+    /// A whole configuration.
+    pub struct Config {
+        /// The version of the format: 1.
+        version: Spanned<u64> = optional,
+        /// The Django settings module; left out: embedded Django.
+        settings: String = optional,
+        /// The routes declared in Python, `module:attribute`.
+        app: String = optional,
+        /// The server.
+        server: ServerConfig = optional,
+        /// Named definitions, by kind.
+        define: DefineConfig = optional,
+        /// What every route inherits.
+        defaults: Slots = default(Slots::default()),
+        /// Groups of routes.
+        groups: Vec<GroupConfig> = default(Vec::new()),
+        /// Routes outside any group.
+        routes: Vec<RouteConfig> = default(Vec::new()),
+    }
+}
+
+config! {
+    /// The server: where it listens and whom it believes.
+    pub struct ServerConfig {
+        /// The addresses to listen on, `host:port`.
+        listen: Spanned<Vec<String>> = optional,
+        /// The hosts that are ours, `example.com` or `*.example.com`; none = any.
+        hosts: Spanned<Vec<Spanned<String>>> = optional,
+        /// How many worker processes; `auto` = one for each core.
+        workers: Spanned<Workers> = optional,
+        /// The proxies whose forwarding header is believed, as networks.
+        trusted_proxies: Spanned<Vec<Spanned<String>>> = optional,
+        /// The header that trusted proxies name the client in.
+        client_ip_header: Spanned<String> = optional,
+        /// How long a worker that is told to end waits for its requests.
+        drain_timeout: Spanned<Span> = optional,
+        /// The Python side of a worker.
+        python: Spanned<ServerPythonConfig> = optional,
+    }
+}
+
+config! {
+    /// The Python side of a worker process.
+    pub struct ServerPythonConfig {
+        /// Threads for sync handlers that wait.
+        threads: Spanned<u64> = optional,
+        /// How often Python offers to switch threads.
+        switch_interval: Spanned<Span> = optional,
+    }
+}
+
+config! {
+    /// Named definitions, by kind of middleware.
+    pub struct DefineConfig {
+        /// CORS policies.
+        cors: Named<CorsConfig> = default(Named::default()),
+        /// Authentication methods.
+        auth: Named<AuthConfig> = default(Named::default()),
+        /// Rate limits.
+        rate_limit: Named<RateLimitConfig> = default(Named::default()),
+        /// Security header policies.
+        security_headers: Named<SecurityHeadersConfig> = default(Named::default()),
+        /// Compression policies.
+        compress: Named<CompressConfig> = default(Named::default()),
+        /// Access logs.
+        access_log: Named<AccessLogConfig> = default(Named::default()),
+        /// Request ids.
+        request_id: Named<RequestIdConfig> = default(Named::default()),
+        /// Bulkheads.
+        python: Named<PythonConfig> = default(Named::default()),
+    }
+}
+
+config! {
+    /// How a route's handler runs, and how many at once.
+    pub struct PythonConfig {
+        /// `auto`, `inline`, `queue` or `thread`.
+        run: Spanned<String> = optional,
+        /// How many requests may be with Python at once.
+        concurrency: Spanned<u64> = optional,
+        /// How many more may wait.
+        queue: Spanned<u64> = optional,
+        /// How long they wait at most.
+        max_wait: Spanned<Span> = optional,
+    }
+}
+
+/// Declares the slots once: the struct, its keys, and how they are decoded out of a mapping.
+macro_rules! slots {
+    ($($(#[$doc:meta])* $field:ident : $type:ty),* $(,)?) => {
+        /// The slots of the defaults, a group or a route: one for each kind of middleware.
+        #[derive(Debug, Clone, Default)]
+        pub struct Slots { $($(#[$doc])* pub $field: Option<Spanned<$type>>),* }
+
+        impl Slots {
+            /// The keys of all slots.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// Every slot's key with where it is set, if it is.
+            pub fn places(&self) -> Vec<(&'static str, Option<&Location>)> {
+                vec![$((stringify!($field), self.$field.as_ref().map(|slot| &slot.at))),*]
+            }
+
+            /// Decodes the slots out of `object`, whose other keys are the caller's.
+            fn read(object: &serde_json::Map<String, Value>, at: &Location, out: &mut Diagnostics) -> Option<Self> {
+                $(let $field = match object.get(stringify!($field)) {
+                    None => Some(None),
+                    Some(value) => {
+                        let at = at.key(stringify!($field));
+                        Spanned::<$type>::decode(Node { value, at: &at }, out).map(Some)
+                    }
+                };)*
+                Some(Self { $($field: $field?),* })
+            }
+        }
+    };
+}
+
+slots! {
+    /// Names every request.
+    request_id: Slot<RequestIdConfig>,
+    /// One line for every answer.
+    access_log: Slot<AccessLogConfig>,
+    /// Header fields that make browsers careful.
+    security_headers: Slot<SecurityHeadersConfig>,
+    /// Cross-origin resource sharing.
+    cors: Slot<CorsConfig>,
+    /// Compression of answers.
+    compress: Slot<CompressConfig>,
+    /// Rate limits, by name.
+    rate_limit: Limits,
+    /// Who may ask: `public`, `deny` or an authentication method.
+    auth: AuthSlot,
+    /// What the one who asks must have.
+    allow: Switch<Spanned<String>>,
+    /// How long an answer may take to begin.
+    timeout: Switch<Span>,
+    /// How long a request's body may be.
+    body_limit: Switch<Size>,
+    /// How the handler runs.
+    python: Slot<PythonConfig>,
+}
+
+impl Decode for Slots {
+    const EXPECTED: &'static str = "a mapping";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let object = node.object(out)?;
+        unknown_keys(object, node.at, &[], out);
+        Self::read(object, node.at, out)
+    }
+}
+
+/// A group of routes.
+#[derive(Debug, Clone)]
+pub struct GroupConfig {
+    /// What explains call it.
+    pub name: Option<String>,
+    /// What the paths of its routes begin with.
+    pub prefix: Spanned<String>,
+    /// What its routes inherit.
+    pub slots: Slots,
+    /// Groups within.
+    pub groups: Vec<GroupConfig>,
+    /// Its routes.
+    pub routes: Vec<RouteConfig>,
+}
+
+impl Decode for GroupConfig {
+    const EXPECTED: &'static str = "a group: a mapping with routes";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let object = node.object(out)?;
+        unknown_keys(object, node.at, &["name", "prefix", "groups", "routes"], out);
+        let slots = Slots::read(object, node.at, out);
+        let name = field(object, node.at, "name", out);
+        let prefix = field(object, node.at, "prefix", out);
+        let groups = field(object, node.at, "groups", out);
+        let routes = field(object, node.at, "routes", out);
+        let empty = || Spanned { value: String::new(), at: node.at.clone() };
+        Some(Self {
+            name: name?,
+            prefix: prefix?.unwrap_or_else(empty),
+            slots: slots?,
+            groups: groups?.unwrap_or_default(),
+            routes: routes?.unwrap_or_default(),
+        })
+    }
+}
+
+/// A route: a handler with its policies, or policies for a handler declared elsewhere.
+#[derive(Debug, Clone)]
+pub struct RouteConfig {
+    /// Where it is declared.
+    pub at: Location,
+    /// The pattern, without the groups' prefixes.
+    pub path: Spanned<String>,
+    /// The methods; `None` = `GET`, or for a policy without a handler all that the handler has.
+    pub methods: Option<Vec<Spanned<MethodName>>>,
+    /// What explains call it.
+    pub name: Option<String>,
+    /// The handler.
+    pub handler: Option<Spanned<HandlerConfig>>,
+    /// Its slots.
+    pub slots: Slots,
+}
+
+impl Decode for RouteConfig {
+    const EXPECTED: &'static str = "a route: a mapping with a path";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let object = node.object(out)?;
+        unknown_keys(object, node.at, &["path", "methods", "name", "handler"], out);
+        let slots = Slots::read(object, node.at, out);
+        let name = field(object, node.at, "name", out);
+        let methods = field::<OneOrMany<Spanned<MethodName>>>(object, node.at, "methods", out);
+        let handler = field(object, node.at, "handler", out);
+        let path: Option<Option<Spanned<String>>> = field(object, node.at, "path", out);
+        if matches!(path, Some(None)) {
+            out.push(Diagnostic::error("E013", node.at, "missing key `path`").hint("a route needs a path, such as `/items/{id}`"));
+        }
+        Some(Self {
+            at: node.at.clone(),
+            path: path??,
+            methods: methods?.map(|methods| methods.0),
+            name: name?,
+            handler: handler?,
+            slots: slots?,
+        })
+    }
+}
+
+fn field<T: Decode>(object: &serde_json::Map<String, Value>, at: &Location, key: &str, out: &mut Diagnostics) -> Option<Option<T>> {
+    match object.get(key) {
+        None => Some(None),
+        Some(value) => T::decode(Node { value, at: &at.key(key) }, out).map(Some),
+    }
+}
+
+fn unknown_keys(object: &serde_json::Map<String, Value>, at: &Location, own: &[&str], out: &mut Diagnostics) {
+    let known = || own.iter().chain(Slots::KEYS).copied();
+    for key in object.keys().filter(|key| !known().any(|known| known == key.as_str())) {
+        let message = format!("unknown key `{key}` in {}", at.dotted());
+        let mut diagnostic = Diagnostic::error("E014", &at.key(key), message).at_key();
+        diagnostic.hint = Some(match did_you_mean(key, known()) {
+            Some(candidate) => format!("did you mean `{candidate}`?"),
+            None => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
+        });
+        out.push(diagnostic);
+    }
+}
+
+/// A request method as it is written: an upper-case token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodName(pub Method);
+
+impl Decode for MethodName {
+    const EXPECTED: &'static str = "a method such as GET";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let text = node.text(Self::EXPECTED, out)?;
+        let upper = text.to_ascii_uppercase();
+        let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+        if !valid || upper != text {
+            out.push(
+                Diagnostic::error("E055", node.at, format!("`{text}` is not a method"))
+                    .hint(if valid { format!("write `{upper}`") } else { "write for example `GET`".into() }),
+            );
+            return None;
+        }
+        if matches!(text, "CONNECT" | "TRACE") {
+            out.error("E055", node.at, format!("`{text}` cannot have a route"));
+            return None;
+        }
+        Method::from_bytes(text.as_bytes()).ok().map(Self)
+    }
+}
+
+/// A handler, resolved by Python or still by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerConfig {
+    /// Its number in the list of callables; `usize::MAX` where nothing was imported.
+    pub index: usize,
+    /// `module:function`.
+    pub name: String,
+    /// Whether it is a coroutine function.
+    pub is_async: bool,
+    /// `buffer`, `stream` or `none`.
+    pub request_body: String,
+}
+
+impl Decode for HandlerConfig {
+    const EXPECTED: &'static str = "a handler such as `module:function`";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        if let Value::Object(object) = node.value {
+            let text = |key| object.get(key).and_then(Value::as_str).map(str::to_owned);
+            return Some(Self {
+                index: usize::try_from(object.get("index")?.as_u64()?).ok()?,
+                name: text("name")?,
+                is_async: object.get("is_async")?.as_bool()?,
+                request_body: text("request_body")?,
+            });
+        }
+        let name = node.text(Self::EXPECTED, out)?.to_owned();
+        Some(Self { index: usize::MAX, name, is_async: false, request_body: "buffer".into() })
+    }
+}
+
+/// A number of workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each core that the container may use.
+    Auto,
+    /// So many.
+    Count(u64),
+}
+
+impl Decode for Workers {
+    const EXPECTED: &'static str = "`auto` or a number of workers";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        if node.value.as_str() == Some("auto") {
+            return Some(Self::Auto);
+        }
+        let count = u64::decode(node, out)?;
+        if !(1..=256).contains(&count) {
+            out.error("E015", node.at, format!("{count} workers: write `auto` or 1 to 256"));
+            return None;
+        }
+        Some(Self::Count(count))
+    }
+}
+
+/// Decodes the wire: `{"documents": [{"source": …, "config": …}, …]}`.
+pub fn decode(wire: &Value, out: &mut Diagnostics) -> Vec<Document> {
+    let Some(documents) = wire.get("documents").and_then(Value::as_array) else {
+        out.error("E010", &Location::default(), "the wire has no documents");
+        return Vec::new();
+    };
+    documents
+        .iter()
+        .enumerate()
+        .filter_map(|(index, document)| {
+            let source = document.get("source").and_then(Value::as_str).unwrap_or("?").to_owned();
+            let value = document.get("config").unwrap_or(&Value::Null);
+            let at = Location::document(index);
+            let config = Config::decode(Node { value, at: &at }, out)?;
+            if let Some(version) = config.version.as_ref().filter(|version| version.value != 1) {
+                out.error("E011", &version.at, format!("version {} is not known; this is version 1", version.value));
+            }
+            Some(Document { source, config })
+        })
+        .collect()
+}

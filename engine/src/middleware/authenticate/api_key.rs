@@ -1,0 +1,127 @@
+//! API keys: stored as SHA-256, compared in constant time, known by their id.
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use super::Principal;
+use crate::config;
+use crate::config::decode::{Secret, Spanned};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::http::{HeaderName, HeaderValue, header};
+use crate::middleware::rejection::{Rejection, RejectionKind};
+use crate::request::Parts;
+
+config! {
+    /// Keys in a header.
+    pub struct ApiKeyConfig {
+        /// The header that carries the key.
+        header: Spanned<String> = optional,
+        /// Lines of `id:sha256:<hex>[:role,…]`; `#` begins a comment.
+        keys: Spanned<Secret> = required,
+    }
+}
+
+/// Compiled API keys.
+#[derive(Debug)]
+pub struct ApiKeys {
+    header: HeaderName,
+    keys: Vec<ApiKey>,
+    challenge: HeaderValue,
+}
+
+struct ApiKey {
+    id: String,
+    digest: [u8; 32],
+    roles: Vec<String>,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiKey({})", self.id)
+    }
+}
+
+impl ApiKeyConfig {
+    /// Checks and compiles.
+    pub fn compile(&self, _at: &Location, out: &mut Diagnostics) -> Option<ApiKeys> {
+        let header = match &self.header {
+            None => HeaderName::from_static("x-api-key"),
+            Some(name) => match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
+                Ok(name) => name,
+                Err(_) => {
+                    out.error("E101", &name.at, format!("`{}` is not a header name", name.value));
+                    return None;
+                }
+            },
+        };
+        let mut keys: Vec<ApiKey> = Vec::new();
+        let mut fine = true;
+        for (number, line) in self.keys.expose().lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let key = parse(line);
+            let twice = key.as_ref().is_some_and(|key| keys.iter().any(|known| known.id == key.id));
+            match key {
+                Some(key) if !twice => keys.push(key),
+                _ => {
+                    fine = false;
+                    let what = if twice { "names an id that is there already" } else { "is not `id:sha256:<hex>[:role,…]`" };
+                    out.error("E079", &self.keys.at, format!("line {} of the keys {what}", number + 1));
+                }
+            }
+        }
+        if fine && keys.is_empty() {
+            out.push(Diagnostic::error("E079", &self.keys.at, "there are no keys").hint("write lines of `id:sha256:<hex>[:role,…]`"));
+            return None;
+        }
+        fine.then(|| ApiKeys { header, keys, challenge: HeaderValue::from_static("ApiKey") })
+    }
+}
+
+fn parse(line: &str) -> Option<ApiKey> {
+    let mut fields = line.split(':');
+    let id = fields.next().filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()))?;
+    if fields.next()? != "sha256" {
+        return None;
+    }
+    let hex = fields.next().filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    let roles = fields.next().unwrap_or_default();
+    let roles = roles.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect();
+    fields.next().is_none().then(|| ApiKey { id: id.to_owned(), digest, roles })
+}
+
+impl ApiKeys {
+    /// Who is asking. Every digest is compared, so that time tells nothing of where one matched.
+    pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
+        let refuse = || Rejection::new(RejectionKind::Unauthorized).with_header(header::WWW_AUTHENTICATE, self.challenge.clone());
+        let mut values = parts.headers.get_all(&self.header);
+        let presented = values.next().ok_or_else(refuse)?;
+        if values.next().is_some() {
+            return Err(Rejection::new(RejectionKind::BadHeader));
+        }
+        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        let mut found = Choice::from(0);
+        let mut index = 0_u32;
+        for (at, key) in (0_u32..).zip(&self.keys) {
+            let equal = key.digest.ct_eq(&digest);
+            index = u32::conditional_select(&index, &at, equal);
+            found |= equal;
+        }
+        if !bool::from(found) {
+            return Err(refuse());
+        }
+        let key = &self.keys[index as usize];
+        Ok(Principal { id: key.id.clone(), roles: key.roles.clone(), method: "api_key", ..Principal::default() })
+    }
+
+    /// One line for `bolt explain`.
+    pub fn summary(&self) -> String {
+        format!("api_key in {}", self.header)
+    }
+}

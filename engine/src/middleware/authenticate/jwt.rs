@@ -1,0 +1,235 @@
+//! JSON Web Tokens: the configuration and where the token is found.
+
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
+
+use super::Principal;
+use super::keys::{self, Key};
+use super::verify::{self, Expectations};
+use crate::config;
+use crate::config::decode::{Decode, Node, OneOrMany, Secret, Spanned};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use crate::config::units::Span;
+use crate::http::{HeaderName, HeaderValue, header};
+use crate::middleware::rejection::{Rejection, RejectionKind};
+use crate::request::Parts;
+
+config! {
+    /// Bearer tokens: one of `secret`, `public_key`, `jwk`.
+    pub struct JwtConfig {
+        /// The HMAC secret, as long as the hash at least.
+        secret: Spanned<Secret> = optional,
+        /// The public key as PEM.
+        public_key: Spanned<String> = optional,
+        /// The key as a JWK or a JWK set.
+        jwk: Spanned<AnyJson> = optional,
+        /// The algorithms that are accepted.
+        algorithms: Spanned<Vec<Spanned<String>>> = required,
+        /// Who must have issued the token; makes `iss` required.
+        issuer: OneOrMany<String> = optional,
+        /// Whom it must be for; makes `aud` required.
+        audience: OneOrMany<String> = optional,
+        /// How far clocks may be apart; at most 5m.
+        leeway: Spanned<Span> = optional,
+        /// The header that carries the token after `Bearer `.
+        header: Spanned<String> = optional,
+        /// The cookie that carries the token instead.
+        cookie: String = optional,
+        /// The query parameter that carries the token instead.
+        query: String = optional,
+        /// The claim with the roles.
+        roles_claim: String = default("roles".to_owned()),
+        /// The claim with the scopes.
+        scope_claim: String = default("scope".to_owned()),
+    }
+}
+
+/// Any JSON value.
+#[derive(Debug, Clone)]
+pub struct AnyJson(Value);
+
+impl Decode for AnyJson {
+    const EXPECTED: &'static str = "a JWK: a mapping, or its JSON text";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        if node.value.is_object() || node.value.is_string() {
+            return Some(Self(node.value.clone()));
+        }
+        node.mismatch(Self::EXPECTED, out);
+        None
+    }
+}
+
+/// Where the token is.
+#[derive(Debug)]
+enum Source {
+    Header(HeaderName),
+    Cookie(String),
+    Query(String),
+}
+
+/// Compiled bearer tokens.
+#[derive(Debug)]
+pub struct JwtVerifier {
+    keys: Vec<Key>,
+    source: Source,
+    expected: Expectations,
+    missing: HeaderValue,
+    invalid: HeaderValue,
+}
+
+/// A longer token is not looked at.
+const MAX_TOKEN: usize = 8 * 1024;
+
+const ALGORITHMS: [(&str, Algorithm); 12] = [
+    ("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512),
+    ("RS256", Algorithm::RS256), ("RS384", Algorithm::RS384), ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256), ("PS384", Algorithm::PS384), ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256), ("ES384", Algorithm::ES384), ("EdDSA", Algorithm::EdDSA),
+];
+
+impl JwtConfig {
+    /// Checks and compiles.
+    pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<JwtVerifier> {
+        let algorithms = self.algorithms(out);
+        let source = self.source(at, out);
+        let leeway = match &self.leeway {
+            Some(leeway) if leeway.0.as_secs() > 300 => {
+                out.push(Diagnostic::error("E077", &leeway.at, "a leeway of more than 5m accepts expired tokens").hint("write at most `5m`"));
+                None
+            }
+            leeway => Some(leeway.as_ref().map_or(0, |leeway| leeway.0.as_secs())),
+        };
+        let keys = self.keys(&algorithms?, at, out)?;
+        let list = |values: &Option<OneOrMany<String>>| values.as_ref().map(|values| values.0.clone()).unwrap_or_default();
+        Some(JwtVerifier {
+            keys,
+            source: source?,
+            expected: Expectations {
+                issuers: list(&self.issuer),
+                audiences: list(&self.audience),
+                leeway: leeway?,
+                roles: self.roles_claim.clone(),
+                scopes: self.scope_claim.clone(),
+            },
+            missing: HeaderValue::from_static("Bearer"),
+            invalid: HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        })
+    }
+
+    fn algorithms(&self, out: &mut Diagnostics) -> Option<Vec<Algorithm>> {
+        if self.algorithms.is_empty() {
+            out.error("E071", &self.algorithms.at, "no algorithms");
+            return None;
+        }
+        let find = |name: &Spanned<String>| {
+            let found = ALGORITHMS.iter().find(|(known, _)| *known == name.as_str());
+            if found.is_none() {
+                let known = ALGORITHMS.map(|(known, _)| known);
+                let hint = did_you_mean(name, known).map_or_else(
+                    || format!("write one of {}", known.join(", ")),
+                    |known| format!("did you mean `{known}`?"),
+                );
+                out.push(Diagnostic::error("E071", &name.at, format!("`{}` is not an algorithm that is accepted", name.value)).hint(hint));
+            }
+            found.map(|(_, algorithm)| *algorithm)
+        };
+        self.algorithms.iter().map(find).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn keys(&self, algorithms: &[Algorithm], at: &Location, out: &mut Diagnostics) -> Option<Vec<Key>> {
+        match (&self.secret, &self.public_key, &self.jwk) {
+            (Some(secret), None, None) => keys::from_secret(secret, algorithms, out),
+            (None, Some(pem), None) => keys::from_pem(pem, algorithms, out),
+            (None, None, Some(jwk)) => {
+                let value = Spanned { value: jwk.value.0.clone(), at: jwk.at.clone() };
+                keys::from_jwk(&value, algorithms, out)
+            }
+            _ => {
+                out.push(Diagnostic::error("E072", at, "a jwt method has exactly one key").hint("write one of `secret`, `public_key`, `jwk`"));
+                None
+            }
+        }
+    }
+
+    fn source(&self, at: &Location, out: &mut Diagnostics) -> Option<Source> {
+        match (&self.header, &self.cookie, &self.query) {
+            (None, None, None) => Some(Source::Header(header::AUTHORIZATION)),
+            (Some(name), None, None) => match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
+                Ok(name) => Some(Source::Header(name)),
+                Err(_) => {
+                    out.error("E101", &name.at, format!("`{}` is not a header name", name.value));
+                    None
+                }
+            },
+            (None, Some(cookie), None) => Some(Source::Cookie(cookie.clone())),
+            (None, None, Some(query)) => Some(Source::Query(query.clone())),
+            _ => {
+                out.error("E078", at, "a token comes from one place: write one of `header`, `cookie`, `query`");
+                None
+            }
+        }
+    }
+}
+
+impl JwtVerifier {
+    /// Who is asking.
+    pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
+        let token = self.token(parts)?.ok_or_else(|| self.refuse(&self.missing))?;
+        if token.len() > MAX_TOKEN {
+            return Err(self.refuse(&self.invalid));
+        }
+        verify::verify(&token, &self.keys, &self.expected).ok_or_else(|| self.refuse(&self.invalid))
+    }
+
+    fn refuse(&self, challenge: &HeaderValue) -> Rejection {
+        Rejection::new(RejectionKind::Unauthorized).with_header(header::WWW_AUTHENTICATE, challenge.clone())
+    }
+
+    /// The token where it should be; none, or none of this method's, is not an error yet.
+    fn token<'a>(&self, parts: &'a Parts) -> Result<Option<std::borrow::Cow<'a, str>>, Rejection> {
+        let twice = || Rejection::new(RejectionKind::BadHeader);
+        match &self.source {
+            Source::Header(name) => {
+                let mut values = parts.headers.get_all(name);
+                let Some(value) = values.next() else { return Ok(None) };
+                if values.next().is_some() {
+                    return Err(twice());
+                }
+                let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+                    return Err(self.refuse(&self.invalid));
+                };
+                Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.into()))
+            }
+            Source::Cookie(name) => {
+                let lines = parts.headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
+                let mut found = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+                    let (key, value) = pair.trim().split_once('=')?;
+                    (key == name).then_some(value)
+                });
+                let token = found.next();
+                if found.next().is_some() {
+                    return Err(twice());
+                }
+                Ok(token.map(Into::into))
+            }
+            Source::Query(name) => {
+                let pairs = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+                let mut found = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
+                let token = found.next();
+                if found.next().is_some() {
+                    return Err(twice());
+                }
+                Ok(token.map(Into::into))
+            }
+        }
+    }
+
+    /// One line for `bolt explain`.
+    pub fn summary(&self) -> String {
+        let mut names: Vec<String> =
+            self.keys.iter().flat_map(|key| key.algorithms.iter().map(|algorithm| format!("{algorithm:?}"))).collect();
+        names.dedup();
+        format!("jwt {}", names.join("|"))
+    }
+}

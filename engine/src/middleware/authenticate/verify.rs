@@ -1,0 +1,140 @@
+//! The verification of one token: form, header, signature, claims, in this order.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::Principal;
+use super::keys::Key;
+use super::strict_json::StrictObject;
+
+/// What the claims must say.
+#[derive(Debug)]
+pub struct Expectations {
+    pub issuers: Vec<String>,
+    pub audiences: Vec<String>,
+    /// Seconds.
+    pub leeway: u64,
+    /// The claim with the roles.
+    pub roles: String,
+    /// The claim with the scopes.
+    pub scopes: String,
+}
+
+/// Header members that change what a token means (RFC 7515, 4.1.11; RFC 7797); nobody here
+/// understands any.
+const REFUSED_MEMBERS: [&str; 2] = ["crit", "b64"];
+
+/// The principal of a token that is valid in every respect.
+pub fn verify(token: &str, keys: &[Key], expected: &Expectations) -> Option<Principal> {
+    let (message, signature) = token.rsplit_once('.')?;
+    let (header, payload) = message.split_once('.')?;
+    if payload.contains('.') {
+        return None;
+    }
+    let header = object(header)?;
+    if REFUSED_MEMBERS.iter().any(|member| header.contains_key(*member)) {
+        return None;
+    }
+    if let Some(kind) = header.get("typ") {
+        let kind = kind.as_str()?.to_ascii_lowercase();
+        if !matches!(kind.as_str(), "jwt" | "at+jwt" | "application/at+jwt" | "application/jwt") {
+            return None;
+        }
+    }
+    let key = choose(&header, keys)?;
+    let name = header.get("alg")?.as_str()?;
+    let algorithm = *key.algorithms.iter().find(|known| format_is(**known, name))?;
+    if !jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, algorithm).ok()? {
+        return None;
+    }
+    let claims = object(payload)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+    check_claims(&claims, expected, now)?;
+    principal(claims, expected)
+}
+
+fn format_is(algorithm: jsonwebtoken::Algorithm, name: &str) -> bool {
+    use jsonwebtoken::Algorithm as A;
+    let known = match algorithm {
+        A::HS256 => "HS256", A::HS384 => "HS384", A::HS512 => "HS512",
+        A::RS256 => "RS256", A::RS384 => "RS384", A::RS512 => "RS512",
+        A::PS256 => "PS256", A::PS384 => "PS384", A::PS512 => "PS512",
+        A::ES256 => "ES256", A::ES384 => "ES384", A::EdDSA => "EdDSA",
+    };
+    known == name
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+    serde_json::from_slice::<StrictObject>(&json).ok().map(|object| object.0)
+}
+
+/// The key that the header means: by `kid` among several, the only one otherwise.
+fn choose<'a>(header: &Map<String, Value>, keys: &'a [Key]) -> Option<&'a Key> {
+    let kid = match header.get("kid") {
+        None => None,
+        Some(kid) => Some(kid.as_str()?),
+    };
+    match keys {
+        [only] => match (&only.kid, kid) {
+            (Some(known), Some(kid)) if known != kid => None,
+            _ => Some(only),
+        },
+        _ => keys.iter().find(|key| key.kid.as_deref() == kid && kid.is_some()),
+    }
+}
+
+fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) -> Option<()> {
+    #[allow(clippy::cast_precision_loss)] // at most 300
+    let leeway = expected.leeway as f64;
+    let date = |name: &str| match claims.get(name) {
+        None => Some(None),
+        Some(value) => value.as_f64().filter(|date| value.is_number() && *date >= 0.0).map(Some),
+    };
+    if date("exp")?? + leeway <= now {
+        return None;
+    }
+    if date("nbf")?.is_some_and(|from| from - leeway > now) || date("iat")?.is_some_and(|at| at - leeway > now) {
+        return None;
+    }
+    if !expected.issuers.is_empty() {
+        let issuer = claims.get("iss")?.as_str()?;
+        expected.issuers.iter().find(|known| *known == issuer)?;
+    }
+    let audience: Vec<&str> = match claims.get("aud") {
+        None => Vec::new(),
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Some(_) => return None,
+    };
+    if !expected.audiences.is_empty() && !audience.iter().any(|named| expected.audiences.iter().any(|known| known == named)) {
+        return None;
+    }
+    Some(())
+}
+
+fn principal(claims: Map<String, Value>, expected: &Expectations) -> Option<Principal> {
+    let id = match claims.get("sub") {
+        None => String::new(),
+        Some(sub) => sub.as_str()?.to_owned(),
+    };
+    let roles = words(claims.get(&expected.roles))?;
+    let mut scopes = words(claims.get(&expected.scopes))?;
+    if expected.scopes == "scope" {
+        scopes.extend(words(claims.get("scp"))?);
+    }
+    Some(Principal { id, roles, scopes, claims, method: "jwt" })
+}
+
+/// A list of words, or words with spaces between; anything else is no claim of ours.
+fn words(claim: Option<&Value>) -> Option<Vec<String>> {
+    match claim {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::String(text)) => Some(text.split_ascii_whitespace().map(str::to_owned).collect()),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,117 @@
+//! The chain of a route, assembled once per I/O thread: one line, one layer, one reason.
+//! A stage that is off is not there.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::access_log::AccessLogLayer;
+use super::authenticate::AuthenticateLayer;
+use super::authorize::{AuthorizeLayer, Permitted};
+use super::body_limit::{BodyLengthLayer, BodyLimitLayer};
+use super::bulkhead::{BulkheadLayer, Places};
+use super::catch_panic::CatchPanicLayer;
+use super::client_ip::ClientIpLayer;
+use super::compress::CompressLayer;
+use super::cors::CorsLayer;
+use super::gate::GateLayer;
+use super::rate_limit::RateLimitLayer;
+use super::request_id::RequestIdLayer;
+use super::security_headers::SecurityHeadersLayer;
+use super::timeout::TimeoutLayer;
+use crate::handler::{Handler, HandlerService};
+use crate::plan::{PythonPolicy, RoutePlan, ServerPlan};
+use crate::reply::{BoxService, Reply};
+use crate::request::Request;
+use crate::response::Response;
+
+/// Assembles chains for one I/O thread; routes that share a bulkhead get the same places.
+pub struct Assembly<'a> {
+    server: &'a ServerPlan,
+    places: HashMap<*const PythonPolicy, Rc<Places>>,
+}
+
+impl<'a> Assembly<'a> {
+    /// An assembly under the server-wide settings.
+    pub fn new(server: &'a ServerPlan) -> Self {
+        Self { server, places: HashMap::new() }
+    }
+
+    /// The chain of `route` around `handler`, from the inside out.
+    pub fn chain(&mut self, route: &RoutePlan, handler: Rc<dyn Handler>) -> BoxService {
+        let mut inner: BoxService<Permitted<Request>> = Box::new(HandlerService(handler));
+        // Only what is about to run takes a place with Python.
+        inner = stack(inner, self.places(&route.python).map(BulkheadLayer));
+        // A body of unknown length is cut off while it is read.
+        inner = stack(inner, route.body_limit.map(BodyLimitLayer));
+        // Waiting for a place, reading the body and running all count.
+        inner = stack(inner, route.timeout.map(TimeoutLayer));
+        // Limits keyed by who asks need to know who asks.
+        inner = stack(inner, limits(&route.limits_after));
+
+        // The only maker of `Permitted`.
+        let mut chain: BoxService = Box::new(AuthorizeLayer::new(route).layer(inner));
+        // Who asks, before what they may.
+        chain = stack(chain, AuthenticateLayer::of(route));
+        // A body that announces too much is refused before anything is verified for it.
+        chain = stack(chain, route.body_limit.map(BodyLengthLayer));
+        // Guessing passwords and keys must cost the guesser.
+        chain = stack(chain, limits(&route.limits_before));
+        // What was decided before the chain is answered here: logged and dressed, never counted.
+        chain = stack(chain, Some(GateLayer));
+        // Everything below may be compressed, refusals too.
+        chain = stack(chain, route.compress.as_ref().map(|policy| CompressLayer::new(Arc::clone(policy))));
+        // Answers preflights; its headers go on every answer and refusal below.
+        chain = stack(chain, route.cors.as_ref().map(|policy| CorsLayer::new(Arc::clone(policy))));
+        // On every answer, preflights included.
+        chain = stack(
+            chain,
+            route.security_headers.as_ref().map(|policy| SecurityHeadersLayer::new(Arc::clone(policy))),
+        );
+        // Limits, rules and logs below speak of the client, not of the proxy.
+        chain = stack(
+            chain,
+            self.server.client_ip.as_ref().map(|policy| ClientIpLayer::new(Arc::clone(policy))),
+        );
+        // A panic anywhere below is a 500 that is logged.
+        chain = stack(chain, Some(CatchPanicLayer));
+        // One line for every answer, refusals and failures included.
+        chain = stack(
+            chain,
+            route.access_log.as_ref().map(|policy| AccessLogLayer::new(Arc::clone(policy))),
+        );
+        // First in, last out: everything can name the request.
+        stack(
+            chain,
+            route.request_id.as_ref().map(|policy| RequestIdLayer::new(Arc::clone(policy))),
+        )
+    }
+
+    fn places(&mut self, policy: &Arc<PythonPolicy>) -> Option<Rc<Places>> {
+        let concurrency = policy.concurrency?;
+        let places = self.places.entry(Arc::as_ptr(policy)).or_insert_with(|| {
+            Places::new(concurrency, policy.queue, policy.max_wait)
+        });
+        Some(Rc::clone(places))
+    }
+}
+
+fn limits(policies: &[Arc<super::rate_limit::RateLimitPolicy>]) -> Option<RateLimitLayer> {
+    (!policies.is_empty()).then(|| RateLimitLayer::new(policies.to_vec()))
+}
+
+/// Puts `layer` around `inner`, where it is on.
+fn stack<R, L>(inner: BoxService<R>, layer: Option<L>) -> BoxService<R>
+where
+    L: Layer<BoxService<R>>,
+    L::Service: Service<R, Response = Response, Error = Infallible, Future = Reply> + 'static,
+{
+    match layer {
+        Some(layer) => Box::new(layer.layer(inner)),
+        None => inner,
+    }
+}

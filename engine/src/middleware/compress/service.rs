@@ -1,0 +1,201 @@
+//! The layer: which answers are encoded, and how their headers change.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::config::{CompressPolicy, Encoding};
+use super::encoder::{Encoder, whole};
+use crate::body::{Body, BodyStream};
+use crate::http::{Headers, HeaderValue, Method, StatusCode, header};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response::Response;
+
+/// A body beyond this is encoded off the I/O thread.
+const OFF_THREAD: usize = 64 * 1024;
+
+/// Makes [`Compress`] services.
+pub struct CompressLayer {
+    policy: Arc<CompressPolicy>,
+}
+
+impl CompressLayer {
+    /// A layer under `policy`.
+    pub fn new(policy: Arc<CompressPolicy>) -> Self {
+        Self { policy }
+    }
+}
+
+/// Encodes answers.
+pub struct Compress<S> {
+    inner: S,
+    policy: Arc<CompressPolicy>,
+}
+
+impl<S> Layer<S> for CompressLayer {
+    type Service = Compress<S>;
+
+    fn layer(&self, inner: S) -> Compress<S> {
+        Compress { inner, policy: Arc::clone(&self.policy) }
+    }
+}
+
+impl<S> Service<Request> for Compress<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        let encoding = self.policy.choose(&request.headers);
+        let head = request.method == Method::HEAD;
+        let policy = Arc::clone(&self.policy);
+        match self.inner.call(request) {
+            Reply::Ready(response) => {
+                let response = response.expect("a reply is ready once");
+                encode(&policy, encoding, head, response)
+            }
+            Reply::Pending(answer) => Reply::pending(async move {
+                let Ok(response) = encode(&policy, encoding, head, answer.await).await;
+                response
+            }),
+        }
+    }
+}
+
+fn encode(policy: &CompressPolicy, encoding: Option<Encoding>, head: bool, mut response: Response) -> Reply {
+    if !could_be_encoded(policy, &response) {
+        return response.into();
+    }
+    response.headers.vary(header::ACCEPT_ENCODING);
+    let Some(encoding) = encoding else { return response.into() };
+    if head {
+        // The length of the encoded body is not known; the rest is as for GET.
+        announce(&mut response.headers, encoding);
+        response.body = Body::Empty;
+        return response.into();
+    }
+    match std::mem::take(&mut response.body) {
+        Body::Empty => response.into(),
+        Body::Full(bytes) if bytes.len() > OFF_THREAD => Reply::pending(async move {
+            let plain = bytes.clone();
+            let encoded = tokio::task::spawn_blocking(move || whole(encoding, &plain)).await;
+            finish(response, encoding, bytes, encoded.unwrap_or_else(|error| Err(io::Error::other(error))))
+        }),
+        Body::Full(bytes) => {
+            let encoded = whole(encoding, &bytes);
+            finish(response, encoding, bytes, encoded).into()
+        }
+        Body::Stream(stream) => {
+            match Encoder::new(encoding) {
+                Ok(encoder) => {
+                    announce(&mut response.headers, encoding);
+                    response.body = Body::stream(Encoded { stream, encoder: Some(encoder) }, None);
+                }
+                // Without memory for a codec the plain body is still right.
+                Err(_) => response.body = Body::Stream(stream),
+            }
+            response.into()
+        }
+    }
+}
+
+/// Puts the encoded body in, or the plain one where encoding failed or did not gain.
+fn finish(mut response: Response, encoding: Encoding, plain: Bytes, encoded: io::Result<Bytes>) -> Response {
+    match encoded {
+        Ok(encoded) if encoded.len() < plain.len() => {
+            announce(&mut response.headers, encoding);
+            response.body = Body::Full(encoded);
+        }
+        _ => response.body = Body::Full(plain),
+    }
+    response
+}
+
+fn announce(headers: &mut Headers, encoding: Encoding) {
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
+    headers.remove(&header::ACCEPT_RANGES);
+    headers.remove(&header::CONTENT_LENGTH);
+    let weak = headers.get(&header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).map(|tag| {
+        HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    });
+    if let Some(Ok(weak)) = weak {
+        headers.insert(header::ETAG, weak);
+    }
+}
+
+fn could_be_encoded(policy: &CompressPolicy, response: &Response) -> bool {
+    let headers = &response.headers;
+    !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT)
+        && response.body.length().is_none_or(|length| length >= policy.min_size)
+        && !headers.contains(&header::CONTENT_ENCODING)
+        && !headers.contains(&header::CONTENT_RANGE)
+        && !headers.get_all(&header::CACHE_CONTROL).any(|value| mentions(value, "no-transform"))
+        && headers.get(&header::CONTENT_TYPE).is_some_and(gains)
+}
+
+fn mentions(value: &HeaderValue, word: &str) -> bool {
+    value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+}
+
+/// Whether bodies of this type get smaller; an event stream would, but must not be held back.
+fn gains(content_type: &HeaderValue) -> bool {
+    let text = content_type.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    match kind {
+        "text" => subtype != "event-stream",
+        "application" => {
+            matches!(subtype, "json" | "javascript" | "xml" | "wasm" | "graphql" | "manifest+json" | "x-ndjson" | "yaml")
+                || subtype.ends_with("+json")
+                || subtype.ends_with("+xml")
+        }
+        "image" => matches!(subtype, "svg+xml" | "bmp" | "x-icon" | "vnd.microsoft.icon"),
+        "font" => matches!(subtype, "ttf" | "otf"),
+        _ => false,
+    }
+}
+
+/// A stream whose chunks are encoded and flushed one by one.
+struct Encoded {
+    stream: BodyStream,
+    encoder: Option<Encoder>,
+}
+
+impl Stream for Encoded {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let Some(encoder) = this.encoder.as_mut() else { return Poll::Ready(None) };
+            let encoded = match this.stream.poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(chunk))) => encoder.chunk(&chunk),
+                Poll::Ready(Some(Err(error))) => Err(error),
+                Poll::Ready(None) => {
+                    let encoder = this.encoder.take().expect("it was there a moment ago");
+                    return Poll::Ready(Some(encoder.finish()));
+                }
+            };
+            match encoded {
+                Ok(bytes) if bytes.is_empty() => {}
+                other => return Poll::Ready(Some(other)),
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What may be written, and what it is compiled to.
+
+use super::origin::{Origin, OriginConfig};
+use crate::config;
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::units::Span;
+use crate::http::{HeaderName, HeaderValue, Method};
+
+config! {
+    /// A CORS policy.
+    pub struct CorsConfig {
+        /// The origins that may read answers, or `"*"`.
+        origins: Spanned<Vec<Spanned<OriginConfig>>> = required,
+        /// Whether cookies and HTTP authentication may go along.
+        credentials: bool = default(false),
+        /// The methods that a page may use; GET, HEAD and POST always may.
+        allow_methods: Spanned<Vec<Spanned<String>>> = optional,
+        /// The request header fields that a page may set.
+        allow_headers: Spanned<Vec<Spanned<String>>> = optional,
+        /// The response header fields that a page may read.
+        expose_headers: Spanned<Vec<Spanned<String>>> = optional,
+        /// How long a browser may remember a preflight; at most 24 h.
+        max_age: Spanned<Span> = optional,
+    }
+}
+
+/// The longest time that browsers remember a preflight for.
+const MAX_AGE: u64 = 24 * 60 * 60;
+
+const DEFAULT_METHODS: &str = "DELETE, GET, HEAD, PATCH, POST, PUT";
+
+/// Header fields that no page may set (the Fetch standard's forbidden ones).
+const FORBIDDEN: [&str; 13] = [
+    "accept-charset", "accept-encoding", "connection", "content-length", "cookie", "date", "expect",
+    "host", "keep-alive", "origin", "te", "transfer-encoding", "upgrade",
+];
+
+/// A compiled CORS policy; every value is built.
+#[derive(Debug)]
+pub struct CorsPolicy {
+    /// The allowed origins; `None` = any.
+    pub(super) origins: Option<Vec<Origin>>,
+    pub(super) credentials: bool,
+    pub(super) allow_methods: HeaderValue,
+    pub(super) allow_headers: Option<HeaderValue>,
+    pub(super) expose_headers: Option<HeaderValue>,
+    pub(super) max_age: Option<HeaderValue>,
+}
+
+impl CorsConfig {
+    /// Checks and compiles.
+    pub fn compile(&self, out: &mut Diagnostics) -> Option<CorsPolicy> {
+        let origins = self.origins(out);
+        let allow_methods = self.methods(out);
+        let allow_headers = self.header_names(self.allow_headers.as_ref(), true, out);
+        let expose_headers = self.header_names(self.expose_headers.as_ref(), false, out);
+        let max_age = match &self.max_age {
+            None => Some(None),
+            Some(age) if age.0.as_secs() <= MAX_AGE => Some(Some(HeaderValue::from(age.0.as_secs()))),
+            Some(age) => {
+                out.push(Diagnostic::error("E068", &age.at, "no browser remembers a preflight for so long").hint("write at most `24h`"));
+                None
+            }
+        };
+        Some(CorsPolicy {
+            origins: origins?,
+            credentials: self.credentials,
+            allow_methods: allow_methods?,
+            allow_headers: allow_headers?,
+            expose_headers: expose_headers?,
+            max_age: max_age?,
+        })
+    }
+
+    fn origins(&self, out: &mut Diagnostics) -> Option<Option<Vec<Origin>>> {
+        let written = &self.origins;
+        if written.is_empty() {
+            out.push(Diagnostic::error("E060", &written.at, "no origins").hint("name the origins, or switch the slot `off`"));
+            return None;
+        }
+        if let Some(any) = written.iter().find(|origin| origin.value == OriginConfig::Any) {
+            if self.credentials {
+                out.push(Diagnostic::error("E069", &any.at, "`*` with credentials lets every site act as your users").hint("name the origins"));
+                return None;
+            }
+            return Some(None);
+        }
+        let mut compiled = Vec::with_capacity(written.len());
+        for origin in &written.value {
+            let origin = Origin::compile(origin, self.credentials, &origin.at, out).map(|compiled| (compiled, &origin.at));
+            if let Some((origin, at)) = &origin
+                && compiled.contains(&Some(origin.clone()))
+            {
+                out.push(Diagnostic::warning("W060", at, "this origin is named twice"));
+            }
+            compiled.push(origin.map(|(origin, _)| origin));
+        }
+        compiled.into_iter().collect::<Option<Vec<_>>>().map(Some)
+    }
+
+    fn methods(&self, out: &mut Diagnostics) -> Option<HeaderValue> {
+        let Some(methods) = &self.allow_methods else { return Some(HeaderValue::from_static(DEFAULT_METHODS)) };
+        let mut fine = true;
+        for method in &methods.value {
+            let upper = method.to_ascii_uppercase();
+            let forbidden = matches!(upper.as_str(), "CONNECT" | "TRACE" | "TRACK");
+            if forbidden || upper != method.value || Method::from_bytes(method.as_bytes()).is_err() {
+                fine = false;
+                let hint = if forbidden { "pages may not use it".to_owned() } else { format!("write `{upper}`") };
+                out.push(Diagnostic::error("E068", &method.at, format!("`{}` cannot be allowed", method.value)).hint(hint));
+            }
+        }
+        fine.then(|| HeaderValue::from_str(&join(methods)).ok()).flatten()
+    }
+
+    fn header_names(&self, names: Option<&Spanned<Vec<Spanned<String>>>>, request: bool, out: &mut Diagnostics) -> Option<Option<HeaderValue>> {
+        let Some(names) = names.filter(|names| !names.is_empty()) else { return Some(None) };
+        let mut fine = true;
+        for name in &names.value {
+            let lower = name.to_ascii_lowercase();
+            let problem = if lower == "*" {
+                self.credentials.then_some("`*` is not a wildcard with credentials: name the fields")
+            } else if HeaderName::from_bytes(lower.as_bytes()).is_err() {
+                Some("this is not a header name")
+            } else if request && (FORBIDDEN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with("proxy-")) {
+                Some("browsers let no page set this field")
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                fine = false;
+                out.error("E068", &name.at, problem);
+            }
+        }
+        fine.then(|| HeaderValue::from_str(&join(names)).ok())
+    }
+}
+
+fn join(names: &Spanned<Vec<Spanned<String>>>) -> String {
+    names.iter().map(|name| name.value.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl CorsPolicy {
+    /// One line for `bolt explain`.
+    pub fn summary(&self) -> String {
+        let origins = match &self.origins {
+            None => "any origin".to_owned(),
+            Some(origins) => origins.iter().map(|origin| match origin {
+                Origin::Exact(origin) => origin.clone(),
+                Origin::Suffix(scheme, domain) => format!("{scheme}*{domain}"),
+            }).collect::<Vec<_>>().join(" "),
+        };
+        format!("{origins}{}", if self.credentials { " with credentials" } else { "" })
+    }
+
+    /// The value of `Access-Control-Allow-Origin` for a request from `origin`.
+    pub(super) fn allow_origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        match &self.origins {
+            None => Some(HeaderValue::from_static("*")),
+            Some(origins) => origins.iter().any(|known| known.matches(origin.as_bytes())).then(|| origin.clone()),
+        }
+    }
+
+    /// Whether answers differ by origin.
+    pub(super) fn varies(&self) -> bool {
+        self.origins.is_some()
+    }
+}

@@ -1,0 +1,17 @@
+//! CORS (the Fetch standard's protocol): which origins may read answers.
+//!
+//! Above everything that refuses, so that a page learns why it was refused; a preflight (`OPTIONS`
+//! with `Origin` and `Access-Control-Request-Method`) is answered here and goes no further. An
+//! origin that is not allowed gets no CORS field at all. `Vary: Origin` is on every answer that
+//! could have been another for another origin. A handler's own CORS fields are replaced.
+//!
+//! Options: `cors: {origins: [https://app.example.com, {suffix: "https://*.example.com"}],
+//! credentials: on, allow_methods: […], allow_headers: […], expose_headers: […], max_age: 10m}`.
+//! Refusals: none; a browser refuses for us.
+
+mod config;
+mod origin;
+mod service;
+
+pub use self::config::{CorsConfig, CorsPolicy};
+pub use self::service::{Cors, CorsLayer};

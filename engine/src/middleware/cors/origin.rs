@@ -1,0 +1,117 @@
+//! Origins (RFC 6454): exact ones and suffixes.
+
+use serde_json::Value;
+
+use crate::config::decode::{Decode, Node};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+
+/// An allowed origin as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginConfig {
+    /// `*`.
+    Any,
+    /// One origin.
+    Exact(String),
+    /// `{suffix: "https://*.example.com"}`.
+    Suffix(String),
+}
+
+/// An allowed origin, ready to compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The serialised origin.
+    Exact(String),
+    /// Scheme with `://`, and `.host[:port]`.
+    Suffix(String, String),
+}
+
+impl Decode for OriginConfig {
+    const EXPECTED: &'static str = "an origin such as https://app.example.com";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        match node.value {
+            Value::String(text) if text == "*" => Some(Self::Any),
+            Value::String(text) => Some(Self::Exact(text.clone())),
+            Value::Object(object) if object.len() == 1 && object.get("suffix").is_some_and(Value::is_string) => {
+                object["suffix"].as_str().map(|suffix| Self::Suffix(suffix.to_owned()))
+            }
+            _ => {
+                node.mismatch("an origin such as `https://app.example.com` or `{suffix: \"https://*.example.com\"}`", out);
+                None
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// Checks an exact origin or a suffix.
+    pub fn compile(written: &OriginConfig, credentials: bool, at: &Location, out: &mut Diagnostics) -> Option<Self> {
+        let (text, suffix) = match written {
+            OriginConfig::Any => return None,
+            OriginConfig::Exact(text) => (text, false),
+            OriginConfig::Suffix(text) => (text, true),
+        };
+        let mut fail = |code, message: String, hint: &str| {
+            out.push(Diagnostic::error(code, at, message).hint(hint));
+            None
+        };
+        if text == "null" {
+            return fail("E061", "the origin `null` stands for anybody".into(), "name the origins that you mean");
+        }
+        let Some((scheme, authority)) = text.split_once("://") else {
+            return fail("E062", format!("`{text}` has no scheme"), "write it as browsers send it: `https://app.example.com`");
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ', ',']) {
+            return fail("E063", format!("`{text}` is more than an origin"), "an origin is scheme, host and port, without path");
+        }
+        if authority.to_ascii_lowercase() != authority {
+            return fail("E064", format!("`{text}` is not how browsers send it"), "write the host in lower case");
+        }
+        let authority = strip_default_port(&scheme, authority);
+        let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
+            if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
+        });
+        let local = host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]";
+        if scheme == "http" && credentials && !local {
+            return fail("E065", format!("`{text}` with credentials can be read by anybody on the wire"), "write `https://`");
+        }
+        if !suffix {
+            if authority.contains('*') {
+                return fail("E066", format!("`{text}` has a `*`"), "write `{suffix: \"https://*.example.com\"}`");
+            }
+            return Some(Self::Exact(format!("{scheme}://{authority}")));
+        }
+        let Some(domain) = authority.strip_prefix("*.").filter(|domain| !domain.contains('*')) else {
+            return fail("E066", format!("`{text}` is not a suffix"), "write `https://*.example.com`");
+        };
+        let bare = host.strip_prefix("*.").unwrap_or(host);
+        if !local && psl::domain_str(bare).is_none() {
+            return fail("E067", format!("anybody can have a name under `{bare}`"), "write a suffix under a domain of your own");
+        }
+        Some(Self::Suffix(format!("{scheme}://"), format!(".{domain}")))
+    }
+
+    /// Whether a request's `Origin` is this one.
+    pub fn matches(&self, origin: &[u8]) -> bool {
+        match self {
+            Self::Exact(known) => known.as_bytes() == origin,
+            Self::Suffix(scheme, domain) => {
+                let Some(host) = origin.strip_prefix(scheme.as_bytes()) else { return false };
+                let Some(label) = host.strip_suffix(domain.as_bytes()) else { return false };
+                !label.is_empty() && label.iter().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+                }) && !label.starts_with(b".") && !label.ends_with(b".")
+            }
+        }
+    }
+}
+
+fn strip_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return authority,
+    };
+    authority.strip_suffix(port).unwrap_or(authority)
+}

@@ -1,0 +1,122 @@
+//! The layer: preflights answered, other answers dressed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::config::CorsPolicy;
+use crate::http::{Headers, HeaderValue, Method, StatusCode, header};
+use crate::reply::Reply;
+use crate::request::{Parts, Request};
+use crate::response::Response;
+
+/// A preflight that asks for more header fields than this gets none of them.
+const MAX_REQUESTED_HEADERS: usize = 64;
+
+/// Makes [`Cors`] services.
+pub struct CorsLayer {
+    policy: Arc<CorsPolicy>,
+}
+
+impl CorsLayer {
+    /// A layer under `policy`.
+    pub fn new(policy: Arc<CorsPolicy>) -> Self {
+        Self { policy }
+    }
+}
+
+/// Answers preflights and dresses other answers.
+pub struct Cors<S> {
+    inner: S,
+    policy: Arc<CorsPolicy>,
+}
+
+impl<S> Layer<S> for CorsLayer {
+    type Service = Cors<S>;
+
+    fn layer(&self, inner: S) -> Cors<S> {
+        Cors { inner, policy: Arc::clone(&self.policy) }
+    }
+}
+
+impl<S> Service<Request> for Cors<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        if is_preflight(&request) {
+            return preflight(&self.policy, &request).into();
+        }
+        let policy = Arc::clone(&self.policy);
+        let allow_origin = origin(&request).and_then(|origin| policy.allow_origin(origin));
+        self.inner.call(request).map(move |mut response| {
+            dress(&policy, allow_origin, &mut response.headers);
+            response
+        })
+    }
+}
+
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(header::ORIGIN)
+        && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The one `Origin`; several are none.
+fn origin(parts: &Parts) -> Option<&HeaderValue> {
+    let mut values = parts.headers.get_all(header::ORIGIN);
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+fn preflight(policy: &CorsPolicy, parts: &Parts) -> Response {
+    let mut response = Response::new(StatusCode::NO_CONTENT);
+    let headers = &mut response.headers;
+    if policy.varies() {
+        headers.append(header::VARY, HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers"));
+    }
+    let Some(allowed) = origin(parts).and_then(|origin| policy.allow_origin(origin)) else {
+        return response;
+    };
+    headers.append(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    if policy.credentials {
+        headers.append(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    headers.append(header::ACCESS_CONTROL_ALLOW_METHODS, policy.allow_methods.clone());
+    let requested = parts.headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    let elements: usize = requested.map(|line| line.as_bytes().split(|byte| *byte == b',').count()).sum();
+    if let Some(names) = policy.allow_headers.as_ref().filter(|_| elements <= MAX_REQUESTED_HEADERS) {
+        headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    if let Some(age) = &policy.max_age {
+        headers.append(header::ACCESS_CONTROL_MAX_AGE, age.clone());
+    }
+    response
+}
+
+fn dress(policy: &CorsPolicy, allow_origin: Option<HeaderValue>, headers: &mut Headers) {
+    headers.remove(&header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    headers.remove(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+    if policy.varies() {
+        headers.vary(header::ORIGIN);
+    }
+    let Some(origin) = allow_origin else { return };
+    headers.append(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if policy.credentials {
+        headers.append(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    if let Some(names) = &policy.expose_headers {
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, names.clone());
+    }
+}

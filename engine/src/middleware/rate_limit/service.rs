@@ -1,0 +1,141 @@
+//! The layer: asks all limits of its place, takes from all or from none.
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::config::RateLimitPolicy;
+use super::store::Decision;
+use crate::http::{Headers, HeaderName, HeaderValue, header};
+use crate::middleware::rejection::{Rejection, RejectionKind};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response::Response;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Makes [`RateLimit`] services.
+pub struct RateLimitLayer {
+    policies: Arc<[Arc<RateLimitPolicy>]>,
+}
+
+impl RateLimitLayer {
+    /// A layer under all of `policies`.
+    pub fn new(policies: Vec<Arc<RateLimitPolicy>>) -> Self {
+        Self { policies: policies.into() }
+    }
+}
+
+/// Admits what the limits admit.
+pub struct RateLimit<S> {
+    inner: S,
+    policies: Arc<[Arc<RateLimitPolicy>]>,
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimit<S>;
+
+    fn layer(&self, inner: S) -> RateLimit<S> {
+        RateLimit { inner, policies: Arc::clone(&self.policies) }
+    }
+}
+
+impl<S, R> Service<R> for RateLimit<S>
+where
+    S: Service<R, Response = Response, Error = Infallible, Future = Reply>,
+    R: AsRequest,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Reply {
+        let parts = request.as_request().deref();
+        // One limit, the common case, is asked and taken in one step.
+        let alone = self.policies.len() == 1;
+        let mut tightest: Option<(usize, Decision)> = None;
+        for (at, policy) in self.policies.iter().enumerate() {
+            let decision = policy.decide(policy.key(parts), alone);
+            if !decision.admitted {
+                return refuse(policy, decision, request.as_request()).into();
+            }
+            if tightest.is_none_or(|(_, known)| decision.remaining < known.remaining) {
+                tightest = Some((at, decision));
+            }
+        }
+        if !alone {
+            for policy in self.policies.iter() {
+                // Between asking and taking nobody else runs on this thread; should another
+                // worker thread share the store one day, the worst is one request too many refused.
+                let decision = policy.decide(policy.key(parts), true);
+                if !decision.admitted {
+                    return refuse(policy, decision, request.as_request()).into();
+                }
+            }
+        }
+        let policies = Arc::clone(&self.policies);
+        self.inner.call(request).map(move |mut response| {
+            if let Some((at, decision)) = tightest {
+                state(&policies[at], decision, &mut response.headers);
+            }
+            for policy in policies.iter() {
+                response.headers.append(RATE_LIMIT_POLICY, policy.policy_header.clone());
+            }
+            response
+        })
+    }
+}
+
+/// Whatever carries a request: it itself, or proof that it is permitted.
+pub trait AsRequest {
+    /// The request.
+    fn as_request(&self) -> &Request;
+}
+
+impl AsRequest for Request {
+    fn as_request(&self) -> &Request {
+        self
+    }
+}
+
+impl AsRequest for crate::middleware::authorize::Permitted<Request> {
+    fn as_request(&self) -> &Request {
+        self
+    }
+}
+
+fn refuse(policy: &RateLimitPolicy, decision: Decision, request: &Request) -> Response {
+    let mut rejection = Rejection::new(RejectionKind::RateLimited)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(decision.after).max(1)));
+    state(policy, decision, &mut rejection.headers);
+    rejection.headers.append(RATE_LIMIT_POLICY, policy.policy_header.clone());
+    rejection.into_response(&request.headers)
+}
+
+/// Adds `RateLimit: "name";r=…;t=…`.
+fn state(policy: &RateLimitPolicy, decision: Decision, headers: &mut Headers) {
+    let mut text = [0_u8; 160];
+    let mut rest = &mut text[..];
+    let name = &policy.name()[..policy.name().len().min(100)];
+    write!(rest, "\"{name}\";r={};t={}", decision.remaining, seconds(decision.after))
+        .expect("a name of at most 100 bytes and two numbers fit");
+    let length = 160 - rest.len();
+    let value = HeaderValue::from_bytes(&text[..length]).expect("names and numbers are visible");
+    headers.append(RATE_LIMIT, value);
+}
+
+/// Whole seconds, rounded up.
+fn seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}

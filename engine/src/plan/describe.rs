@@ -1,0 +1,88 @@
+//! What a plan says, for `bolt explain` and `bolt routes`.
+
+use serde_json::{Value, json};
+
+use super::{Access, Plan, PythonPolicy, PythonRun, RoutePlan, StagePlan};
+use crate::request::RouteId;
+
+impl Plan {
+    /// The route `id` with its chain; the fallback for any other.
+    pub fn describe_route(&self, id: RouteId) -> Value {
+        let route = self.routes.get(id.0 as usize).unwrap_or(&self.fallback);
+        json!({
+            "route": {
+                "path": route.pattern,
+                "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "name": route.name,
+                "handler": route.handler.as_ref().map(|handler| &handler.name),
+                "locations": route.locations,
+            },
+            "stages": route.stages.iter().map(describe_stage).collect::<Vec<_>>(),
+        })
+    }
+
+    /// All routes, in a few words each.
+    pub fn routes_json(&self) -> Value {
+        self.routes.iter().map(|route| {
+            json!({
+                "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "path": route.pattern,
+                "name": route.name,
+                "handler": route.handler.as_ref().map(|handler| &handler.name),
+                "auth": describe_access(route),
+                "public": matches!(route.access, Access::Public),
+                "location": route.locations.first(),
+            })
+        }).collect()
+    }
+
+    /// The server's settings that a supervisor needs.
+    pub fn server_json(&self) -> Value {
+        use crate::config::document::Workers;
+        json!({
+            "listen": self.server.listen,
+            "workers": match self.server.workers { Workers::Auto => Value::from("auto"), Workers::Count(count) => count.into() },
+            "drain_timeout": self.server.drain_timeout.as_secs_f64(),
+            "threads": self.server.threads,
+            "switch_interval": self.server.switch_interval.as_secs_f64(),
+            "has_auth": self.has_auth,
+        })
+    }
+}
+
+fn describe_stage(stage: &StagePlan) -> Value {
+    json!({
+        "order": stage.order,
+        "slot": stage.slot,
+        "origin": stage.origin,
+        "name": stage.name,
+        "summary": stage.summary,
+    })
+}
+
+fn describe_access(route: &RoutePlan) -> String {
+    match &route.access {
+        Access::Public => "public".into(),
+        Access::Deny => "denied".into(),
+        Access::Authenticate(method) => match &route.requirement {
+            None => method.summary(),
+            Some(requirement) => format!("{}, {requirement}", method.summary()),
+        },
+    }
+}
+
+impl PythonPolicy {
+    /// One line for `bolt explain`.
+    pub fn summary(&self) -> String {
+        let run = match self.run {
+            PythonRun::Auto => "auto",
+            PythonRun::Inline => "inline",
+            PythonRun::Queue => "queue",
+            PythonRun::Thread => "thread",
+        };
+        match self.concurrency {
+            None => run.into(),
+            Some(count) => format!("{run}, {count} running, {} queued, {:?}", self.queue, self.max_wait),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The plan: what the engine runs. Compiled once from the documents, immutable, shared by all.
+//!
+//! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
+//! inherit, `server.rs` checks the server's settings, `describe.rs` tells what came out.
+
+mod describe;
+mod merge;
+mod policies;
+mod resolve;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use self::server::ServerPlan;
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::document;
+use crate::http::Method;
+use crate::middleware::access_log::AccessLogPolicy;
+use crate::middleware::authenticate::Authenticator;
+use crate::middleware::authorize::Requirement;
+use crate::middleware::compress::CompressPolicy;
+use crate::middleware::cors::CorsPolicy;
+use crate::middleware::rate_limit::RateLimitPolicy;
+use crate::middleware::request_id::RequestIdPolicy;
+use crate::middleware::security_headers::SecurityHeadersPolicy;
+use crate::request::RouteId;
+use crate::router::Router;
+
+/// Everything that the engine runs by.
+pub struct Plan {
+    /// The routes; a [`RouteId`] is an index.
+    pub routes: Vec<RoutePlan>,
+    /// What dresses answers where no route matched.
+    pub fallback: RoutePlan,
+    /// The routing table.
+    pub router: Router,
+    /// The server's settings.
+    pub server: ServerPlan,
+    /// Whether any auth is declared anywhere.
+    pub has_auth: bool,
+}
+
+/// One route with everything it inherited.
+pub struct RoutePlan {
+    /// Its index.
+    pub id: RouteId,
+    /// The full pattern.
+    pub pattern: String,
+    /// Its methods.
+    pub methods: Vec<Method>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Every place that declares it.
+    pub locations: Vec<Location>,
+    /// Its handler.
+    pub handler: Option<HandlerRef>,
+    /// Request ids.
+    pub request_id: Option<Arc<RequestIdPolicy>>,
+    /// The access log.
+    pub access_log: Option<Arc<AccessLogPolicy>>,
+    /// Security headers.
+    pub security_headers: Option<Arc<SecurityHeadersPolicy>>,
+    /// CORS.
+    pub cors: Option<Arc<CorsPolicy>>,
+    /// Compression.
+    pub compress: Option<Arc<CompressPolicy>>,
+    /// Limits that stand before authentication.
+    pub limits_before: Vec<Arc<RateLimitPolicy>>,
+    /// Limits that need to know who asks.
+    pub limits_after: Vec<Arc<RateLimitPolicy>>,
+    /// Who may ask.
+    pub access: Access,
+    /// What they must have.
+    pub requirement: Option<Arc<Requirement>>,
+    /// How long an answer may take to begin.
+    pub timeout: Option<Duration>,
+    /// How long a request's body may be, in bytes.
+    pub body_limit: Option<u64>,
+    /// How the handler runs.
+    pub python: Arc<PythonPolicy>,
+    /// The chain in order, for `bolt explain`.
+    pub stages: Vec<StagePlan>,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Nobody.
+    Deny,
+    /// Whoever this method knows.
+    Authenticate(Arc<Authenticator>),
+}
+
+/// A handler on Python's side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerRef {
+    /// Its number in the list of callables.
+    pub index: usize,
+    /// `module:function`.
+    pub name: String,
+    /// Whether it is a coroutine function.
+    pub is_async: bool,
+    /// `buffer`, `stream` or `none`.
+    pub request_body: String,
+}
+
+/// Where a handler may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PythonRun {
+    /// By measurement.
+    #[default]
+    Auto,
+    /// On the I/O thread whenever the slot is free.
+    Inline,
+    /// Never on the I/O thread.
+    Queue,
+    /// Always on the thread pool.
+    Thread,
+}
+
+/// How handlers run, and how many at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonPolicy {
+    /// Where.
+    pub run: PythonRun,
+    /// How many at once; `None` = as many as the lanes take.
+    pub concurrency: Option<usize>,
+    /// How many more may wait.
+    pub queue: usize,
+    /// How long they wait at most.
+    pub max_wait: Duration,
+}
+
+/// One stage of a route's chain, for people.
+#[derive(Debug, Clone)]
+pub struct StagePlan {
+    /// Its place in the order, from 1.
+    pub order: u8,
+    /// The slot's key.
+    pub slot: &'static str,
+    /// Where it is written; a definition's place follows.
+    pub origin: Vec<Location>,
+    /// The definition's name.
+    pub name: Option<String>,
+    /// What it does.
+    pub summary: String,
+}
+
+impl Plan {
+    /// Compiles the wire. There is a plan only without errors; warnings come with it.
+    pub fn compile(wire: &str) -> (Option<Self>, Vec<Diagnostic>) {
+        let mut out = Diagnostics::default();
+        let plan = match serde_json::from_str::<Value>(wire) {
+            Ok(value) => {
+                let documents = document::decode(&value, &mut out);
+                resolve::plan(&documents, &mut out)
+            }
+            Err(error) => {
+                out.error("E010", &Location::default(), format!("the wire is not JSON: {error}"));
+                None
+            }
+        };
+        let plan = plan.filter(|_| !out.has_errors());
+        (plan, out.into_vec())
+    }
+}

@@ -1,0 +1,103 @@
+//! The server's settings, checked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::merge::conflict;
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::document::{Document, ServerConfig, Workers};
+use crate::middleware::client_ip::ClientIpPolicy;
+use crate::middleware::host::HostPolicy;
+
+/// The server's settings.
+#[derive(Debug)]
+pub struct ServerPlan {
+    /// The addresses to listen on, as written.
+    pub listen: Vec<String>,
+    /// How many workers.
+    pub workers: Workers,
+    /// The hosts that are ours.
+    pub hosts: HostPolicy,
+    /// The proxies that are trusted.
+    pub trusted: Arc<[IpNet]>,
+    /// How the client's address is found; none where no proxy is trusted.
+    pub client_ip: Option<Arc<ClientIpPolicy>>,
+    /// How long a draining worker waits for its requests.
+    pub drain_timeout: Duration,
+    /// Threads for sync handlers that wait.
+    pub threads: usize,
+    /// How often Python offers to switch threads.
+    pub switch_interval: Duration,
+}
+
+/// The one document that sets a key; two that do are a conflict.
+fn only<'a, T>(
+    documents: &'a [Document],
+    key: &str,
+    get: impl Fn(&'a ServerConfig) -> Option<&'a Spanned<T>>,
+    out: &mut Diagnostics,
+) -> Option<&'a Spanned<T>> {
+    let mut found = documents.iter().filter_map(|document| document.config.server.as_ref()).filter_map(get);
+    let first = found.next()?;
+    for second in found {
+        out.push(conflict(&format!("server.{key}"), &first.at, &second.at));
+    }
+    Some(first)
+}
+
+/// Checks the server's settings.
+pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
+    let listen = only(documents, "listen", |server| server.listen.as_ref(), out);
+    if let Some(listen) = listen {
+        check_listen(listen, out);
+    }
+    let hosts = only(documents, "hosts", |server| server.hosts.as_ref(), out);
+    let trusted = only(documents, "trusted_proxies", |server| server.trusted_proxies.as_ref(), out);
+    let header = only(documents, "client_ip_header", |server| server.client_ip_header.as_ref(), out);
+    let workers = only(documents, "workers", |server| server.workers.as_ref(), out);
+    let drain = only(documents, "drain_timeout", |server| server.drain_timeout.as_ref(), out);
+    let python = only(documents, "python", |server| server.python.as_ref(), out);
+    let trusted = ClientIpPolicy::networks(trusted.map_or(&[], |networks| networks.value.as_slice()), out);
+    if let Some(header) = header.filter(|_| trusted.is_empty()) {
+        out.push(
+            Diagnostic::warning("W043", &header.at, "no proxy is trusted, so this header is never read")
+                .hint("name the proxies in `server.trusted_proxies`"),
+        );
+    }
+    let threads = python.and_then(|python| python.threads.as_ref()).map_or(8, |threads| {
+        if !(1..=256).contains(&threads.value) {
+            out.error("E044", &threads.at, "write 1 to 256 threads");
+        }
+        usize::try_from(threads.value).unwrap_or(8)
+    });
+    let switch_interval = python.and_then(|python| python.switch_interval.as_ref());
+    ServerPlan {
+        listen: listen.map_or_else(|| vec!["127.0.0.1:8000".into()], |listen| listen.value.clone()),
+        workers: workers.map_or(Workers::Count(1), |workers| workers.value),
+        hosts: HostPolicy::compile(hosts.map_or(&[], |hosts| hosts.value.as_slice()), out),
+        client_ip: ClientIpPolicy::compile(&trusted, header, out).map(Arc::new),
+        trusted,
+        drain_timeout: drain.map_or(Duration::from_secs(30), |drain| drain.0),
+        threads,
+        switch_interval: switch_interval.map_or(Duration::from_millis(1), |interval| interval.0),
+    }
+}
+
+fn check_listen(listen: &Spanned<Vec<String>>, out: &mut Diagnostics) {
+    if listen.is_empty() {
+        out.push(Diagnostic::error("E040", &listen.at, "no address to listen on").hint("write for example `[\"127.0.0.1:8000\"]`"));
+    }
+    for (index, address) in listen.iter().enumerate() {
+        let named = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if address.parse::<SocketAddr>().is_err() && !named {
+            out.push(
+                Diagnostic::error("E040", &listen.at.index(index), format!("`{address}` is not an address to listen on"))
+                    .hint("write `host:port`, for example `127.0.0.1:8000` or `[::]:8000`"),
+            );
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Between actix-http's messages and ours. Heads are moved, not copied.
+
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, MessageBody};
+use actix_http::{ConnectionType, Payload};
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::body::Body;
+use crate::http::{HeaderMap, HeaderName, HeaderValue, header};
+use crate::request::Request;
+use crate::response::Response;
+
+/// Takes an actix-http request apart; its header map is taken as it is.
+pub fn incoming(request: actix_http::Request) -> Request {
+    let peer = request.peer_addr();
+    let (mut head, payload) = request.into_parts();
+    let headers = mem::replace(&mut head.headers, HeaderMap::new());
+    let body = match payload {
+        Payload::None => Body::Empty,
+        payload => {
+            let length = headers
+                .get(header::CONTENT_LENGTH)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|text| text.parse().ok());
+            Body::stream(Incoming(payload), length)
+        }
+    };
+    let mut ours = Request::new(
+        mem::take(&mut head.method),
+        mem::take(&mut head.uri),
+        headers,
+        body,
+    );
+    ours.version = head.version;
+    ours.from_peer(peer)
+}
+
+/// The payload of a request as a stream of ours.
+struct Incoming(Payload);
+
+impl Stream for Incoming {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx).map_err(io::Error::other)
+    }
+}
+
+/// Hands a response to actix-http. Framing is the server's: whatever an application says about
+/// length, encoding of the transfer or the connection is dropped.
+pub fn outgoing(response: Response, closing: bool) -> actix_http::Response<OutgoingBody> {
+    let mut message = actix_http::Response::with_body(response.status, OutgoingBody(response.body));
+    let headers = message.headers_mut();
+    for (name, value) in response.headers {
+        if !is_framing(&name) {
+            append(headers, name, value);
+        }
+    }
+    if closing {
+        message.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    message
+}
+
+fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    headers.append(name, value);
+}
+
+fn is_framing(name: &HeaderName) -> bool {
+    *name == header::CONTENT_LENGTH
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::CONNECTION
+        || name.as_str() == "keep-alive"
+        || *name == header::UPGRADE
+}
+
+/// A response body as actix-http wants it.
+pub struct OutgoingBody(Body);
+
+impl MessageBody for OutgoingBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        match &self.0 {
+            Body::Empty => BodySize::Sized(0),
+            Body::Full(bytes) => BodySize::Sized(bytes.len() as u64),
+            Body::Stream(stream) => stream.length().map_or(BodySize::Stream, BodySize::Sized),
+        }
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, io::Error>>> {
+        match &mut self.0 {
+            Body::Empty => Poll::Ready(None),
+            Body::Full(bytes) => {
+                let bytes = mem::take(bytes);
+                self.0 = Body::Empty;
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Body::Stream(stream) => stream.poll_next(cx),
+        }
+    }
+
+    fn try_into_bytes(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Body::Empty => Ok(Bytes::new()),
+            Body::Full(bytes) => Ok(bytes),
+            body @ Body::Stream(_) => Err(Self(body)),
+        }
+    }
+}
