@@ -19,7 +19,7 @@ from bench import load, machine, measure, render, servers
 from bench.cases import CASES, Case, CpuCase
 
 RESULTS = servers.HERE / "results"
-QUICK = measure.Effort(rounds=3, seconds=1, samples=100, probe_seconds=10)
+QUICK = measure.Effort(rounds=3, seconds=1, samples=100, probe_seconds=3)
 
 
 def main(arguments: list[str]) -> int:
