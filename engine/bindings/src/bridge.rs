@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::time::Duration;
 
 use pybolt_engine::plan::{Plan, PythonRun, RoutePlan};
 use pyo3::prelude::*;
@@ -91,9 +90,6 @@ pub const LANE_CAPACITY: usize = 1024;
 /// How many coroutines may be under way.
 pub const LOOP_CAPACITY: usize = 10_000;
 
-/// How often a lane thread looks whether it should end.
-pub const LANE_PATIENCE: Duration = Duration::from_millis(500);
-
 impl Route {
     /// The Python side of `plan`'s route, where it has a handler.
     pub fn new(py: Python<'_>, plan: &RoutePlan, callables: &[Py<PyAny>]) -> Option<Self> {
@@ -127,7 +123,7 @@ impl Runtime {
             encode: get("encode")?,
             render: get("render")?,
             failure: get("failure")?,
-            start_task: event_loop.getattr("start_task").map_or_else(|_| get("start_task"), |task| Ok(task.unbind()))?,
+            start_task: event_loop.getattr("start_task")?.unbind(),
             set_running_loop,
             event_loop: event_loop.clone().unbind(),
             housekeeping: get("housekeeping")?,

@@ -57,6 +57,12 @@ pub fn routes(py: Python<'_>, wire: &str) -> PyResult<String> {
     Ok(compile(py, wire)?.routes_json().to_string())
 }
 
+/// The server's settings of a plan, for the supervisor: a JSON object.
+#[pyfunction]
+pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
+    Ok(compile(py, wire)?.server_json().to_string())
+}
+
 /// Sends a request through the real engine whose handlers answer nothing, and tells what happened.
 #[pyfunction]
 pub fn explain(py: Python<'_>, wire: &str, method: &str, url: &str, headers: Vec<(String, String)>) -> PyResult<String> {
@@ -64,19 +70,17 @@ pub fn explain(py: Python<'_>, wire: &str, method: &str, url: &str, headers: Vec
     let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let request = build_request(method, url, &headers, Body::Empty, Some(peer))?;
-    py.detach(|| {
-        let engine = Engine::new(Arc::clone(&plan), |_| Rc::new(Reached));
-        let route = engine.locate(&mut probe);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let response = tokio::task::LocalSet::new().block_on(&runtime, async {
-            let Ok(response) = engine.call(request).await;
-            response
-        });
-        Ok(describe(&plan, route, &probe, &response).to_string())
-    })
+    let engine = Engine::new(Arc::clone(&plan), |_| Rc::new(Reached));
+    let route = engine.locate(&mut probe);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let response = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let Ok(response) = engine.call(request).await;
+        response
+    });
+    Ok(describe(&plan, route, &probe, &response).to_string())
 }
 
 /// The handler of an engine that only explains.

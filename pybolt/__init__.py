@@ -1,0 +1,67 @@
+"""pybolt: routing and middleware in Rust for Django and Python, declared in Python or YAML."""
+
+from typing import Any
+
+from .exceptions import (
+    BoltError,
+    ConfigError,
+    DeclarationError,
+    HTTPError,
+    MalformedBody,
+    RequestValidationError,
+    UnsupportedMediaType,
+)
+from .middleware import (
+    CORS,
+    AccessLog,
+    APIKeyAuth,
+    Compress,
+    JWTAuth,
+    PythonLimits,
+    RateLimit,
+    RequestId,
+    SecurityHeaders,
+)
+from .params import Body, Cookie, Header, Path, Query
+from .response import HTML, JSON, Bytes, File, Redirect, Stream, Text
+from .routing import BoltAPI
+
+__all__ = [
+    "CORS",
+    "HTML",
+    "JSON",
+    "APIKeyAuth",
+    "AccessLog",
+    "BoltAPI",
+    "BoltError",
+    "Body",
+    "Bytes",
+    "Compress",
+    "ConfigError",
+    "Cookie",
+    "DeclarationError",
+    "File",
+    "HTTPError",
+    "Header",
+    "JWTAuth",
+    "MalformedBody",
+    "Path",
+    "PythonLimits",
+    "Query",
+    "RateLimit",
+    "Redirect",
+    "RequestId",
+    "RequestValidationError",
+    "SecurityHeaders",
+    "Stream",
+    "Text",
+    "UnsupportedMediaType",
+    "stats",
+]
+
+
+def stats() -> dict[str, Any]:
+    """The counters of this worker: takes of the GIL by place, and where each route runs."""
+    from . import _engine
+
+    return _engine.stats()

@@ -1,0 +1,8 @@
+"""``python -m pybolt`` is ``bolt``."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

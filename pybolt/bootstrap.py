@@ -1,0 +1,120 @@
+"""Django, before the app is imported: attached to a project's settings, or embedded.
+
+Attached: ``settings:`` of the file or ``DJANGO_SETTINGS_MODULE``; the project is used as it is.
+Embedded: no settings at all; a minimal Django over SQLite, in which the app's own file or package
+is an installed app whose models are migrated on first run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def is_attached(settings: str | None) -> bool:
+    """Whether a project's settings are used."""
+    return bool(settings or os.environ.get("DJANGO_SETTINGS_MODULE"))
+
+
+def setup(settings: str | None, app_module: str | None) -> None:
+    """Sets Django up, once in a process; raises whatever Django raises.
+
+    ``settings``: a settings module; ``app_module``: the module of the app, for embedded mode.
+    """
+    import django
+    from django.apps import apps
+    from django.conf import settings as conf
+
+    from .django import connections
+
+    if settings:
+        os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    if not conf.configured and not is_attached(settings):
+        conf.configure(**_embedded(app_module))
+    if not apps.ready:
+        django.setup()
+    connections.install()
+
+
+def _embedded(app_module: str | None) -> dict[str, Any]:
+    from .conf import embedded_settings
+
+    if app_module is None:
+        return embedded_settings([], {})
+    app = _app_of(app_module)
+    modules = {} if app.is_package else {app.label: f"{app.label}_migrations"}
+    return embedded_settings([app], modules)
+
+
+def _app_of(module: str) -> Any:
+    """The installed app that ``module``'s models belong to: its package, or the file itself."""
+    from django.apps import AppConfig
+
+    name = module.rpartition(".")[0] or module
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no module {name}", name=name)
+    directory = str(Path(spec.origin).parent)
+
+    class FileApp(AppConfig):  # type: ignore[misc]
+        """An app whose models may be in the app file itself.
+
+        Django imports an app before models may be made; this one is imported with the models.
+        """
+
+        path = directory
+        is_package = spec.submodule_search_locations is not None
+
+        def import_models(self) -> None:
+            self.models = self.apps.all_models[self.label]
+            if importlib.util.find_spec(f"{name}.models") if self.is_package else None:
+                self.models_module = importlib.import_module(f"{name}.models")
+            importlib.import_module(module)
+
+    stub = types.ModuleType(name)
+    stub.__file__ = spec.origin
+    return FileApp(name, stub)
+
+
+def prepare_database(report: Callable[[str], None]) -> None:
+    """Embedded mode: makes the first migrations of the app's models and applies what is missing.
+
+    ``report`` gets a line for each thing done.
+    """
+    from django.apps import apps
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    for app in apps.get_app_configs():
+        if hasattr(app, "is_package") and any(app.get_models()):
+            directory = migrations_directory(app)
+            if not any(directory.glob("[0-9]*.py")):
+                report(f"making the first migrations of {app.label} in {directory}")
+                make_migrations_package(app)
+                call_command("makemigrations", app.label, verbosity=0, interactive=False)
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        report(f"applying {len(plan)} migrations to {connection.settings_dict['NAME']}")
+        call_command("migrate", verbosity=0, interactive=False)
+    connection.close()
+
+
+def migrations_directory(app: Any) -> Path:
+    """Where an embedded app's migrations are."""
+    name = "migrations" if app.is_package else f"{app.label}_migrations"
+    return Path(app.path) / name
+
+
+def make_migrations_package(app: Any) -> None:
+    """Makes the package that migrations are written to."""
+    directory = migrations_directory(app)
+    directory.mkdir(exist_ok=True)
+    (directory / "__init__.py").touch()
+    importlib.invalidate_caches()

@@ -1,0 +1,153 @@
+"""What the engine calls: encoding, rendering, failures, the loop, connections.
+
+Nothing in here may raise where its docstring says so: it is the last line before a worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import Any
+
+import msgspec
+import orjson
+
+from . import response
+from .exceptions import HTTPError, MalformedBody
+from .loop import SlotLoop, pump, pump_sync
+
+logger = logging.getLogger("pybolt.request")
+
+_decoder = msgspec.json.Decoder()
+
+
+def decode_json(raw: bytes) -> Any:
+    """``request.json()``. Raises :class:`MalformedBody`."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise MalformedBody from None
+
+
+def failure(error: BaseException, handler: str, request: Any) -> response.Rendered:
+    """The answer to an exception. Logs what nobody expected, once, with its traceback.
+
+    Never raises, whatever the exception is or does.
+    """
+    try:
+        expected = _expected(error)
+        if expected is not None:
+            headers = [("content-type", "application/problem+json"), *expected.headers.items()]
+            return expected.status, headers, orjson.dumps(expected.problem())
+        _log(error, handler, request)
+    except BaseException:
+        # The exception's own methods may raise as well; the answer stays the same.
+        _log_bare(error, handler)
+    problem = HTTPError(500, code="internal").problem()
+    return 500, [("content-type", "application/problem+json")], orjson.dumps(problem)
+
+
+def _expected(error: BaseException) -> HTTPError | None:
+    """The answer that an exception stands for, if it stands for one."""
+    if isinstance(error, HTTPError):
+        return error
+    from django.core.exceptions import (
+        BadRequest,
+        PermissionDenied,
+        RequestDataTooBig,
+        SuspiciousOperation,
+    )
+    from django.http import Http404
+
+    if isinstance(error, Http404):
+        return HTTPError(404, code="not_found")
+    if isinstance(error, PermissionDenied):
+        return HTTPError(403, code="forbidden")
+    if isinstance(error, RequestDataTooBig):
+        return HTTPError(413, code="body_too_large")
+    if isinstance(error, BadRequest | SuspiciousOperation):
+        return HTTPError(400, code="bad_request")
+    return None
+
+
+def _log(error: BaseException, handler: str, request: Any) -> None:
+    where = "" if request is None else f" {request.method} {request.path}"
+    request_id = None if request is None else request.request_id
+    logger.error(
+        "handler %s failed%s: %s%s",
+        handler,
+        where,
+        type(error).__qualname__,
+        f" [{request_id}]" if request_id else "",
+        exc_info=(type(error), error, error.__traceback__),
+        extra={"handler": handler, "request_id": request_id},
+    )
+
+
+def _log_bare(error: BaseException, handler: str) -> None:
+    try:
+        logger.error("handler %s failed: %s", handler, type(error).__name__)
+    except BaseException:
+        sys.stderr.write(f"handler {handler} failed\n")
+
+
+def log_stream_failure(error: BaseException) -> None:
+    """One record for a stream that failed; its response is cut off. Never raises."""
+    try:
+        logger.error(
+            "a response stream failed: %s",
+            type(error).__qualname__,
+            exc_info=(type(error), error, error.__traceback__),
+        )
+    except BaseException:
+        _log_bare(error, "(stream)")
+
+
+class Runtime:
+    """The functions and settings that :class:`pybolt._engine.Engine` is made with."""
+
+    encode = staticmethod(response.encode)
+    render = staticmethod(response.render)
+    failure = staticmethod(failure)
+    pump = staticmethod(pump)
+    pump_sync = staticmethod(pump_sync)
+
+    def __init__(self, *, threads: int = 8, switch_interval: float = 0.001) -> None:
+        self.threads = threads
+        self.switch_interval = switch_interval
+
+    def new_loop(self, slot: Any) -> SlotLoop:
+        """The loop, not yet running."""
+        return SlotLoop(slot)
+
+    def run_loop(self, loop: SlotLoop) -> None:
+        """The body of the loop's thread."""
+        sys.setswitchinterval(self.switch_interval)
+        loop.serve()
+
+    def stop_loop(self, loop: SlotLoop) -> None:
+        """Has the loop's thread end."""
+        loop.call_soon_threadsafe(loop.stop)
+
+    def housekeeping(self) -> None:
+        """Looks after this thread's database connections; never raises."""
+        from .django import connections
+
+        try:
+            connections.housekeeping()
+        except Exception:
+            logger.exception("closing database connections failed on %s", threading.current_thread())
+
+    def housekeeping_async(self) -> None:
+        """Has the connections of asgiref's thread looked after; called on the loop's thread."""
+        import asyncio
+
+        from asgiref.sync import sync_to_async
+
+        task = asyncio.get_running_loop().create_task(sync_to_async(self.housekeeping)())
+        _background.add(task)
+        task.add_done_callback(_background.discard)
+
+
+_background: set[Any] = set()

@@ -1,0 +1,54 @@
+"""Settings of the embedded Django: what a project without settings gets."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+DATABASE = "db.sqlite3"
+SECRET_FILE = ".bolt_secret_key"
+
+
+def embedded_settings(apps: list[Any], migration_modules: dict[str, str]) -> dict[str, Any]:
+    """Keyword arguments for ``settings.configure``: SQLite in WAL mode at ``./db.sqlite3``,
+    ``auth`` and ``contenttypes``, and the app's own models."""
+    return {
+        "DEBUG": False,
+        "ALLOWED_HOSTS": ["*"],
+        "SECRET_KEY": secret_key(Path.cwd()),
+        "INSTALLED_APPS": ["django.contrib.contenttypes", "django.contrib.auth", *apps],
+        "DATABASES": {
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": str(Path.cwd() / DATABASE),
+                "CONN_MAX_AGE": None,
+                "OPTIONS": {
+                    "timeout": 5,
+                    "transaction_mode": "IMMEDIATE",
+                    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                },
+            }
+        },
+        "MIGRATION_MODULES": migration_modules,
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "USE_TZ": True,
+        "LOGGING_CONFIG": None,
+    }
+
+
+def secret_key(directory: Path) -> str:
+    """``BOLT_SECRET_KEY``, or a key that is made once and kept beside the database."""
+    given = os.environ.get("BOLT_SECRET_KEY")
+    if given:
+        return given
+    path = directory / SECRET_FILE
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        key = secrets.token_urlsafe(50)
+        file.write(key)
+    return key

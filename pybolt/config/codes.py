@@ -1,0 +1,13 @@
+"""The codes of mistakes that are found on the Python side; the engine's begin at E010."""
+
+CODES: dict[str, str] = {
+    "E001": "The file is not valid YAML.",
+    "E002": "A key is there twice in one mapping; the second would silently win.",
+    "E003": "Tags are not accepted: a configuration is data and makes no objects.",
+    "E004": "Anchors, aliases and merge keys are not accepted: every value is where it is read.",
+    "E005": "The file is larger than 1 MiB or nested deeper than 32 levels.",
+    "E006": "A ${...} cannot be resolved: the variable is not set or the file cannot be read.",
+    "E007": "The configuration file cannot be read.",
+    "E008": "A handler or an app cannot be imported.",
+    "E009": "A handler cannot be what it is declared to be.",
+}

@@ -1,0 +1,72 @@
+"""``${VAR}``, ``${VAR:-default}``, ``${file:/path}`` and ``$$`` in values.
+
+After parsing, so that nothing can inject structure; once, so that nothing is expanded twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .diagnostics import Location
+
+MAX_FILE = 1 << 20
+
+_REFERENCE = re.compile(
+    r"\$(?:(?P<dollar>\$)|\{(?:file:(?P<file>[^}]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
+    r"(?::-(?P<default>[^}]*))?)\}|(?P<bad>\{[^}]*\}?))"
+)
+
+Report = Callable[[Location, str, str], None]
+
+
+def interpolate(
+    value: Any, at: Location, report: Report, environ: Mapping[str, str] | None = None
+) -> Any:
+    """``value`` with every reference in its strings resolved; mistakes go to ``report``."""
+    environ = os.environ if environ is None else environ
+    if isinstance(value, dict):
+        return {k: interpolate(v, (*at, k), report, environ) for k, v in value.items()}
+    if isinstance(value, list):
+        return [interpolate(v, (*at, i), report, environ) for i, v in enumerate(value)]
+    if isinstance(value, str) and "$" in value:
+        return _REFERENCE.sub(lambda match: _resolve(match, at, report, environ), value)
+    return value
+
+
+def _resolve(
+    match: re.Match[str], at: Location, report: Report, environ: Mapping[str, str]
+) -> str:
+    if match["dollar"]:
+        return "$"
+    if match["bad"]:
+        report(at, f"`${match['bad']}` is not a reference", "write `${NAME}`, or `$$` for `$`")
+        return ""
+    if match["file"]:
+        return _read(Path(match["file"]), at, report)
+    name = match["name"]
+    found = environ.get(name)
+    if found is not None:
+        return found
+    if match["default"] is not None:
+        return match["default"]
+    hint = f"set it, or write `${{{name}:-default}}`"
+    report(at, f"the environment variable {name} is not set", hint)
+    return ""
+
+
+def _read(path: Path, at: Location, report: Report) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_FILE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        report(at, f"cannot read {path}: {reason}", "check the path and its permissions")
+        return ""
+    if len(text) > MAX_FILE:
+        report(at, f"{path} is larger than {MAX_FILE} bytes", "a secret is a few lines")
+        return ""
+    return text.removesuffix("\n")

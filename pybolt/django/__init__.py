@@ -1,0 +1,1 @@
+"""pybolt inside Django: connections, and the app of a single file."""

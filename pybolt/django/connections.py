@@ -1,0 +1,70 @@
+"""Database connections on the engine's threads.
+
+Django closes old connections at its request signals, which there are none of here. Instead every
+query marks the run that executes it, and a thread whose run was marked looks after its
+connections when the run is over: ``CONN_MAX_AGE`` and health checks hold on every lane, and a
+transaction that a handler left open is rolled back before the next request sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_installed = False
+
+
+def install() -> None:
+    """Has every connection mark the runs that use it. Idempotent."""
+    global _installed
+    if _installed:
+        return
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_watch, dispatch_uid="pybolt.connections")
+    _installed = True
+
+
+def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
+    from pybolt import _engine
+
+    # Connecting is touching as well: it may wait for as long as a query.
+    _engine.mark_database()
+    if _mark not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_mark)
+
+
+def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+    from pybolt import _engine
+
+    _engine.mark_database()
+    return execute(sql, params, many, context)
+
+
+def housekeeping() -> None:
+    """Closes this thread's connections that are too old or unusable, and every open transaction."""
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            continue
+        if connection.in_atomic_block or not connection.get_autocommit():
+            _abandon(connection)
+        else:
+            connection.close_if_unusable_or_obsolete()
+
+
+def _abandon(connection: Any) -> None:
+    """Rolls back by closing, whatever state ``atomic`` believes to be in."""
+    connection.in_atomic_block = False
+    connection.savepoint_ids = []
+    connection.needs_rollback = False
+    connection.run_on_commit = []
+    connection.close()
+
+
+def close_all() -> None:
+    """Closes this thread's connections; before a fork, and at the end of a thread."""
+    from django.db import connections
+
+    connections.close_all()

@@ -1,0 +1,183 @@
+"""The asyncio loop that gives the Python slot back while it sleeps.
+
+The engine's I/O thread may run Python exactly while this loop waits in ``select``: the selector
+releases the slot before and takes it back after. Because nobody runs the loop's callbacks
+meanwhile, the I/O thread may take the first step of a task on this loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import sys
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+
+class Slot(Protocol):
+    """The engine's side."""
+
+    def acquire(self) -> None:
+        """Takes the slot, waiting for it."""
+
+    def release(self) -> None:
+        """Gives it back."""
+
+    def fileno(self) -> int:
+        """Becomes readable when there is something to drain."""
+
+    def drain(self) -> None:
+        """Does one batch of what was queued for the loop."""
+
+
+class SlotSelector(selectors.DefaultSelector):
+    """The platform's selector, with the slot released while it waits."""
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__()
+        self._slot = slot
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """As the base class's."""
+        self._slot.release()
+        try:
+            return super().select(timeout)
+        finally:
+            self._slot.acquire()
+
+
+class SlotLoop(asyncio.SelectorEventLoop):
+    """The event loop of a worker."""
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(SlotSelector(slot))
+        self._slot = slot
+        self._timers = 0
+        self._armed = False
+        self._first_step: tuple[Any, Any] | None = None
+
+    def watch(self, slot: Slot) -> None:
+        """Has the engine's queue drained whenever it asks for it."""
+        self.add_reader(slot.fileno(), slot.drain)
+
+    def needs_wake(self) -> bool:
+        """Whether something was scheduled from outside since the loop went to sleep."""
+        timers = len(self._scheduled)  # type: ignore[attr-defined]
+        grown, self._timers = timers > self._timers, timers
+        return grown or bool(self._ready)  # type: ignore[attr-defined]
+
+    def serve(self) -> None:
+        """Runs until stopped, then ends every task in order. The body of the loop's thread."""
+        asyncio.set_event_loop(self)
+        self._slot.acquire()
+        try:
+            self.run_forever()
+        finally:
+            self._end()
+            self._slot.release()
+
+    def _end(self) -> None:
+        tasks = asyncio.all_tasks(self)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.run_until_complete(asyncio.wait(tasks, timeout=2))
+        self.run_until_complete(self.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+
+    if sys.version_info >= (3, 12):
+
+        def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+            """A task whose first step has been taken."""
+            return asyncio.Task(coroutine, loop=self, eager_start=True)
+
+    else:
+
+        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+            """As the base class's, except that the first step of a task that is just being made
+            is handed to whoever makes it."""
+            if self._armed:
+                self._armed = False
+                self._first_step = (callback, context)
+                return None
+            return super().call_soon(callback, *args, context=context)
+
+        def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+            """A task whose first step has been taken: 3.11 has no eager start, so the step that
+            the new task schedules is caught and run at once."""
+            self._armed = True
+            try:
+                task = asyncio.Task(coroutine, loop=self)
+            finally:
+                self._armed = False
+            if self._first_step is not None:
+                callback, context = self._first_step
+                self._first_step = None
+                current = asyncio.current_task(self)
+                if current is not None:
+                    asyncio.tasks._leave_task(self, current)  # type: ignore[attr-defined]
+                try:
+                    context.run(callback)
+                finally:
+                    if current is not None:
+                        asyncio.tasks._enter_task(self, current)  # type: ignore[attr-defined]
+            return task
+
+
+async def pump(iterator: Any, sink: Any) -> None:
+    """Hands an async iterator's chunks to ``sink``, never ahead of the client by more than it."""
+    from .bridge import log_stream_failure
+
+    try:
+        async for chunk in iterator:
+            data = as_bytes(chunk)
+            while data and (room := sink.send(data)) is not None:
+                await room
+        sink.close()
+    except (asyncio.CancelledError, ConnectionError):
+        # The client has gone; there is nobody left to tell.
+        pass
+    except BaseException as error:
+        log_stream_failure(error)
+    finally:
+        sink.abort()
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            try:
+                await close()
+            except BaseException as error:
+                log_stream_failure(error)
+
+
+def pump_sync(iterator: Any, sink: Any) -> None:
+    """Hands an iterator's chunks to ``sink``; waits while there is no room."""
+    from .bridge import log_stream_failure
+
+    try:
+        for chunk in iterator:
+            data = as_bytes(chunk)
+            if data and not sink.send_blocking(data):
+                break
+        else:
+            sink.close()
+    except BaseException as error:
+        log_stream_failure(error)
+    finally:
+        sink.abort()
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except BaseException as error:
+                log_stream_failure(error)
+
+
+def as_bytes(chunk: Any) -> bytes:
+    """A chunk of a stream as bytes; text is UTF-8."""
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, str):
+        return chunk.encode()
+    if isinstance(chunk, bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(f"a stream yields bytes or str, not {type(chunk).__qualname__}")

@@ -1,0 +1,159 @@
+"""Middleware as data: frozen declarations whose ``repr`` is valid source.
+
+Each one is the Python spelling of the block of the same name in ``bolt.yaml``: the same keys, the
+same units (``"15s"``, ``"2MiB"``, ``"100/1m"``). Nothing is validated here; the engine does that
+for both spellings at startup, with the place of the declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+_REFERENCE = "${"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Declaration:
+    """What all declarations share: turning into the configuration block, and ``repr``."""
+
+    _secret: ClassVar[frozenset[str]] = frozenset()
+    _fixed: ClassVar[Mapping[str, str]] = {}
+
+    def to_config(self) -> dict[str, Any]:
+        """The block as ``bolt.yaml`` has it; what was not given is left out."""
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return dict(self._fixed) | {
+            name: _plain(value) for name, value in given.items() if value is not None
+        }
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            hidden = field.name in self._secret and not str(value).startswith(_REFERENCE)
+            parts.append(f"{field.name}={'***' if hidden else value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(_plain(item) for item in value)
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class CORS(Declaration):
+    """Cross-origin resource sharing (the Fetch standard).
+
+    ``origins``: exact origins, ``{"suffix": "https://*.example.com"}``, or ``"*"``;
+    ``max_age``: a duration of at most 24 h.
+    """
+
+    origins: Sequence[str | Mapping[str, str]]
+    credentials: bool | None = None
+    allow_methods: Sequence[str] | None = None
+    allow_headers: Sequence[str] | None = None
+    expose_headers: Sequence[str] | None = None
+    max_age: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class JWTAuth(Declaration):
+    """Bearer tokens (RFC 7519, RFC 6750). One of ``secret``, ``public_key`` (PEM), ``jwk``.
+
+    ``exp`` is always required; ``iss`` and ``aud`` where ``issuer`` and ``audience`` are given.
+    """
+
+    _secret: ClassVar[frozenset[str]] = frozenset({"secret"})
+    _fixed: ClassVar[Mapping[str, str]] = {"type": "jwt"}
+
+    algorithms: Sequence[str]
+    secret: str | None = None
+    public_key: str | None = None
+    jwk: Mapping[str, Any] | str | None = None
+    issuer: str | Sequence[str] | None = None
+    audience: str | Sequence[str] | None = None
+    leeway: str | None = None
+    header: str | None = None
+    cookie: str | None = None
+    query: str | None = None
+    roles_claim: str | None = None
+    scope_claim: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class APIKeyAuth(Declaration):
+    """API keys. ``keys``: lines of ``id:sha256:<hex>[:role,…]``, best from ``${file:…}``."""
+
+    _secret: ClassVar[frozenset[str]] = frozenset({"keys"})
+    _fixed: ClassVar[Mapping[str, str]] = {"type": "api_key"}
+
+    keys: str
+    header: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class RateLimit(Declaration):
+    """A rate limit (GCRA): ``RateLimit("100/1m", burst=50, key="client_ip")``.
+
+    ``key``: ``client_ip``, ``header:NAME``, ``claim:NAME``, ``api_key``, ``route`` or a list.
+    """
+
+    rate: str = dataclasses.field(kw_only=False)
+    burst: int | None = None
+    key: str | Sequence[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class SecurityHeaders(Declaration):
+    """Header fields that make browsers careful. ``"off"`` leaves one out."""
+
+    hsts: str | None = None
+    hsts_subdomains: bool | None = None
+    nosniff: bool | None = None
+    frame: str | None = None
+    referrer: str | None = None
+    csp: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Compress(Declaration):
+    """Compression of answers: ``encodings`` of ``zstd``, ``br``, ``gzip``; ``min_size`` a size."""
+
+    encodings: Sequence[str] | None = None
+    min_size: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class AccessLog(Declaration):
+    """One line for every answer. ``format``: ``json`` or ``text``; ``fields``: request headers."""
+
+    format: str | None = None
+    redact: Sequence[str] | None = None
+    fields: Sequence[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class RequestId(Declaration):
+    """Request ids. ``accept_from``: ``trusted_proxies``, ``any`` or ``none``."""
+
+    header: str | None = None
+    accept_from: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class PythonLimits(Declaration):
+    """How a handler runs (``run``: auto, inline, queue, thread) and how many at once."""
+
+    run: str | None = None
+    concurrency: int | None = None
+    queue: int | None = None
+    max_wait: str | None = None

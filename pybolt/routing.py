@@ -1,0 +1,211 @@
+"""Routes as data: ``BoltAPI`` collects declarations, the engine makes a plan of them.
+
+Nothing here imports the extension or reads settings; an api is plain data until the engine is
+built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from .middleware import (
+    CORS,
+    AccessLog,
+    APIKeyAuth,
+    Compress,
+    Declaration,
+    JWTAuth,
+    PythonLimits,
+    RateLimit,
+    RequestId,
+    SecurityHeaders,
+)
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Slots(TypedDict, total=False):
+    """One slot for each kind of middleware; a child replaces what its parent says.
+
+    A value is a declaration, the name of a definition, ``"on"``/``"off"`` or a boolean. ``auth``
+    also takes ``"public"`` and ``"deny"``; ``rate_limit`` is a dict of limits by name.
+    """
+
+    request_id: RequestId | str | bool
+    access_log: AccessLog | str | bool
+    security_headers: SecurityHeaders | str | bool
+    cors: CORS | str | bool
+    compress: Compress | str | bool
+    rate_limit: dict[str, RateLimit | str | bool] | str | bool
+    auth: JWTAuth | APIKeyAuth | str
+    allow: str
+    timeout: str | bool
+    body_limit: str | bool
+    python: PythonLimits | str
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where something is declared."""
+
+    file: str
+    line: int
+
+    @classmethod
+    def of_caller(cls) -> Source:
+        """The first frame outside this package."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+            frame = frame.f_back
+        return cls(frame.f_code.co_filename, frame.f_lineno)
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """A declared route: full path below its group, methods, handler, slots, place."""
+
+    path: str
+    methods: tuple[str, ...]
+    handler: Callable[..., Any]
+    name: str | None
+    slots: dict[str, Any]
+    request_body: str | None
+    source: Source
+
+    def to_config(self) -> dict[str, Any]:
+        """The route as ``bolt.yaml`` has it; the handler is filled in by the loader."""
+        config: dict[str, Any] = {"path": self.path, "methods": list(self.methods)}
+        if self.name is not None:
+            config["name"] = self.name
+        return config | slots_to_config(self.slots)
+
+
+def slots_to_config(slots: dict[str, Any]) -> dict[str, Any]:
+    """Slots as the configuration has them."""
+    return {name: _slot(value) for name, value in slots.items() if value is not None}
+
+
+def _slot(value: Any) -> Any:
+    if isinstance(value, Declaration):
+        return value.to_config()
+    if isinstance(value, dict):
+        return {key: _slot(item) for key, item in value.items()}
+    return value
+
+
+class _Declares:
+    """The decorators, shared by an api and its groups."""
+
+    def __init__(self, slots: dict[str, Any]) -> None:
+        self.slots = slots
+        self.source = Source.of_caller()
+        self.routes: list[Route] = []
+        self.groups: list[Group] = []
+
+    def route(
+        self,
+        path: str,
+        *,
+        methods: Sequence[str] = ("GET",),
+        name: str | None = None,
+        request_body: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> Callable[[Handler], Handler]:
+        """Declares a handler for ``path`` (``/items/{id}``, ``/{*rest}``) and ``methods``.
+
+        ``request_body="stream"`` hands the body over as it arrives (``request.stream()``).
+        """
+        source = Source.of_caller()
+
+        def declare(handler: Handler) -> Handler:
+            self.routes.append(
+                Route(path, tuple(methods), handler, name, dict(slots), request_body, source)
+            )
+            return handler
+
+        return declare
+
+    def get(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for GET (and with it HEAD)."""
+        return self.route(path, methods=("GET",), **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for POST."""
+        return self.route(path, methods=("POST",), **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for PUT."""
+        return self.route(path, methods=("PUT",), **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for PATCH."""
+        return self.route(path, methods=("PATCH",), **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for DELETE."""
+        return self.route(path, methods=("DELETE",), **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for HEAD alone."""
+        return self.route(path, methods=("HEAD",), **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """``route`` for OPTIONS."""
+        return self.route(path, methods=("OPTIONS",), **options)
+
+    def group(self, prefix: str = "", *, name: str | None = None, **slots: Unpack[Slots]) -> Group:
+        """A group of routes below ``prefix`` that inherit ``slots``."""
+        group = Group(prefix, name, dict(slots))
+        self.groups.append(group)
+        return group
+
+    def include(self, api: BoltAPI, *, prefix: str = "") -> Group:
+        """Takes over everything that ``api`` declares, below ``prefix``."""
+        group = Group(prefix, None, dict(api.slots))
+        group.routes, group.groups = api.routes, api.groups
+        self.groups.append(group)
+        return group
+
+    def all_routes(self) -> Iterator[Route]:
+        """Every route, groups included, in the order of the document."""
+        yield from self.routes
+        for group in self.groups:
+            yield from group.all_routes()
+
+
+class Group(_Declares):
+    """Routes that share a prefix and slots. Made by :meth:`BoltAPI.group`."""
+
+    def __init__(self, prefix: str, name: str | None, slots: dict[str, Any]) -> None:
+        super().__init__(slots)
+        self.prefix = prefix
+        self.name = name
+
+
+class BoltAPI(_Declares):
+    """An api: its slots are the defaults of every route that it declares.
+
+    >>> api = BoltAPI(cors=CORS(origins=["https://app.example.com"]))
+    >>> @api.get("/hello")
+    ... def hello(request):
+    ...     return {"message": "Hello, World!"}
+    """
+
+    def __init__(self, **slots: Unpack[Slots]) -> None:
+        super().__init__(dict(slots))
+
+    def __repr__(self) -> str:
+        return f"<BoltAPI with {sum(1 for _ in self.all_routes())} routes>"
+
+
+def is_async(handler: Callable[..., Any]) -> bool:
+    """Whether calling ``handler`` gives a coroutine."""
+    while hasattr(handler, "func"):
+        handler = handler.func
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004
+    )

@@ -1,0 +1,109 @@
+"""A worker process, and the preflight that runs before any socket is bound.
+
+    python -m pybolt.worker preflight OUT_FD option=value ...
+    python -m pybolt.worker serve LISTENER_FDS CONTROL_FD READY_FD option=value ...
+
+Started by the supervisor; not for people.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from .config import LoadedConfig, RunOptions, load
+from .config.diagnostics import render
+
+
+def main(argv: list[str]) -> int:
+    """Runs one of the two jobs; the exit code is 0, or 1 for a wrong configuration."""
+    configure_logging()
+    if argv[0] == "preflight":
+        return preflight(int(argv[1]), RunOptions.from_argv(argv[2:]))
+    listeners = [int(fd) for fd in argv[1].split(",")]
+    return serve(listeners, int(argv[2]), int(argv[3]), RunOptions.from_argv(argv[4:]))
+
+
+def configure_logging() -> None:
+    """Plain lines to stderr where the project configured nothing."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def say(line: str) -> None:
+    """One line of progress to the terminal."""
+    print(f"bolt: {line}", file=sys.stderr, flush=True)
+
+
+def preflight(out: int, options: RunOptions) -> int:
+    """Loads and checks everything and prepares an embedded database; a JSON summary goes to ``out``."""
+    loaded = load(options)
+    found = loaded.check()
+    if found:
+        print(render(found), file=sys.stderr, flush=True)
+    if any(item.is_error for item in found):
+        return 1
+    from . import bootstrap
+
+    if not bootstrap.is_attached(loaded.settings):
+        bootstrap.prepare_database(say)
+    with os.fdopen(out, "w") as file:
+        json.dump(summary(loaded), file)
+    return 0
+
+
+def summary(loaded: LoadedConfig) -> dict[str, Any]:
+    """What the supervisor needs to know, and shows."""
+    from django.conf import settings
+    from django.db import connection
+
+    from . import _engine, bootstrap
+
+    server: dict[str, Any] = json.loads(_engine.server(loaded.wire))
+    database = f"{connection.vendor} {connection.settings_dict.get('NAME', '')}".strip()
+    attached = bootstrap.is_attached(loaded.settings)
+    return server | {
+        "routes": json.loads(_engine.routes(loaded.wire)),
+        "sources": loaded.sources,
+        "mode": settings.SETTINGS_MODULE if attached else "embedded",
+        "database": database if settings.DATABASES.get("default") else "none",
+    }
+
+
+def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -> int:
+    """Serves the inherited sockets until the supervisor says otherwise or is gone."""
+    _die_with_parent()
+    # The terminal's Ctrl-C reaches the whole group; the supervisor decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from . import _engine
+    from .bridge import Runtime
+
+    loaded = load(options)
+    loaded.require()
+    server = json.loads(_engine.server(loaded.wire))
+    runtime = Runtime(threads=server["threads"], switch_interval=server["switch_interval"])
+    engine = _engine.Engine(loaded.wire, loaded.callables, runtime)
+    engine.serve(listeners, control, ready)
+    logging.shutdown()
+    sys.stdout.flush()
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Has the kernel end this process when the supervisor dies without a word (Linux)."""
+    parent_death_signal = 1
+    try:
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+    except (OSError, AttributeError):
+        # Elsewhere the closed control pipe has to do.
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
