@@ -39,7 +39,9 @@ class CpuCase:
     title: str
     targets: tuple[Target, ...]
     ratios: dict[str, float]
-    stats: Exchange | None = None  # the subject must not take the GIL: where it counts how often it did
+    stats: Exchange | None = (
+        None  # the subject must not take the GIL: where it counts how often it did
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,9 @@ Case = CpuCase | StormCase
 def _token() -> str:
     """Return a JWT that `/policies` permits until the year 2100."""
     claims = {"sub": "bench", "aud": "api", "scope": "items:read", "exp": 4_102_444_800}
-    parts = [_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
+    parts = [
+        _base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)
+    ]
     signature = hmac.new(SECRET, ".".join(parts).encode(), hashlib.sha256).digest()
     return ".".join([*parts, _base64(signature)])
 
@@ -69,7 +73,9 @@ def _base64(data: bytes) -> str:
 
 def _refused(path: str, status: int, method: str = "GET") -> Exchange:
     member = ("status", status)
-    return Exchange(path=path, method=method, status=status, member=member, answer_headers=(PROBLEM_TYPE,))
+    return Exchange(
+        path=path, method=method, status=status, member=member, answer_headers=(PROBLEM_TYPE,)
+    )
 
 
 HELLO = Exchange(path="/hello", body=MESSAGE)
@@ -93,7 +99,9 @@ PREFLIGHT = Exchange(
     answer_headers=(("access-control-allow-origin", ORIGIN),),
 )
 UNAUTHENTICATED = _refused("/private", 401)
-BOLT_UNAUTHENTICATED = Exchange(path="/policies", status=401, member=("detail", "Authentication required"))
+BOLT_UNAUTHENTICATED = Exchange(
+    path="/policies", status=401, member=("detail", "Authentication required")
+)
 BOLT_NOT_FOUND = Exchange(path="/nowhere", status=404, member=("detail", "Not Found"))
 
 PLAIN = pybolt("bench.apps.plain:api", HELLO)
@@ -104,17 +112,29 @@ BOLT = django_bolt(HELLO)
 
 def _plain(name: str, title: str, exchange: Exchange, ratios: dict[str, float]) -> CpuCase:
     peers = (FLOOR, Target(server=BOLT, exchange=exchange))
-    return CpuCase(name=name, title=title, targets=(Target(server=PLAIN, exchange=exchange), *peers), ratios=ratios)
+    return CpuCase(
+        name=name,
+        title=title,
+        targets=(Target(server=PLAIN, exchange=exchange), *peers),
+        ratios=ratios,
+    )
 
 
 def _refusal(name: str, title: str, exchange: Exchange, peer: Exchange | None = None) -> CpuCase:
     peers = (FLOOR,) if peer is None else (FLOOR, Target(server=BOLT, exchange=peer))
     subject = Target(server=POLICIES, exchange=exchange)
-    return CpuCase(name=name, title=title, targets=(subject, *peers), ratios={"raw actix": 1.15}, stats=STATS)
+    return CpuCase(
+        name=name, title=title, targets=(subject, *peers), ratios={"raw actix": 1.15}, stats=STATS
+    )
 
 
 def _storm(
-    name: str, title: str, storm: Exchange, p99_ms: float | None, probe: Exchange, peer: Exchange | None = None
+    name: str,
+    title: str,
+    storm: Exchange,
+    p99_ms: float | None,
+    probe: Exchange,
+    peer: Exchange | None = None,
 ) -> StormCase:
     targets = (
         Target(server=POLICIES, exchange=probe, storm=storm),
@@ -125,12 +145,19 @@ def _storm(
 
 def _lookup(label: str, app: str, middle: int) -> Target:
     exchange = Exchange(path=f"/api/section-{middle:05}/items/7", body=MESSAGE)
-    return Target(label=label, server=pybolt(f"bench.apps.lookup:{app}", exchange), exchange=exchange)
+    return Target(
+        label=label, server=pybolt(f"bench.apps.lookup:{app}", exchange), exchange=exchange
+    )
 
 
 CASES: tuple[Case, ...] = (
     _plain("hello_sync", "sync hello, no policy", HELLO, {"raw actix": 1.25, "django-bolt": 0.8}),
-    _plain("hello_async", "async hello, no `await`", HELLO_ASYNC, {"raw actix": 1.5, "django-bolt": 0.9}),
+    _plain(
+        "hello_async",
+        "async hello, no `await`",
+        HELLO_ASYNC,
+        {"raw actix": 1.5, "django-bolt": 0.9},
+    ),
     _plain(
         "hello_await",
         "async hello, awaits what does not suspend",
@@ -154,11 +181,15 @@ CASES: tuple[Case, ...] = (
     _refusal("rate_limited", "429", _refused("/limited", 429)),
     _refusal("preflight", "preflight", PREFLIGHT, PREFLIGHT),
     _storm("storm_sync_401", "401, sync storm", SPIN, 5, UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
-    _storm("storm_async_401", "401, async storm", SPIN_ASYNC, 5, UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
+    _storm(
+        "storm_async_401", "401, async storm", SPIN_ASYNC, 5, UNAUTHENTICATED, BOLT_UNAUTHENTICATED
+    ),
     _storm("storm_sync_quick_sync", "quick sync handler, sync storm", SPIN, 15, HELLO),
     _storm("storm_async_quick_sync", "quick sync handler, async storm", SPIN_ASYNC, 15, HELLO),
     _storm("storm_sync_quick_async", "quick async handler, sync storm", SPIN, 15, HELLO_ASYNC),
-    _storm("storm_async_quick_async", "quick async handler, async storm", SPIN_ASYNC, None, HELLO_ASYNC),
+    _storm(
+        "storm_async_quick_async", "quick async handler, async storm", SPIN_ASYNC, None, HELLO_ASYNC
+    ),
     CpuCase(
         name="lookup",
         title="10,000 routes against 10",

@@ -44,7 +44,9 @@ class Exchange:
         """Raise `NotAnswered` unless this is the answer."""
         request = f"{self.method} {self.path}"
         if status != self.status:
-            raise NotAnswered(f"{request}: status {status} instead of {self.status}: {body[:200]!r}")
+            raise NotAnswered(
+                f"{request}: status {status} instead of {self.status}: {body[:200]!r}"
+            )
         if self.member is None and body != self.body:
             raise NotAnswered(f"{request}: body {body[:200]!r} instead of {self.body!r}")
         if self.member is not None:
@@ -54,7 +56,9 @@ class Exchange:
                 raise NotAnswered(f"{request}: body {body[:200]!r} without {name!r} = {value!r}")
         for name, value in self.answer_headers:
             if headers.get(name) != value:
-                raise NotAnswered(f"{request}: header {name}: {headers.get(name)!r} instead of {value!r}")
+                raise NotAnswered(
+                    f"{request}: header {name}: {headers.get(name)!r} instead of {value!r}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +102,19 @@ def warm(port: int, exchange: Exchange, times: int) -> None:
 def load(port: int, exchange: Exchange, *, connections: int, seconds: float) -> Load:
     """Let wrk make the request as fast as it is answered; every answer must be of the expected kind."""
     done = subprocess.run(
-        _wrk(port, exchange, connections, seconds), capture_output=True, text=True, timeout=seconds + 30, check=True
+        _wrk(port, exchange, connections, seconds),
+        capture_output=True,
+        text=True,
+        timeout=seconds + 30,
+        check=True,
     )
     return _verified(_parse(done.stdout), exchange)
 
 
 @contextlib.contextmanager
-def storm(port: int, exchange: Exchange, *, connections: int, seconds: float) -> Iterator[list[Load]]:
+def storm(
+    port: int, exchange: Exchange, *, connections: int, seconds: float
+) -> Iterator[list[Load]]:
     """Hold a load on the server during the block, at most so many seconds; its result is in the list afterwards."""
     results: list[Load] = []
     process = subprocess.Popen(
@@ -157,7 +167,15 @@ def _ask_on(connection: http.client.HTTPConnection, exchange: Exchange) -> bytes
 
 
 def _wrk(port: int, exchange: Exchange, connections: int, seconds: float) -> list[str]:
-    command = ["taskset", "-c", str(machine.CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+    command = [
+        "taskset",
+        "-c",
+        str(machine.CLIENT_CORE),
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds:g}s",
+    ]
     command += ["--latency", "--timeout", f"{TIMEOUT_SECONDS:g}s"]
     for name, value in exchange.headers:
         command += ["-H", f"{name}: {value}"]
@@ -189,7 +207,11 @@ def _seconds(number: str, unit: str) -> float:
 
 def _verified(result: Load, exchange: Exchange) -> Load:
     refusal = not 200 <= exchange.status < 400
-    if result.requests == 0 or result.errors or result.refused != (result.requests if refusal else 0):
+    if (
+        result.requests == 0
+        or result.errors
+        or result.refused != (result.requests if refusal else 0)
+    ):
         raise NotAnswered(
             f"{exchange.method} {exchange.path}: of {result.requests} answers {result.refused} were refusals,"
             f" expected {'all' if refusal else 'none'}; socket errors: {result.errors or 'none'}"

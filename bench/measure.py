@@ -169,7 +169,9 @@ def _storm_round(target: Target, port: int, effort: Effort) -> Figures:
     with load.storm(port, target.storm, connections=STORM_CONNECTIONS, seconds=bound) as storms:
         # Until the storm's connections are all established and each waits for a handler.
         time.sleep(STORM_LEAD_SECONDS)
-        latencies = load.probe(port, target.exchange, samples=effort.samples, seconds=effort.probe_seconds)
+        latencies = load.probe(
+            port, target.exchange, samples=effort.samples, seconds=effort.probe_seconds
+        )
     return {
         "p50_ms": latencies.quantile(0.5),
         "p99_ms": latencies.quantile(0.99),
@@ -181,6 +183,8 @@ def _storm_round(target: Target, port: int, effort: Effort) -> Figures:
 
 def _medians(rounds: list[dict[str, Figures]]) -> dict[str, Figures]:
     return {
-        name: {figure: statistics.median(r[name][figure] for r in rounds) for figure in rounds[0][name]}
+        name: {
+            figure: statistics.median(r[name][figure] for r in rounds) for figure in rounds[0][name]
+        }
         for name in rounds[0]
     }

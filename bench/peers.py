@@ -43,7 +43,12 @@ def main(arguments: list[str]) -> int:
         for case in cases:
             try:
                 document = _document(case, measure.run(case, effort, _say), effort)
-            except (load.NotAnswered, servers.Unavailable, subprocess.SubprocessError, OSError) as problem:
+            except (
+                load.NotAnswered,
+                servers.Unavailable,
+                subprocess.SubprocessError,
+                OSError,
+            ) as problem:
                 failures.append(f"{case.name}: {problem}")
                 continue
             documents.append(document)
@@ -65,19 +70,43 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     kinds = sorted({target.server.kind for case in CASES for target in case.targets})
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     add = parser.add_argument
-    add("--rounds", type=_at_least(3), default=5, help="rounds of each pair (default 5, at least 3)")
+    add(
+        "--rounds", type=_at_least(3), default=5, help="rounds of each pair (default 5, at least 3)"
+    )
     add("--seconds", type=_at_least(1), default=3, help="wrk's seconds for one figure (default 3)")
-    add("--samples", type=_at_least(500), default=500, help="latency samples in a storm (default 500)")
-    add("--only", action="append", choices=names, metavar="CASE", help="repeatable: " + ", ".join(names))
-    add("--servers", action="append", choices=kinds, help="repeatable; measure these only, judge nothing")
-    add("--quick", action="store_true", help="short rounds, to see that everything runs; writes nothing")
+    add(
+        "--samples",
+        type=_at_least(500),
+        default=500,
+        help="latency samples in a storm (default 500)",
+    )
+    add(
+        "--only",
+        action="append",
+        choices=names,
+        metavar="CASE",
+        help="repeatable: " + ", ".join(names),
+    )
+    add(
+        "--servers",
+        action="append",
+        choices=kinds,
+        help="repeatable; measure these only, judge nothing",
+    )
+    add(
+        "--quick",
+        action="store_true",
+        help="short rounds, to see that everything runs; writes nothing",
+    )
     add("--python", help="the Python (3.12 or later) for django-bolt's virtualenv")
     add("--out", type=Path, help="where the results go (default bench/results)")
     return parser.parse_args(arguments)
 
 
 def _effort(options: argparse.Namespace) -> measure.Effort:
-    return measure.Effort(rounds=options.rounds, seconds=options.seconds, samples=options.samples, probe_seconds=30)
+    return measure.Effort(
+        rounds=options.rounds, seconds=options.seconds, samples=options.samples, probe_seconds=30
+    )
 
 
 def _at_least(least: int) -> Callable[[str], int]:

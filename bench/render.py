@@ -29,7 +29,9 @@ class NotRendered(Exception):
 def main(arguments: list[str]) -> int:
     """Write or check the table; 1 when it is stale or cannot be made."""
     parser = argparse.ArgumentParser(prog="python -m bench.render", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 when the table is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, exit 1 when the table is stale"
+    )
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
     options = parser.parse_args(arguments)
@@ -42,7 +44,10 @@ def main(arguments: list[str]) -> int:
     if new == old:
         return 0
     if options.check:
-        print(f"bench.render: {options.readme.name} is stale: run `python -m bench.render`", file=sys.stderr)
+        print(
+            f"bench.render: {options.readme.name} is stale: run `python -m bench.render`",
+            file=sys.stderr,
+        )
         return 1
     options.readme.write_text(new)
     return 0
@@ -77,7 +82,10 @@ def text_table(documents: Sequence[Document]) -> str:
     """Return the same table for a terminal."""
     rows = [HEADER, *_rows(documents)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     return "\n".join([*lines, *(f"  {line}" for line in _provenance(documents))])
 
 

@@ -67,7 +67,17 @@ def floor(ready: Exchange) -> Server:
 def django_bolt(ready: Exchange) -> Server:
     """django-bolt in production mode: one process, one worker, no admin, no logging."""
     python = str(DJANGO_BOLT_VENV / "bin" / "python")
-    options = ("--host", "127.0.0.1", "--port", "{port}", "--processes", "1", "--workers", "1", "--no-admin")
+    options = (
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+        "--processes",
+        "1",
+        "--workers",
+        "1",
+        "--no-admin",
+    )
     return Server(
         kind="django-bolt",
         command=(python, "manage.py", "runbolt", *options),
@@ -88,7 +98,9 @@ def provision(kinds: frozenset[str], python: str | None) -> None:
     if "django-bolt" in kinds:
         _provision_django_bolt(python)
     if "pybolt" in kinds and not Path(sys.prefix, "bin", "bolt").exists():
-        raise Unavailable("there is no `bolt` beside this Python: run the harness with .venv/bin/python")
+        raise Unavailable(
+            "there is no `bolt` beside this Python: run the harness with .venv/bin/python"
+        )
 
 
 @contextlib.contextmanager
@@ -97,7 +109,12 @@ def started(server: Server) -> Iterator[Running]:
     port = _free_port()
     LOGS.mkdir(exist_ok=True)
     log = LOGS / f"{server.kind.replace(' ', '-')}-{port}.log"
-    command = ["taskset", "-c", str(machine.SERVER_CORE), *(part.format(port=port) for part in server.command)]
+    command = [
+        "taskset",
+        "-c",
+        str(machine.SERVER_CORE),
+        *(part.format(port=port) for part in server.command),
+    ]
     environment = os.environ | {"PYTHONPATH": str(machine.ROOT)}
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the harness alone, which then stops its servers in order.
@@ -128,7 +145,9 @@ def _await_ready(server: Server, process: subprocess.Popen[bytes], port: int, lo
             reason = problem
         if process.poll() is not None or time.monotonic() > end:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-            raise Unavailable(f"{server.kind} did not get ready ({reason}); the end of its output:\n{tail}")
+            raise Unavailable(
+                f"{server.kind} did not get ready ({reason}); the end of its output:\n{tail}"
+            )
         time.sleep(0.02)
 
 
@@ -169,14 +188,21 @@ def _django_bolt_python(python: str | None) -> str:
     if not python:
         pyenv = Path.home() / ".pyenv" / "versions"
         for version in DJANGO_BOLT_PYTHONS:
-            candidates += [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}*"), reverse=True)]
+            candidates += [
+                str(path / "bin" / "python")
+                for path in sorted(pyenv.glob(f"{version}*"), reverse=True)
+            ]
     for candidate in candidates:
         # A pyenv shim is on PATH even where it cannot run: only an answer counts.
-        answer = machine.first_line([candidate, "-c", "import sys; print(sys.version_info >= (3, 12))"])
+        answer = machine.first_line(
+            [candidate, "-c", "import sys; print(sys.version_info >= (3, 12))"]
+        )
         if answer == "True":
             return candidate
     tried = ", ".join(candidates)
-    raise Unavailable(f"django-bolt needs Python 3.12 or later and none of these runs: {tried}; name one with --python")
+    raise Unavailable(
+        f"django-bolt needs Python 3.12 or later and none of these runs: {tried}; name one with --python"
+    )
 
 
 def _run(command: list[str], cwd: Path) -> None:

@@ -60,6 +60,7 @@ def _app_of(module: str) -> Any:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"there is no module {name}", name=name)
     directory = str(Path(spec.origin).parent)
+    package = spec.submodule_search_locations is not None
 
     class FileApp(AppConfig):  # type: ignore[misc]
         """An app whose models may be in the app file itself.
@@ -68,7 +69,7 @@ def _app_of(module: str) -> Any:
         """
 
         path = directory
-        is_package = spec.submodule_search_locations is not None
+        is_package = package
 
         def import_models(self) -> None:
             self.models = self.apps.all_models[self.label]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from typing import Any
 
 import msgspec
@@ -128,7 +127,7 @@ class Runtime:
 
     def stop_loop(self, loop: SlotLoop) -> None:
         """Has the loop's thread end."""
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(loop.end)
 
     def housekeeping(self) -> None:
         """Looks after this thread's database connections; never raises."""
@@ -137,7 +136,7 @@ class Runtime:
         try:
             connections.housekeeping()
         except Exception:
-            logger.exception("closing database connections failed on %s", threading.current_thread())
+            logger.exception("looking after database connections failed")
 
     def housekeeping_async(self) -> None:
         """Has the connections of asgiref's thread looked after; called on the loop's thread."""

@@ -1,14 +1,14 @@
 """What pybolt raises, and what a handler may raise.
 
-    BoltError
-    ├── ConfigError             the configuration is wrong; carries rendered diagnostics
-    ├── DeclarationError        a handler cannot be what it is declared to be
-    └── HTTPError               an answer: status, code, detail, headers
-        ├── RequestValidationError   422, names the fields, never their values
-        ├── MalformedBody            400
-        ├── UnsupportedMediaType     415
-        ├── BodyTooLarge             413
-        └── ClientDisconnected       the client went away; nobody reads the answer
+BoltError
+├── ConfigError             the configuration is wrong; carries rendered diagnostics
+├── DeclarationError        a handler cannot be what it is declared to be
+└── HTTPError               an answer: status, code, detail, headers
+    ├── RequestValidationError   422, names the fields, never their values
+    ├── MalformedBody            400
+    ├── UnsupportedMediaType     415
+    ├── BodyTooLarge             413
+    └── ClientDisconnected       the client went away; nobody reads the answer
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,9 +8,10 @@ meanwhile, the I/O thread may take the first step of a task on this loop.
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 
@@ -52,7 +53,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
     def __init__(self, slot: Slot) -> None:
         super().__init__(SlotSelector(slot))
         self._slot = slot
-        self._timers = 0
+        self._stopped = False
         self._armed = False
         self._first_step: tuple[Any, Any] | None = None
 
@@ -60,21 +61,26 @@ class SlotLoop(asyncio.SelectorEventLoop):
         """Has the engine's queue drained whenever it asks for it."""
         self.add_reader(slot.fileno(), slot.drain)
 
-    def needs_wake(self) -> bool:
-        """Whether something was scheduled from outside since the loop went to sleep."""
-        timers = len(self._scheduled)  # type: ignore[attr-defined]
-        grown, self._timers = timers > self._timers, timers
-        return grown or bool(self._ready)  # type: ignore[attr-defined]
-
     def serve(self) -> None:
         """Runs until stopped, then ends every task in order. The body of the loop's thread."""
         asyncio.set_event_loop(self)
         self._slot.acquire()
         try:
-            self.run_forever()
+            while not self._stopped:
+                try:
+                    self.run_forever()
+                except (KeyboardInterrupt, SystemExit):
+                    # asyncio lets these out of a task after noting them in it. They end the
+                    # request that raised them, never the worker.
+                    continue
         finally:
             self._end()
             self._slot.release()
+
+    def end(self) -> None:
+        """Has :meth:`serve` return; called on the loop's thread."""
+        self._stopped = True
+        self.stop()
 
     def _end(self) -> None:
         tasks = asyncio.all_tasks(self)
@@ -87,13 +93,16 @@ class SlotLoop(asyncio.SelectorEventLoop):
 
     if sys.version_info >= (3, 12):
 
-        def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-            """A task whose first step has been taken."""
-            return asyncio.Task(coroutine, loop=self, eager_start=True)
+        @functools.cached_property
+        def start_task(self) -> Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]:
+            """Makes a task whose first step has been taken."""
+            return functools.partial(asyncio.Task, loop=self, eager_start=True)
 
     else:
 
-        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        def call_soon(  # type: ignore[override]
+            self, callback: Any, *args: Any, context: Any = None
+        ) -> Any:
             """As the base class's, except that the first step of a task that is just being made
             is handed to whoever makes it."""
             if self._armed:
@@ -104,7 +113,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
 
         def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
             """A task whose first step has been taken: 3.11 has no eager start, so the step that
-            the new task schedules is caught and run at once."""
+            the new task schedules is caught and run at once. Not to be called inside a task."""
             self._armed = True
             try:
                 task = asyncio.Task(coroutine, loop=self)
@@ -113,14 +122,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
             if self._first_step is not None:
                 callback, context = self._first_step
                 self._first_step = None
-                current = asyncio.current_task(self)
-                if current is not None:
-                    asyncio.tasks._leave_task(self, current)  # type: ignore[attr-defined]
-                try:
-                    context.run(callback)
-                finally:
-                    if current is not None:
-                        asyncio.tasks._enter_task(self, current)  # type: ignore[attr-defined]
+                context.run(callback)
             return task
 
 

@@ -315,9 +315,7 @@ def _compile(
         place, values = "cookie", _from_cookie(name)
     else:
         place, values = "query", _from_query(name)
-    return _Parameter(
-        parameter.name, _reader(place, name, values, annotation, default), keyword
-    )
+    return _Parameter(parameter.name, _reader(place, name, values, annotation, default), keyword)
 
 
 def _signature(handler: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, Any]]:
@@ -351,7 +349,7 @@ def bind(
             "a handler cannot be a generator function", "return `Stream(generator())` instead"
         )
     if request_body not in (None, "stream", "buffer", "none"):
-        raise DeclarationError(f"request_body={request_body!r} is not known", "write \"stream\"")
+        raise DeclarationError(f"request_body={request_body!r} is not known", 'write "stream"')
     parameters, hints = _signature(handler)
     if not parameters:
         raise DeclarationError("the handler takes no request", "write `def handler(request):`")

@@ -100,7 +100,8 @@ def encode(value: Any) -> bytes:
         if isinstance(cause, UnencodableResult):
             raise cause from None
         # Integers beyond 64 bits, and deep nesting, are the standard library's.
-        return json.dumps(value, default=default, separators=(",", ":"), ensure_ascii=False).encode()
+        text = json.dumps(value, default=default, separators=(",", ":"), ensure_ascii=False)
+        return text.encode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +285,17 @@ def render(value: Any) -> Rendered:
 
 def _is_data(value: Any) -> bool:
     kinds: tuple[type, ...] = (
-        str, bytes, bytearray, memoryview, dict, list, bool, int, float, msgspec.Struct, Mapping,
+        str,
+        bytes,
+        bytearray,
+        memoryview,
+        dict,
+        list,
+        bool,
+        int,
+        float,
+        msgspec.Struct,
+        Mapping,
     )
     if value is None or isinstance(value, kinds):
         return True

@@ -42,7 +42,7 @@ def say(line: str) -> None:
 
 
 def preflight(out: int, options: RunOptions) -> int:
-    """Loads and checks everything and prepares an embedded database; a JSON summary goes to ``out``."""
+    """Loads and checks everything, prepares an embedded database; writes a summary to ``out``."""
     loaded = load(options)
     found = loaded.check()
     if found:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pybolt
-from pybolt import CORS, BoltAPI, JWTAuth, RateLimit
-
 from bench.apps import plain
+from pybolt import CORS, BoltAPI, JWTAuth, RateLimit
 
 SECRET = "bench-only-secret-key-of-32-bytes!"
 ORIGIN = "https://app.example.com"

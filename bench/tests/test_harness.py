@@ -56,7 +56,12 @@ def test_socket_errors_and_silence_are_no_result(trouble: str) -> None:
 
 @pytest.mark.parametrize(
     ("exchange", "status", "body"),
-    [(HELLO, 500, b"hello"), (HELLO, 200, b"other"), (REFUSED, 401, b'{"status": 403}'), (REFUSED, 401, b"{}")],
+    [
+        (HELLO, 500, b"hello"),
+        (HELLO, 200, b"other"),
+        (REFUSED, 401, b'{"status": 403}'),
+        (REFUSED, 401, b"{}"),
+    ],
 )
 def test_another_answer_is_refused(exchange: load.Exchange, status: int, body: bytes) -> None:
     with pytest.raises(load.NotAnswered):
@@ -70,7 +75,9 @@ def test_the_expected_answer_is_taken() -> None:
 
 def test_process_tree_has_children_and_their_cpu_time_counts() -> None:
     burn = "import time\nwhile time.process_time() < 0.2: pass\nprint('burnt', flush=True)\ninput()"
-    child = subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         assert child.stdout is not None and child.stdout.readline() == b"burnt\n"
         assert {os.getpid(), child.pid} <= machine.process_tree(os.getpid())

@@ -66,7 +66,8 @@ impl Body {
                 let first = first?;
                 let mut rest: Option<BytesMut> = None;
                 while let Some(chunk) = stream.next().await {
-                    rest.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk?);
+                    rest.get_or_insert_with(|| BytesMut::from(&first[..]))
+                        .extend_from_slice(&chunk?);
                 }
                 Ok(rest.map_or(first, BytesMut::freeze))
             }

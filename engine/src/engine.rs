@@ -60,7 +60,11 @@ impl Engine {
 
     fn find(&self, request: &mut Request) -> Result<RouteId, (Option<RouteId>, Gate)> {
         let refuse = |kind: RejectionKind| (None, Gate::Refuse(Rejection::new(kind)));
-        self.plan.server.hosts.check(request).map_err(|rejection| (None, Gate::Refuse(rejection)))?;
+        self.plan
+            .server
+            .hosts
+            .check(request)
+            .map_err(|rejection| (None, Gate::Refuse(rejection)))?;
         request.decoded_path = path::decode(request.uri.path()).map_err(refuse)?;
         if let Some(route) = self.preflight(request) {
             return Ok(route);

@@ -10,6 +10,7 @@ pub mod handler;
 pub mod http;
 pub mod middleware;
 pub mod path;
+pub mod placement;
 pub mod plan;
 pub mod reply;
 pub mod request;

@@ -110,7 +110,6 @@ impl Parts {
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
     }
-
 }
 
 impl Deref for Request {

@@ -27,7 +27,13 @@ pub struct Response {
 impl Response {
     /// An answer without a body.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: Headers::new(), body: Body::Empty, rejection: None, principal: None }
+        Self {
+            status,
+            headers: Headers::new(),
+            body: Body::Empty,
+            rejection: None,
+            principal: None,
+        }
     }
 
     /// An answer with a content type and a body.

@@ -117,7 +117,10 @@ impl Router {
     /// The route that a CORS preflight for `requested` asks about.
     pub fn find_preflight(&self, requested: &Method, path: &str) -> Option<RouteId> {
         let found = self.table.at(path).ok()?;
-        found.value.route(requested).or_else(|| found.value.methods.first().map(|(_, route)| *route))
+        found
+            .value
+            .route(requested)
+            .or_else(|| found.value.methods.first().map(|(_, route)| *route))
     }
 }
 
@@ -182,7 +185,9 @@ mod tests {
         let routes: Vec<_> = routes
             .iter()
             .enumerate()
-            .map(|(id, (pattern, methods))| (RouteId(u32::try_from(id).unwrap()), *pattern, *methods))
+            .map(|(id, (pattern, methods))| {
+                (RouteId(u32::try_from(id).unwrap()), *pattern, *methods)
+            })
             .collect();
         Router::build(&routes).unwrap()
     }

@@ -40,7 +40,7 @@ def routes(options: RunOptions) -> int:
 
     loaded = load(options)
     loaded.require()
-    rows = [("METHODS", "PATH", "HANDLER", "AUTH", "WHERE")]
+    rows: list[tuple[str, ...]] = [("METHODS", "PATH", "HANDLER", "AUTH", "WHERE")]
     for route in json.loads(_engine.routes(loaded.wire)):
         where = loaded.locate(tuple(route["location"]), "key")
         rows.append(
@@ -110,7 +110,8 @@ def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
         arrow = f"   ← stops here: {outcome['status']}" if stage["slot"] == stops else ""
         name = stage["name"] or ""
         lines.append(
-            f"{stage['order']:>2} {stage['slot']:<17} {name:<10} {stage['summary']}   {origin}{arrow}"
+            f"{stage['order']:>2} {stage['slot']:<17} {name:<10} "
+            f"{stage['summary']}   {origin}{arrow}"
         )
     if outcome["handler"]:
         lines.append("answer  the handler's")

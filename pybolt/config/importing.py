@@ -48,7 +48,9 @@ def import_object(name: str) -> Any:
     """The object that ``module:attribute`` names. Raises :class:`ImportFailed`."""
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise ImportFailed(f"`{name}` is not `module:attribute`", "write for example `shop.api:hello`")
+        raise ImportFailed(
+            f"`{name}` is not `module:attribute`", "write for example `shop.api:hello`"
+        )
     module = import_module(module_name)
     found = module
     for part in attribute.split("."):
@@ -68,7 +70,9 @@ def import_module(name: str) -> Any:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             hint = f"start in the directory that holds it; this is {os.getcwd()}"
             raise ImportFailed(f"there is no module `{error.name}`", hint) from None
-        raise ImportFailed(f"importing `{name}` failed: {error}", "install what it needs") from error
+        raise ImportFailed(
+            f"importing `{name}` failed: {error}", "install what it needs"
+        ) from error
     except Exception as error:
         message = f"importing `{name}` failed: {type(error).__name__}: {error}"
         raise ImportFailed(message) from error

@@ -37,9 +37,7 @@ def interpolate(
     return value
 
 
-def _resolve(
-    match: re.Match[str], at: Location, report: Report, environ: Mapping[str, str]
-) -> str:
+def _resolve(match: re.Match[str], at: Location, report: Report, environ: Mapping[str, str]) -> str:
     if match["dollar"]:
         return "$"
     if match["bad"]:

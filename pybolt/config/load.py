@@ -275,4 +275,3 @@ def _routes(config: dict[str, Any], at: Location, prefix: str) -> Any:
         if isinstance(group, dict):
             inner = prefix + (_text(group.get("prefix")) or "")
             yield from _routes(group, (*at, "groups", number), inner)
-

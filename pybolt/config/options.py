@@ -32,7 +32,7 @@ class RunOptions:
     @classmethod
     def from_argv(cls, argv: Sequence[str]) -> RunOptions:
         """The options of :meth:`to_argv`."""
-        given: dict[str, str] = dict(item.split("=", 1) for item in argv)  # type: ignore[misc]
+        given: dict[str, str] = dict(item.split("=", 1) for item in argv)
         return cls(
             app=given.get("app"),
             config=given.get("config"),

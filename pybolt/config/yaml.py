@@ -34,9 +34,7 @@ class Table:
 
     def locate(self, location: Location, target: str) -> Position | None:
         """The place of ``location``, or of the nearest thing around it."""
-        first, second = (
-            (self.keys, self.values) if target == "key" else (self.values, self.keys)
-        )
+        first, second = (self.keys, self.values) if target == "key" else (self.values, self.keys)
         while location:
             found = first.get(location) or second.get(location)
             if found is not None:
@@ -52,11 +50,11 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _Refused("E004", "anchors and aliases are not accepted", event.start_mark)
-        return super().compose_node(parent, index)  # type: ignore[no-any-return, no-untyped-call]
+        return super().compose_node(parent, index)
 
 
 class _Refused(Exception):
-    def __init__(self, code: str, message: str, mark: yaml.Mark) -> None:
+    def __init__(self, code: str, message: str, mark: Any) -> None:
         super().__init__(message)
         self.code, self.message, self.mark = code, message, mark
 
@@ -102,9 +100,9 @@ class Reader:
         _check_depth(text)
         loader = _Loader(text)
         try:
-            return loader.get_single_node()  # type: ignore[no-untyped-call, no-any-return]
+            return loader.get_single_node()
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
 
     def _construct(self, node: Node, at: Location) -> Any:
         implicit = {

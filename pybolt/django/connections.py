@@ -26,7 +26,7 @@ def install() -> None:
 
 
 def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
-    from pybolt import _engine
+    from .. import _engine
 
     # Connecting is touching as well: it may wait for as long as a query.
     _engine.mark_database()
@@ -35,7 +35,7 @@ def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
 
 
 def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-    from pybolt import _engine
+    from .. import _engine
 
     _engine.mark_database()
     return execute(sql, params, many, context)

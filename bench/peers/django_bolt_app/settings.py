@@ -12,4 +12,8 @@ DATABASES: dict[str, object] = {}
 USE_TZ = True
 BOLT_API = ["django_bolt_app.api:api"]
 # Its request logger writes nothing below WARNING, so no access log is paid for.
-LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django.server": {"level": "CRITICAL"}}}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"django.server": {"level": "CRITICAL"}},
+}

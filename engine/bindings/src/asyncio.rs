@@ -1,8 +1,8 @@
 //! The asyncio loop's side: the queue that its thread drains, tasks, their answers, cancellation.
 
 use std::os::fd::RawFd;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
@@ -16,9 +16,9 @@ use crate::answer::Answer;
 use crate::bridge::{Bridge, LOOP_CAPACITY, Route};
 use crate::counters::Place;
 use crate::job::{Job, Replier, RequestBody, Ticket};
-use crate::placement::Run;
 use crate::request::Request;
 use crate::run;
+use pybolt_engine::placement::Run;
 
 /// So many jobs one turn of the loop starts.
 const BATCH: usize = 64;
@@ -35,6 +35,8 @@ pub struct LoopQueue {
     spawned: SegQueue<(Py<PyAny>, Arc<Ticket>)>,
     under_way: AtomicUsize,
     woken: AtomicBool,
+    /// How many timers the loop had when it was last looked at from outside.
+    timers: AtomicUsize,
     event: RawFd,
 }
 
@@ -54,6 +56,7 @@ impl LoopQueue {
             spawned: SegQueue::new(),
             under_way: AtomicUsize::new(0),
             woken: AtomicBool::new(false),
+            timers: AtomicUsize::new(0),
             event,
         })
     }
@@ -69,7 +72,11 @@ impl LoopQueue {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
             return Err(job);
         }
-        if quick { self.quick.push(job) } else { self.others.push(job) }
+        if quick {
+            self.quick.push(job);
+        } else {
+            self.others.push(job);
+        }
         self.wake();
         Ok(())
     }
@@ -197,7 +204,9 @@ fn drain(py: Python<'_>, bridge: &Arc<Bridge>) {
     let turn = Instant::now();
     let mut started = 0;
     while started < BATCH {
-        let Some(job) = queue.quick.pop().or_else(|| (turn.elapsed() < TURN).then(|| queue.others.pop())?) else {
+        let Some(job) =
+            queue.quick.pop().or_else(|| (turn.elapsed() < TURN).then(|| queue.others.pop())?)
+        else {
             break;
         };
         start_job(py, bridge, job);
@@ -316,15 +325,15 @@ pub fn follow(
     }
 }
 
-/// Whether the loop has callbacks or timers that it does not know of while it sleeps.
+/// Whether the loop has callbacks that it does not know of while it sleeps, or may have timers.
 pub fn loop_has_work(py: Python<'_>, bridge: &Bridge) -> bool {
-    bridge
-        .runtime
-        .event_loop
-        .bind(py)
-        .call_method0(intern!(py, "needs_wake"))
-        .and_then(|needs| needs.is_truthy())
-        .unwrap_or(true)
+    let runtime = &bridge.runtime;
+    if runtime.ready.bind(py).len().map_or(true, |ready| ready > 0) {
+        return true;
+    }
+    let timers = runtime.event_loop.bind(py).getattr(intern!(py, "_scheduled"));
+    let timers = timers.and_then(|timers| timers.len()).unwrap_or(usize::MAX);
+    bridge.queue.timers.swap(timers, Ordering::Relaxed) < timers
 }
 
 /// The done-callback of a handler's task.
@@ -348,7 +357,9 @@ impl Finished {
         let answer = task
             .call_method0(intern!(py, "result"))
             .and_then(|result| run::answer(py, &self.bridge, &result))
-            .unwrap_or_else(|error| run::fail(py, &self.bridge, &self.route, Some(&self.request), error));
+            .unwrap_or_else(|error| {
+                run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
+            });
         reply.answer.send(answer).ok();
         if self.bridge.foreign_database.load(Ordering::Relaxed) {
             self.bridge.queue.wake();

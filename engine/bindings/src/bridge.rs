@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use crate::asyncio::LoopQueue;
 use crate::counters::Counters;
 use crate::lanes::Lanes;
-use crate::placement::{Placement, RunMode};
 use crate::slot::Slot;
+use pybolt_engine::placement::{Placement, RunMode};
 
 /// A route's Python side.
 pub struct Route {
@@ -51,6 +51,8 @@ pub struct Runtime {
     pub set_running_loop: Py<PyAny>,
     /// The loop.
     pub event_loop: Py<PyAny>,
+    /// The loop's queue of callbacks that are ready.
+    pub ready: Py<PyAny>,
     /// `housekeeping()`: on the thread whose run touched the database.
     pub housekeeping: Py<PyAny>,
     /// `housekeeping_async()`: on the loop's thread, for the threads of asgiref.
@@ -118,7 +120,8 @@ impl Runtime {
     /// Reads the functions off `pybolt.bridge.Runtime`.
     pub fn new(runtime: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let get = |name: &str| runtime.getattr(name).map(Bound::unbind);
-        let set_running_loop = runtime.py().import("asyncio")?.getattr("_set_running_loop")?.unbind();
+        let set_running_loop =
+            runtime.py().import("asyncio")?.getattr("_set_running_loop")?.unbind();
         Ok(Self {
             encode: get("encode")?,
             render: get("render")?,
@@ -126,6 +129,7 @@ impl Runtime {
             start_task: event_loop.getattr("start_task")?.unbind(),
             set_running_loop,
             event_loop: event_loop.clone().unbind(),
+            ready: event_loop.getattr("_ready")?.unbind(),
             housekeeping: get("housekeeping")?,
             housekeeping_async: get("housekeeping_async")?,
             pump: get("pump")?,
@@ -136,7 +140,12 @@ impl Runtime {
 
 impl Bridge {
     /// The Python side of `plan`.
-    pub fn new(py: Python<'_>, plan: &Plan, callables: &[Py<PyAny>], runtime: Runtime) -> PyResult<Self> {
+    pub fn new(
+        py: Python<'_>,
+        plan: &Plan,
+        callables: &[Py<PyAny>],
+        runtime: Runtime,
+    ) -> PyResult<Self> {
         let routes = plan
             .routes
             .iter()

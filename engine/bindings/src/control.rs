@@ -59,7 +59,12 @@ pub struct Engine {
 impl Engine {
     /// Compiles `wire`; raises `ValueError` with the diagnostics as JSON.
     #[new]
-    fn new(py: Python<'_>, wire: &str, callables: Vec<Py<PyAny>>, runtime: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        wire: &str,
+        callables: Vec<Py<PyAny>>,
+        runtime: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
         let plan = inspect::compile(py, wire)?;
         let slot = Py::new(py, SlotHandle::new())?;
         let event_loop = runtime.call_method1("new_loop", (&slot,))?;
@@ -84,11 +89,18 @@ impl Engine {
     ///
     /// `control_fd` brings single bytes: `d` = drain, `q` = end now; its end of file = drain.
     /// `ready_fd` gets one byte once requests are answered.
-    fn serve(&self, py: Python<'_>, listener_fds: Vec<RawFd>, control_fd: RawFd, ready_fd: RawFd) -> PyResult<()> {
+    fn serve(
+        &self,
+        py: Python<'_>,
+        listener_fds: Vec<RawFd>,
+        control_fd: RawFd,
+        ready_fd: RawFd,
+    ) -> PyResult<()> {
         self.start_threads(py)?;
         run::own_thread();
         // SAFETY: the supervisor hands over these descriptors; nobody else in this process uses them.
-        let listeners = listener_fds.into_iter().map(|fd| unsafe { TcpListener::from_raw_fd(fd) }).collect();
+        let listeners =
+            listener_fds.into_iter().map(|fd| unsafe { TcpListener::from_raw_fd(fd) }).collect();
         let (sender, receiver) = mpsc::unbounded_channel();
         *self.drains.lock() = Some(sender.clone());
         thread::spawn(move || read_commands(control_fd, &sender));
@@ -109,10 +121,12 @@ impl Engine {
     ) -> PyResult<(u16, Vec<(String, String)>, Bound<'py, PyBytes>)> {
         let py = slf.py();
         let peer = peer.map(|(address, port)| {
-            let address: IpAddr = address.parse().map_err(|_| PyRuntimeError::new_err("not an IP address"))?;
+            let address: IpAddr =
+                address.parse().map_err(|_| PyRuntimeError::new_err("not an IP address"))?;
             Ok::<_, PyErr>(SocketAddr::new(address, port))
         });
-        let request = inspect::build_request(method, url, &headers, Body::Empty, peer.transpose()?)?;
+        let request =
+            inspect::build_request(method, url, &headers, Body::Empty, peer.transpose()?)?;
         let (parts, _) = request.into_parts();
         let (answer, handled) = oneshot::channel();
         let calls = Self::calls(slf)?;
@@ -204,7 +218,9 @@ impl Engine {
 
     fn handler(&self, route: &RoutePlan) -> Rc<dyn Handler> {
         match self.bridge.routes.get(route.id.0 as usize) {
-            Some(Some(python)) => Rc::new(PythonHandler::new(Arc::clone(&self.bridge), Arc::clone(python))),
+            Some(Some(python)) => {
+                Rc::new(PythonHandler::new(Arc::clone(&self.bridge), Arc::clone(python)))
+            }
             _ => Rc::new(Unreachable),
         }
     }
@@ -224,7 +240,9 @@ struct Unreachable;
 impl Handler for Unreachable {
     fn call(&self, _: Permitted<Request>) -> Reply {
         use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
-        Rejection::new(RejectionKind::Internal).into_response(&pybolt_engine::http::HeaderMap::new()).into()
+        Rejection::new(RejectionKind::Internal)
+            .into_response(&pybolt_engine::http::HeaderMap::new())
+            .into()
     }
 }
 
@@ -264,8 +282,8 @@ fn read_commands(fd: RawFd, commands: &mpsc::UnboundedSender<u8>) {
         let mut byte = [0_u8; 1];
         // SAFETY: the supervisor hands over this descriptor, and `byte` has room for one byte.
         let read = unsafe { libc::read(fd, byte.as_mut_ptr().cast(), 1) };
-        let interrupted = read < 0
-            && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
+        let interrupted =
+            read < 0 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
         let command = if read == 1 { byte[0] } else { b'd' };
         if !interrupted && (commands.send(command).is_err() || read <= 0) {
             return;

@@ -42,7 +42,7 @@ impl Place {
 #[derive(Debug, Default)]
 pub struct Takes {
     /// How often the GIL was taken.
-    pub takes: AtomicU64,
+    pub count: AtomicU64,
     /// How long was waited for it, in nanoseconds.
     pub waited: AtomicU64,
     /// How long it was held, in nanoseconds.
@@ -61,13 +61,13 @@ impl Counters {
 
     /// How often the GIL was taken in all.
     pub fn total(&self) -> u64 {
-        self.0.iter().map(|takes| takes.takes.load(Relaxed)).sum()
+        self.0.iter().map(|takes| takes.count.load(Relaxed)).sum()
     }
 
     /// Records one take of the GIL by `place`.
     pub fn record(&self, place: Place, asked: Instant, got: Instant, released: Instant) {
         let takes = self.of(place);
-        takes.takes.fetch_add(1, Relaxed);
+        takes.count.fetch_add(1, Relaxed);
         takes.waited.fetch_add(nanos(got - asked), Relaxed);
         takes.held.fetch_add(nanos(released - got), Relaxed);
     }

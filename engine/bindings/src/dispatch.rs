@@ -19,8 +19,8 @@ use crate::answer::{Answer, file_response};
 use crate::bridge::{BodyMode, Bridge, Route};
 use crate::inline::{self, Inline};
 use crate::job::{Job, Replier, RequestBody, Ticket};
-use crate::placement::Lane;
 use crate::stream;
+use pybolt_engine::placement::Lane;
 
 /// Answers a route's requests by its Python handler.
 pub struct PythonHandler {

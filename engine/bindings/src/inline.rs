@@ -14,9 +14,9 @@ use crate::asyncio::{self, Started};
 use crate::bridge::{Bridge, Route};
 use crate::counters::Place;
 use crate::job::{Replier, RequestBody, Ticket};
-use crate::placement::Run;
 use crate::run;
 use crate::slot::Held;
+use pybolt_engine::placement::Run;
 
 /// What came of an inline run.
 pub enum Inline {
@@ -27,7 +27,13 @@ pub enum Inline {
 }
 
 /// Runs the handler of `route` now.
-pub fn run(bridge: &Arc<Bridge>, slot: Held<'_>, route: &Arc<Route>, parts: Box<Parts>, body: Bytes) -> Inline {
+pub fn run(
+    bridge: &Arc<Bridge>,
+    slot: Held<'_>,
+    route: &Arc<Route>,
+    parts: Box<Parts>,
+    body: Bytes,
+) -> Inline {
     let asked = Instant::now();
     let (outcome, got, done) = Python::attach(|py| {
         let got = Instant::now();
@@ -54,7 +60,13 @@ pub fn run(bridge: &Arc<Bridge>, slot: Held<'_>, route: &Arc<Route>, parts: Box<
 }
 
 /// Takes a coroutine's first step on the loop that sleeps.
-fn start(py: Python<'_>, bridge: &Arc<Bridge>, route: &Arc<Route>, parts: Box<Parts>, body: RequestBody) -> Inline {
+fn start(
+    py: Python<'_>,
+    bridge: &Arc<Bridge>,
+    route: &Arc<Route>,
+    parts: Box<Parts>,
+    body: RequestBody,
+) -> Inline {
     let runtime = &bridge.runtime;
     let running = |event_loop: Option<&Py<PyAny>>| {
         if let Err(error) = runtime.set_running_loop.bind(py).call1((event_loop,)) {

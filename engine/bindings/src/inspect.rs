@@ -65,7 +65,13 @@ pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
 
 /// Sends a request through the real engine whose handlers answer nothing, and tells what happened.
 #[pyfunction]
-pub fn explain(py: Python<'_>, wire: &str, method: &str, url: &str, headers: Vec<(String, String)>) -> PyResult<String> {
+pub fn explain(
+    py: Python<'_>,
+    wire: &str,
+    method: &str,
+    url: &str,
+    headers: Vec<(String, String)>,
+) -> PyResult<String> {
     let plan = compile(py, wire)?;
     let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;
@@ -100,11 +106,14 @@ fn describe(
 ) -> serde_json::Value {
     let mut described = plan.describe_route(route.unwrap_or(plan.fallback.id));
     described["matched"] = json!(route.is_some());
-    described["params"] = probe.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    described["params"] =
+        probe.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
     let headers: Vec<(String, String)> = response
         .headers
         .iter()
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .collect();
     described["outcome"] = json!({
         "status": response.status.as_u16(),
@@ -155,8 +164,10 @@ fn places<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>>
     for place in Place::ALL {
         let takes = bridge.counters.of(place);
         let entry = PyDict::new(py);
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        entry.set_item("takes", load(&takes.takes))?;
+        let load = |counter: &std::sync::atomic::AtomicU64| {
+            counter.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        entry.set_item("takes", load(&takes.count))?;
         entry.set_item("waited_ns", load(&takes.waited))?;
         entry.set_item("held_ns", load(&takes.held))?;
         places.set_item(place.name(), entry)?;
@@ -169,7 +180,9 @@ fn routes_stats<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, Py
     for route in bridge.routes.iter().flatten() {
         let placement = &route.placement;
         let entry = PyDict::new(py);
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let load = |counter: &std::sync::atomic::AtomicU64| {
+            counter.load(std::sync::atomic::Ordering::Relaxed)
+        };
         entry.set_item("inline", placement.may_inline())?;
         entry.set_item("lane", placement.lane().name())?;
         entry.set_item("reason", placement.reason().name())?;

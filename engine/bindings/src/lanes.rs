@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use crate::bridge::{Bridge, LANE_CAPACITY};
 use crate::counters::Place;
 use crate::job::Job;
-use crate::placement::Run;
 use crate::run;
+use pybolt_engine::placement::Run;
 
 /// So many quick jobs run in one take of the GIL.
 const BATCH: usize = 64;
@@ -53,9 +53,9 @@ impl Lane {
     pub fn push(&self, job: Job) -> Result<(), Job> {
         match self.sender.try_send(Work::Run(Box::new(job))) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(Work::Run(job)) | TrySendError::Disconnected(Work::Run(job))) => {
-                Err(*job)
-            }
+            Err(
+                TrySendError::Full(Work::Run(job)) | TrySendError::Disconnected(Work::Run(job)),
+            ) => Err(*job),
             Err(_) => unreachable!("only jobs are pushed"),
         }
     }

@@ -4,6 +4,9 @@
 //! handler on the I/O thread), `lanes.rs` (the lane threads) and `control.rs` (construction and
 //! serving); the asyncio loop's own thread is Python's and calls in.
 
+// pyo3 hands arguments over by value, and methods must take the object.
+#![allow(clippy::needless_pass_by_value, clippy::type_complexity, clippy::unused_self)]
+
 mod answer;
 mod asyncio;
 mod bridge;
@@ -15,7 +18,6 @@ mod inspect;
 mod job;
 mod lanes;
 mod multidict;
-mod placement;
 mod request;
 mod run;
 mod slot;

@@ -18,8 +18,22 @@ use crate::stream::{BodyReader, Inlet};
 
 /// The names that `request[...]` knows.
 const NAMES: [&str; 16] = [
-    "method", "path", "headers", "query", "query_string", "params", "body", "client", "principal",
-    "request_id", "state", "cookies", "content_type", "scheme", "host", "peer",
+    "method",
+    "path",
+    "headers",
+    "query",
+    "query_string",
+    "params",
+    "body",
+    "client",
+    "principal",
+    "request_id",
+    "state",
+    "cookies",
+    "content_type",
+    "scheme",
+    "host",
+    "peer",
 ];
 
 /// A request. Frozen; also readable as a mapping of its attributes.
@@ -133,7 +147,8 @@ impl Request {
             return Py::new(py, BodyReader::whole(self.body.clone()));
         }
         let inlet = self.inlet.lock().take();
-        let inlet = inlet.ok_or_else(|| PyRuntimeError::new_err("the body is being streamed already"))?;
+        let inlet =
+            inlet.ok_or_else(|| PyRuntimeError::new_err("the body is being streamed already"))?;
         Py::new(py, BodyReader::stream(inlet))
     }
 
@@ -201,7 +216,10 @@ impl Request {
         self.text_header(&header::HOST)
     }
 
-    fn __getitem__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getitem__<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         if NAMES.contains(&name.to_str()?) {
             return slf.as_any().getattr(name);
         }
@@ -225,7 +243,11 @@ impl Request {
     }
 
     #[pyo3(signature = (name, default=None))]
-    fn get<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>, default: Option<Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         if NAMES.contains(&name.to_str()?) {
             return slf.as_any().getattr(name).map(Some);
         }
@@ -273,7 +295,12 @@ impl Headers {
     }
 
     #[pyo3(signature = (name, default=None))]
-    fn get<'py>(&self, py: Python<'py>, name: &str, default: Option<Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         Ok(match self.first(name) {
             Some(value) => Some(value.into_pyobject(py)?.into_any()),
             None => default,
@@ -298,7 +325,13 @@ impl Headers {
 
     /// Every (name, value) pair; a name with several values comes several times.
     fn items(&self) -> Vec<(&str, String)> {
-        self.request.get().parts.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect()
+        self.request
+            .get()
+            .parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), text(value)))
+            .collect()
     }
 
     fn __repr__(&self) -> String {

@@ -71,12 +71,22 @@ impl Drop for FreshContext<'_> {
 }
 
 /// Makes the request object.
-pub fn request_object(py: Python<'_>, parts: Box<Parts>, body: RequestBody) -> PyResult<Py<Request>> {
+pub fn request_object(
+    py: Python<'_>,
+    parts: Box<Parts>,
+    body: RequestBody,
+) -> PyResult<Py<Request>> {
     Py::new(py, Request::new(parts, body))
 }
 
 /// Calls a sync handler in a fresh context and answers.
-pub fn run_sync(py: Python<'_>, bridge: &Arc<Bridge>, route: &Route, parts: Box<Parts>, body: RequestBody) -> Answer {
+pub fn run_sync(
+    py: Python<'_>,
+    bridge: &Arc<Bridge>,
+    route: &Route,
+    parts: Box<Parts>,
+    body: RequestBody,
+) -> Answer {
     let request = match request_object(py, parts, body) {
         Ok(request) => request,
         Err(error) => return fail(py, bridge, route, None, error),
@@ -167,7 +177,8 @@ fn from_rendered(bridge: &Arc<Bridge>, rendered: &Bound<'_, PyAny>) -> PyResult<
     let py = rendered.py();
     let rendered = rendered.cast::<PyTuple>()?;
     let status = rendered.get_borrowed_item(0)?.extract::<u16>()?;
-    let status = StatusCode::from_u16(status).map_err(|_| PyTypeError::new_err("not an HTTP status"))?;
+    let status =
+        StatusCode::from_u16(status).map_err(|_| PyTypeError::new_err("not an HTTP status"))?;
     let given = rendered.get_borrowed_item(1)?;
     let given = given.cast::<PyList>()?;
     let mut headers = Headers::with_capacity(given.len() + 4);
@@ -206,5 +217,7 @@ fn header_value(value: &str) -> PyResult<HeaderValue> {
 
 /// Whether a task was cancelled.
 pub fn is_cancelled(py: Python<'_>, task: &Bound<'_, PyAny>) -> bool {
-    task.call_method0(intern!(py, "cancelled")).and_then(|cancelled| cancelled.is_truthy()).unwrap_or(false)
+    task.call_method0(intern!(py, "cancelled"))
+        .and_then(|cancelled| cancelled.is_truthy())
+        .unwrap_or(false)
 }

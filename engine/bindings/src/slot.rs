@@ -7,8 +7,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use parking_lot::lock_api::RawMutex as _;
 use parking_lot::RawMutex;
+use parking_lot::lock_api::RawMutex as _;
 
 /// An attach that took this long means that somebody else holds the GIL.
 const CONTENDED: Duration = Duration::from_micros(100);

@@ -111,7 +111,11 @@ fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
 }
 
 /// Starts an async iterator's stream on the loop.
-pub fn start_async(py: Python<'_>, bridge: &Arc<Bridge>, iterator: &Bound<'_, PyAny>) -> PyResult<Outlet> {
+pub fn start_async(
+    py: Python<'_>,
+    bridge: &Arc<Bridge>,
+    iterator: &Bound<'_, PyAny>,
+) -> PyResult<Outlet> {
     let (sink, outlet) = open(bridge);
     let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
     bridge.queue.spawn(pump.unbind(), Arc::clone(&outlet.shared.ticket));
@@ -122,7 +126,11 @@ pub fn start_async(py: Python<'_>, bridge: &Arc<Bridge>, iterator: &Bound<'_, Py
 ///
 /// # Errors
 /// `HTTPError(503)` when as many streams as allowed are being produced.
-pub fn start_sync(py: Python<'_>, bridge: &Arc<Bridge>, iterator: &Bound<'_, PyAny>) -> PyResult<Outlet> {
+pub fn start_sync(
+    py: Python<'_>,
+    bridge: &Arc<Bridge>,
+    iterator: &Bound<'_, PyAny>,
+) -> PyResult<Outlet> {
     if bridge.streams.fetch_add(1, Ordering::Relaxed) >= MAX_SYNC_STREAMS {
         bridge.streams.fetch_sub(1, Ordering::Relaxed);
         let error = py.import("pybolt.exceptions")?.getattr("HTTPError")?.call1((503,))?;
@@ -304,7 +312,8 @@ impl BodyReader {
         if let Ok(chunk) = self.try_next(py)? {
             return chunk.map(|chunk| PyBytes::new(py, &chunk)).ok_or_else(end);
         }
-        let chunk = py.detach(|| self.inlet.lock().as_mut().and_then(|open| open.chunks.blocking_recv()));
+        let chunk =
+            py.detach(|| self.inlet.lock().as_mut().and_then(|open| open.chunks.blocking_recv()));
         match chunk {
             Some(Ok(chunk)) => Ok(PyBytes::new(py, &chunk)),
             Some(Err(error)) => Err(broken(py, &error)),
@@ -347,7 +356,8 @@ impl NextChunk {
         let mut found = reader.try_next(py)?;
         if found.is_err() {
             let shared = reader.inlet.lock().as_ref().map(|open| Arc::clone(&open.shared));
-            let shared = shared.ok_or_else(|| PyRuntimeError::new_err("the body is not streamed"))?;
+            let shared =
+                shared.ok_or_else(|| PyRuntimeError::new_err("the body is not streamed"))?;
             let future = shared.waiter.wait(py, &shared.bridge)?;
             found = reader.try_next(py)?;
             if found.is_err() {

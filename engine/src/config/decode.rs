@@ -118,9 +118,12 @@ impl<'a> Fields<'a> {
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
             let place = node.at.dotted();
             let place = if place.is_empty() { "the document".to_owned() } else { place };
-            let mut diagnostic =
-                Diagnostic::error("E014", &node.at.key(key), format!("unknown key `{key}` in {place}"))
-                    .at_key();
+            let mut diagnostic = Diagnostic::error(
+                "E014",
+                &node.at.key(key),
+                format!("unknown key `{key}` in {place}"),
+            )
+            .at_key();
             diagnostic.hint = Some(match did_you_mean(key, known.iter().copied()) {
                 Some(candidate) => format!("did you mean `{candidate}`?"),
                 None => format!("known keys: {}", known.join(", ")),
@@ -231,7 +234,9 @@ impl Decode for u64 {
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let found = match node.value {
             Value::Number(number) => number.as_u64(),
-            Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse().ok()
+            }
             _ => None,
         };
         if found.is_none() {

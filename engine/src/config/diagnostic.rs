@@ -50,7 +50,7 @@ impl Location {
                     }
                     text.push_str(key);
                 }
-                Segment::Index(index) => text.push_str(&format!("[{index}]")),
+                Segment::Index(index) => text.push_str(&["[", &index.to_string(), "]"].concat()),
             }
         }
         text
@@ -198,7 +198,10 @@ impl Diagnostics {
 }
 
 /// The candidate that `word` was probably meant to be.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

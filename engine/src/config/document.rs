@@ -245,7 +245,10 @@ impl Decode for RouteConfig {
         let handler = field(object, node.at, "handler", out);
         let path: Option<Option<Spanned<String>>> = field(object, node.at, "path", out);
         if matches!(path, Some(None)) {
-            out.push(Diagnostic::error("E013", node.at, "missing key `path`").hint("a route needs a path, such as `/items/{id}`"));
+            out.push(
+                Diagnostic::error("E013", node.at, "missing key `path`")
+                    .hint("a route needs a path, such as `/items/{id}`"),
+            );
         }
         Some(Self {
             at: node.at.clone(),
@@ -258,14 +261,24 @@ impl Decode for RouteConfig {
     }
 }
 
-fn field<T: Decode>(object: &serde_json::Map<String, Value>, at: &Location, key: &str, out: &mut Diagnostics) -> Option<Option<T>> {
+fn field<T: Decode>(
+    object: &serde_json::Map<String, Value>,
+    at: &Location,
+    key: &str,
+    out: &mut Diagnostics,
+) -> Option<Option<T>> {
     match object.get(key) {
         None => Some(None),
         Some(value) => T::decode(Node { value, at: &at.key(key) }, out).map(Some),
     }
 }
 
-fn unknown_keys(object: &serde_json::Map<String, Value>, at: &Location, own: &[&str], out: &mut Diagnostics) {
+fn unknown_keys(
+    object: &serde_json::Map<String, Value>,
+    at: &Location,
+    own: &[&str],
+    out: &mut Diagnostics,
+) {
     let known = || own.iter().chain(Slots::KEYS).copied();
     for key in object.keys().filter(|key| !known().any(|known| known == key.as_str())) {
         let message = format!("unknown key `{key}` in {}", at.dotted());
@@ -288,12 +301,12 @@ impl Decode for MethodName {
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let text = node.text(Self::EXPECTED, out)?;
         let upper = text.to_ascii_uppercase();
-        let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+        let valid =
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
         if !valid || upper != text {
-            out.push(
-                Diagnostic::error("E055", node.at, format!("`{text}` is not a method"))
-                    .hint(if valid { format!("write `{upper}`") } else { "write for example `GET`".into() }),
-            );
+            out.push(Diagnostic::error("E055", node.at, format!("`{text}` is not a method")).hint(
+                if valid { format!("write `{upper}`") } else { "write for example `GET`".into() },
+            ));
             return None;
         }
         if matches!(text, "CONNECT" | "TRACE") {
@@ -375,7 +388,11 @@ pub fn decode(wire: &Value, out: &mut Diagnostics) -> Vec<Document> {
             let at = Location::document(index);
             let config = Config::decode(Node { value, at: &at }, out)?;
             if let Some(version) = config.version.as_ref().filter(|version| version.value != 1) {
-                out.error("E011", &version.at, format!("version {} is not known; this is version 1", version.value));
+                out.error(
+                    "E011",
+                    &version.at,
+                    format!("version {} is not known; this is version 1", version.value),
+                );
             }
             Some(Document { source, config })
         })

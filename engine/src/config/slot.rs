@@ -88,15 +88,21 @@ impl Decode for AuthSlot {
         match (switch(node.value), node.value) {
             (Some(_), value) => {
                 out.push(
-                    Diagnostic::error("E022", node.at, format!("auth cannot be {}", kind_of(value)))
-                        .hint("write `public` for a route that everybody may use, `deny` for none"),
+                    Diagnostic::error(
+                        "E022",
+                        node.at,
+                        format!("auth cannot be {}", kind_of(value)),
+                    )
+                    .hint("write `public` for a route that everybody may use, `deny` for none"),
                 );
                 None
             }
             (None, Value::String(text)) if text == "public" => Some(Self::Public),
             (None, Value::String(text)) if text == "deny" => Some(Self::Deny),
             (None, Value::String(name)) => Some(Self::Name(name.clone())),
-            (None, Value::Object(_)) => AuthConfig::decode(node, out).map(|auth| Self::Inline(Box::new(auth))),
+            (None, Value::Object(_)) => {
+                AuthConfig::decode(node, out).map(|auth| Self::Inline(Box::new(auth)))
+            }
             _ => {
                 node.mismatch(Self::EXPECTED, out);
                 None
@@ -136,4 +142,3 @@ impl<T> Slot<T> {
         }
     }
 }
-

@@ -64,13 +64,19 @@ impl<'a> Assembly<'a> {
         // What was decided before the chain is answered here: logged and dressed, never counted.
         chain = stack(chain, Some(GateLayer));
         // Everything below may be compressed, refusals too.
-        chain = stack(chain, route.compress.as_ref().map(|policy| CompressLayer::new(Arc::clone(policy))));
+        chain = stack(
+            chain,
+            route.compress.as_ref().map(|policy| CompressLayer::new(Arc::clone(policy))),
+        );
         // Answers preflights; its headers go on every answer and refusal below.
         chain = stack(chain, route.cors.as_ref().map(|policy| CorsLayer::new(Arc::clone(policy))));
         // On every answer, preflights included.
         chain = stack(
             chain,
-            route.security_headers.as_ref().map(|policy| SecurityHeadersLayer::new(Arc::clone(policy))),
+            route
+                .security_headers
+                .as_ref()
+                .map(|policy| SecurityHeadersLayer::new(Arc::clone(policy))),
         );
         // Limits, rules and logs below speak of the client, not of the proxy.
         chain = stack(
@@ -93,9 +99,10 @@ impl<'a> Assembly<'a> {
 
     fn places(&mut self, policy: &Arc<PythonPolicy>) -> Option<Rc<Places>> {
         let concurrency = policy.concurrency?;
-        let places = self.places.entry(Arc::as_ptr(policy)).or_insert_with(|| {
-            Places::new(concurrency, policy.queue, policy.max_wait)
-        });
+        let places = self
+            .places
+            .entry(Arc::as_ptr(policy))
+            .or_insert_with(|| Places::new(concurrency, policy.queue, policy.max_wait));
         Some(Rc::clone(places))
     }
 }

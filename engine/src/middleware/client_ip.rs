@@ -44,11 +44,16 @@ impl ClientIpPolicy {
     /// Checks the trusted networks.
     pub fn networks(networks: &[Spanned<String>], out: &mut Diagnostics) -> Arc<[IpNet]> {
         let parse = |network: &Spanned<String>| {
-            let parsed = network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from));
+            let parsed =
+                network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from));
             if parsed.is_err() {
                 out.push(
-                    Diagnostic::error("E042", &network.at, format!("`{}` is not a network", network.value))
-                        .hint("write for example `10.0.0.0/8` or `fd00::/8`"),
+                    Diagnostic::error(
+                        "E042",
+                        &network.at,
+                        format!("`{}` is not a network", network.value),
+                    )
+                    .hint("write for example `10.0.0.0/8` or `fd00::/8`"),
                 );
             }
             parsed.ok()
@@ -57,15 +62,23 @@ impl ClientIpPolicy {
     }
 
     /// The policy, where any proxy is trusted.
-    pub fn compile(trusted: &Arc<[IpNet]>, name: Option<&Spanned<String>>, out: &mut Diagnostics) -> Option<Self> {
+    pub fn compile(
+        trusted: &Arc<[IpNet]>,
+        name: Option<&Spanned<String>>,
+        out: &mut Diagnostics,
+    ) -> Option<Self> {
         let source = match name.map(|name| name.to_ascii_lowercase()).as_deref() {
             None | Some("x-forwarded-for") => Source::XForwardedFor,
             Some("forwarded") => Source::Forwarded,
             Some(other) => {
                 let at = &name.expect("it was just read").at;
                 out.push(
-                    Diagnostic::error("E043", at, format!("`{other}` is not a header that names clients"))
-                        .hint("write `x-forwarded-for` or `forwarded`"),
+                    Diagnostic::error(
+                        "E043",
+                        at,
+                        format!("`{other}` is not a header that names clients"),
+                    )
+                    .hint("write `x-forwarded-for` or `forwarded`"),
                 );
                 return None;
             }
@@ -85,7 +98,8 @@ impl ClientIpPolicy {
             Source::XForwardedFor => (header::X_FORWARDED_FOR, parse_address),
             Source::Forwarded => (header::FORWARDED, forwarded_for),
         };
-        let lines: Vec<&str> = parts.headers.get_all(name).map(|line| line.to_str().unwrap_or("?")).collect();
+        let lines: Vec<&str> =
+            parts.headers.get_all(name).map(|line| line.to_str().unwrap_or("?")).collect();
         let elements = lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MAX_ELEMENTS);
         let mut client = peer;
         for text in elements {
@@ -107,14 +121,17 @@ impl ClientIpPolicy {
 fn secure(parts: &Parts) -> bool {
     let proto = parts.headers.get(header::X_FORWARDED_PROTO).and_then(|value| value.to_str().ok());
     match proto {
-        Some(proto) => proto.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https")),
+        Some(proto) => {
+            proto.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https"))
+        }
         None => parts.secure,
     }
 }
 
 /// An address with or without port, brackets and zone; mapped IPv6 becomes IPv4.
 fn parse_address(text: &str) -> Option<IpAddr> {
-    let parsed = text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().map(|a| a.ip()).ok());
+    let parsed =
+        text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().map(|a| a.ip()).ok());
     let bracketed = || text.strip_prefix('[')?.split_once(']').map(|(inner, _)| inner);
     let zoned = |text: &str| text.split_once('%')?.0.parse::<Ipv6Addr>().map(IpAddr::V6).ok();
     parsed

@@ -27,7 +27,11 @@ impl HostPolicy {
         for host in hosts {
             let name = host.to_ascii_lowercase();
             let bare = name.strip_prefix("*.").unwrap_or(&name);
-            if bare.contains('*') || bare.contains('/') || split_port(bare).is_none() || bare.is_empty() {
+            if bare.contains('*')
+                || bare.contains('/')
+                || split_port(bare).is_none()
+                || bare.is_empty()
+            {
                 out.push(
                     Diagnostic::error("E041", &host.at, format!("`{}` is not a host", host.value))
                         .hint("write a name such as `example.com` or `*.example.com`, without scheme and path"),
@@ -53,11 +57,19 @@ impl HostPolicy {
             return Err(bad());
         }
         let host = host.to_str().map_err(|_| bad())?;
-        if parts.uri.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host)) {
+        if parts
+            .uri
+            .authority()
+            .is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host))
+        {
             return Err(bad());
         }
         let (name, _) = split_port(host).ok_or_else(bad)?;
-        if self.admits(name, host) { Ok(()) } else { Err(Rejection::new(RejectionKind::Misdirected)) }
+        if self.admits(name, host) {
+            Ok(())
+        } else {
+            Err(Rejection::new(RejectionKind::Misdirected))
+        }
     }
 
     fn admits(&self, name: &str, host: &str) -> bool {
@@ -65,10 +77,13 @@ impl HostPolicy {
             return true;
         }
         let name = name.strip_suffix('.').unwrap_or(name);
-        self.exact.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
+        self.exact
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
             || self.suffixes.iter().any(|suffix| {
                 name.len() > suffix.len()
-                    && name.as_bytes()[name.len() - suffix.len()..].eq_ignore_ascii_case(suffix.as_bytes())
+                    && name.as_bytes()[name.len() - suffix.len()..]
+                        .eq_ignore_ascii_case(suffix.as_bytes())
             })
     }
 }
@@ -89,7 +104,8 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
         None => (host, None),
     };
     let label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let bare = name.strip_suffix('.').unwrap_or(name);
     (name.len() <= 255 && bare.split('.').all(label)).then_some((name, port))

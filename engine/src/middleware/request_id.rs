@@ -25,6 +25,7 @@ use crate::response::Response;
 
 config! {
     /// Request ids.
+    #[derive(Default)]
     pub struct RequestIdConfig {
         /// The header that carries the id.
         header: Spanned<String> = optional,
@@ -50,15 +51,13 @@ pub struct RequestIdPolicy {
     accept: Accept,
 }
 
-impl Default for RequestIdConfig {
-    fn default() -> Self {
-        Self { header: None, accept_from: None }
-    }
-}
-
 impl RequestIdConfig {
     /// Checks and compiles; `trusted` are the trusted proxies.
-    pub fn compile(&self, trusted: &Arc<[IpNet]>, out: &mut Diagnostics) -> Option<RequestIdPolicy> {
+    pub fn compile(
+        &self,
+        trusted: &Arc<[IpNet]>,
+        out: &mut Diagnostics,
+    ) -> Option<RequestIdPolicy> {
         let header = match &self.header {
             None => HeaderName::from_static("x-request-id"),
             Some(name) => match HeaderName::from_bytes(name.as_bytes()) {
@@ -79,8 +78,14 @@ impl RequestIdConfig {
                     || format!("write one of {}", known.join(", ")),
                     |known| format!("did you mean `{known}`?"),
                 );
-                let at = self.accept_from.as_ref().map_or_else(Location::default, |from| from.at.clone());
-                out.push(Diagnostic::error("E102", &at, format!("`{other}` cannot be accepted from")).hint(hint));
+                let at = self
+                    .accept_from
+                    .as_ref()
+                    .map_or_else(Location::default, |from| from.at.clone());
+                out.push(
+                    Diagnostic::error("E102", &at, format!("`{other}` cannot be accepted from"))
+                        .hint(hint),
+                );
                 return None;
             }
         };

@@ -44,7 +44,14 @@ config! {
 
 impl Default for SecurityHeadersConfig {
     fn default() -> Self {
-        Self { hsts: None, hsts_subdomains: false, nosniff: true, frame: None, referrer: None, csp: None }
+        Self {
+            hsts: None,
+            hsts_subdomains: false,
+            nosniff: true,
+            frame: None,
+            referrer: None,
+            csp: None,
+        }
     }
 }
 
@@ -56,8 +63,14 @@ pub struct SecurityHeadersPolicy {
 }
 
 const REFERRER_POLICIES: [&str; 8] = [
-    "no-referrer", "no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "same-origin",
-    "strict-origin", "strict-origin-when-cross-origin", "unsafe-url",
+    "no-referrer",
+    "no-referrer-when-downgrade",
+    "origin",
+    "origin-when-cross-origin",
+    "same-origin",
+    "strict-origin",
+    "strict-origin-when-cross-origin",
+    "unsafe-url",
 ];
 
 impl SecurityHeadersConfig {
@@ -72,7 +85,8 @@ impl SecurityHeadersConfig {
             let value = HeaderValue::from_str(&frame.to_ascii_uppercase()).ok()?;
             always.push((header::X_FRAME_OPTIONS, value));
         }
-        let referrer = word(self.referrer.as_ref(), "same-origin", &REFERRER_POLICIES, "referrer", out)?;
+        let referrer =
+            word(self.referrer.as_ref(), "same-origin", &REFERRER_POLICIES, "referrer", out)?;
         if let Some(referrer) = referrer {
             always.push((header::REFERRER_POLICY, HeaderValue::from_str(&referrer).ok()?));
         }
@@ -105,11 +119,17 @@ fn word(
     match value {
         None => Some(Some(default.to_owned())),
         Some(Switch::Off) => Some(None),
-        Some(Switch::Value(word)) if known.contains(&word.as_str()) => Some(Some(word.value.clone())),
+        Some(Switch::Value(word)) if known.contains(&word.as_str()) => {
+            Some(Some(word.value.clone()))
+        }
         Some(Switch::Value(word)) => {
             out.push(
-                Diagnostic::error("E104", &word.at, format!("`{}` is not a value of `{key}`", word.value))
-                    .hint(format!("write one of {}, or `off`", known.join(", "))),
+                Diagnostic::error(
+                    "E104",
+                    &word.at,
+                    format!("`{}` is not a value of `{key}`", word.value),
+                )
+                .hint(format!("write one of {}, or `off`", known.join(", "))),
             );
             None
         }

@@ -23,17 +23,20 @@ impl Plan {
 
     /// All routes, in a few words each.
     pub fn routes_json(&self) -> Value {
-        self.routes.iter().map(|route| {
-            json!({
-                "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "path": route.pattern,
-                "name": route.name,
-                "handler": route.handler.as_ref().map(|handler| &handler.name),
-                "auth": describe_access(route),
-                "public": matches!(route.access, Access::Public),
-                "location": route.locations.first(),
+        self.routes
+            .iter()
+            .map(|route| {
+                json!({
+                    "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "path": route.pattern,
+                    "name": route.name,
+                    "handler": route.handler.as_ref().map(|handler| &handler.name),
+                    "auth": describe_access(route),
+                    "public": matches!(route.access, Access::Public),
+                    "location": route.locations.first(),
+                })
             })
-        }).collect()
+            .collect()
     }
 
     /// The server's settings that a supervisor needs.
@@ -82,7 +85,9 @@ impl PythonPolicy {
         };
         match self.concurrency {
             None => run.into(),
-            Some(count) => format!("{run}, {count} running, {} queued, {:?}", self.queue, self.max_wait),
+            Some(count) => {
+                format!("{run}, {count} running, {} queued, {:?}", self.queue, self.max_wait)
+            }
         }
     }
 }

@@ -60,8 +60,13 @@ pub fn routes<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Vec<Merge
     for one in &declared {
         patterns.entry(&one.pattern).or_default().push(one);
     }
-    let known: Vec<&str> = declared.iter().filter(|one| one.route.handler.is_some()).map(|one| one.pattern.as_str()).collect();
-    let mut merged: Vec<Merged<'a>> = patterns.values().flat_map(|same| merge(same, &known, out)).collect();
+    let known: Vec<&str> = declared
+        .iter()
+        .filter(|one| one.route.handler.is_some())
+        .map(|one| one.pattern.as_str())
+        .collect();
+    let mut merged: Vec<Merged<'a>> =
+        patterns.values().flat_map(|same| merge(same, &known, out)).collect();
     merged.sort_by_key(|route| route.locations.first().map(|at| format!("{:?}", at.segments())));
     merged
 }
@@ -76,7 +81,14 @@ fn flatten<'a>(
 ) {
     let prefix = format!("{prefix}{}", group.prefix.value);
     if !group.prefix.is_empty() && (!group.prefix.starts_with('/') || group.prefix.ends_with('/')) {
-        out.push(Diagnostic::error("E053", &group.prefix.at, format!("`{}` cannot be a prefix", group.prefix.value)).hint("a prefix begins with `/` and does not end with it: `/api`"));
+        out.push(
+            Diagnostic::error(
+                "E053",
+                &group.prefix.at,
+                format!("`{}` cannot be a prefix", group.prefix.value),
+            )
+            .hint("a prefix begins with `/` and does not end with it: `/api`"),
+        );
     }
     let groups: Vec<&Slots> = outer.iter().copied().chain([&group.slots]).collect();
     for route in &group.routes {
@@ -109,14 +121,23 @@ fn check_pattern(path: &Spanned<String>, out: &mut Diagnostics) {
         fail(format!("`{}` is not a path", path.value), format!("write `/{}`", path.value));
     } else if let Some(converter) = path.split('<').nth(1).and_then(|rest| rest.split('>').next()) {
         let name = converter.rsplit(':').next().unwrap_or(converter);
-        fail(format!("`<{converter}>` is Django's way to write a parameter"), format!("write `{{{name}}}`; the handler's annotation converts it"));
+        fail(
+            format!("`<{converter}>` is Django's way to write a parameter"),
+            format!("write `{{{name}}}`; the handler's annotation converts it"),
+        );
     } else if path.contains(['?', '#', ' ']) {
-        fail(format!("`{}` is more than a path", path.value), "a path has no query, fragment or spaces".into());
+        fail(
+            format!("`{}` is more than a path", path.value),
+            "a path has no query, fragment or spaces".into(),
+        );
     } else {
         let mut names = parameter_names(path);
         names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            fail(format!("`{}` is captured twice", twice[0]), "give each parameter a name of its own".into());
+        if let Some([twice, ..]) = names.windows(2).find(|pair| pair.first() == pair.last()) {
+            fail(
+                format!("`{twice}` is captured twice"),
+                "give each parameter a name of its own".into(),
+            );
         }
     }
 }
@@ -130,15 +151,20 @@ fn methods(one: &Declared<'_>) -> Vec<Method> {
 
 /// The routes of one pattern.
 fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> Vec<Merged<'a>> {
-    let (handlers, policies): (Vec<_>, Vec<_>) = same.iter().partition(|one| one.route.handler.is_some());
+    let (handlers, policies): (Vec<_>, Vec<_>) =
+        same.iter().partition(|one| one.route.handler.is_some());
     let mut merged: Vec<(usize, Merged<'a>)> = Vec::new();
     for one in handlers {
         let methods = methods(one);
         for (_, other) in &merged {
             if let Some(method) = methods.iter().find(|method| other.methods.contains(method)) {
                 out.push(
-                    Diagnostic::error("E051", &one.route.at, format!("{method} {} has two handlers", one.pattern))
-                        .related(&other.locations[0], "the other one"),
+                    Diagnostic::error(
+                        "E051",
+                        &one.route.at,
+                        format!("{method} {} has two handlers", one.pattern),
+                    )
+                    .related(&other.locations[0], "the other one"),
                 );
             }
         }
@@ -146,14 +172,17 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
         let mut slots = one.groups.clone();
         slots.push(&one.route.slots);
         let name = one.route.name.clone().or_else(|| one.group.map(str::to_owned));
-        merged.push((one.document, Merged {
-            pattern: one.pattern.clone(),
-            methods,
-            name,
-            handler: &handler.value,
-            locations: vec![one.route.at.clone()],
-            slots,
-        }));
+        merged.push((
+            one.document,
+            Merged {
+                pattern: one.pattern.clone(),
+                methods,
+                name,
+                handler: &handler.value,
+                locations: vec![one.route.at.clone()],
+                slots,
+            },
+        ));
     }
     for policy in policies {
         apply(policy, &mut merged, known, out);
@@ -162,17 +191,31 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
 }
 
 /// Adds a declaration without a handler to the routes that it speaks of.
-fn apply<'a>(policy: &Declared<'a>, merged: &mut [(usize, Merged<'a>)], known: &[&str], out: &mut Diagnostics) {
+fn apply<'a>(
+    policy: &Declared<'a>,
+    merged: &mut [(usize, Merged<'a>)],
+    known: &[&str],
+    out: &mut Diagnostics,
+) {
     let wanted = policy.route.methods.as_ref().map(|_| methods(policy));
     let mut found = false;
     for (document, route) in merged.iter_mut() {
-        let concerned = wanted.as_ref().is_none_or(|wanted| route.methods.iter().any(|method| wanted.contains(method)));
+        let concerned = wanted
+            .as_ref()
+            .is_none_or(|wanted| route.methods.iter().any(|method| wanted.contains(method)));
         if !concerned {
             continue;
         }
         found = true;
         if *document == policy.document {
-            out.push(Diagnostic::error("E051", &policy.route.at, format!("{} is declared twice", policy.pattern)).related(&route.locations[0], "the other declaration"));
+            out.push(
+                Diagnostic::error(
+                    "E051",
+                    &policy.route.at,
+                    format!("{} is declared twice", policy.pattern),
+                )
+                .related(&route.locations[0], "the other declaration"),
+            );
             continue;
         }
         for slots in &route.slots {
@@ -186,7 +229,11 @@ fn apply<'a>(policy: &Declared<'a>, merged: &mut [(usize, Merged<'a>)], known: &
         route.locations.push(policy.route.at.clone());
     }
     if !found {
-        let mut diagnostic = Diagnostic::error("E052", &policy.route.path.at, format!("no handler for {}", policy.pattern));
+        let mut diagnostic = Diagnostic::error(
+            "E052",
+            &policy.route.path.at,
+            format!("no handler for {}", policy.pattern),
+        );
         diagnostic.hint = Some(match did_you_mean(&policy.pattern, known.iter().copied()) {
             Some(near) if near != policy.pattern => format!("did you mean `{near}`?"),
             _ => "add `handler: \"module:function\"`, or declare the route in Python".to_owned(),

@@ -3,6 +3,7 @@
 //! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
 //! inherit, `server.rs` checks the server's settings, `describe.rs` tells what came out.
 
+mod access;
 mod describe;
 mod merge;
 mod policies;

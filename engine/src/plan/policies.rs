@@ -34,7 +34,15 @@ impl<'a, C, P> Kind<'a, C, P> {
         for define in documents.iter().filter_map(|document| document.config.define.as_ref()) {
             for (name, definition) in &get(define).0 {
                 if RESERVED.contains(&name.as_str()) {
-                    out.push(Diagnostic::error("E023", &definition.at, format!("`{name}` cannot name a definition")).at_key().hint("it means something else in a slot"));
+                    out.push(
+                        Diagnostic::error(
+                            "E023",
+                            &definition.at,
+                            format!("`{name}` cannot name a definition"),
+                        )
+                        .at_key()
+                        .hint("it means something else in a slot"),
+                    );
                 }
                 if let Some(other) = definitions.insert(name, definition) {
                     out.push(conflict(&format!("define.{key}.{name}"), &other.at, &definition.at));
@@ -45,12 +53,18 @@ impl<'a, C, P> Kind<'a, C, P> {
     }
 
     /// The definition called `name`, or a recorded mistake.
-    pub fn named(&mut self, name: &str, at: &Location, out: &mut Diagnostics) -> Option<&'a Spanned<C>> {
+    pub fn named(
+        &mut self,
+        name: &str,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<&'a Spanned<C>> {
         if let Some((known, definition)) = self.definitions.get_key_value(name) {
             self.used.insert(known);
             return Some(definition);
         }
-        let mut diagnostic = Diagnostic::error("E020", at, format!("no `{name}` in define.{}", self.key));
+        let mut diagnostic =
+            Diagnostic::error("E020", at, format!("no `{name}` in define.{}", self.key));
         diagnostic.hint = Some(match did_you_mean(name, self.definitions.keys().copied()) {
             Some(known) => format!("did you mean `{known}`?"),
             None => format!("define it: `define: {{{}: {{{name}: …}}}}`", self.key),
@@ -70,19 +84,36 @@ impl<'a, C, P> Kind<'a, C, P> {
     }
 
     /// Compiles what nobody used, so that its mistakes are found too, and says that it is unused.
-    pub fn finish(&mut self, mut compile: impl FnMut(&str, &Spanned<C>, &mut Diagnostics), out: &mut Diagnostics) {
-        let mut unused: Vec<_> = self.definitions.iter().filter(|(name, _)| !self.used.contains(**name)).collect();
+    pub fn finish(
+        &mut self,
+        mut compile: impl FnMut(&str, &Spanned<C>, &mut Diagnostics) -> Option<P>,
+        out: &mut Diagnostics,
+    ) {
+        let mut unused: Vec<_> =
+            self.definitions.iter().filter(|(name, _)| !self.used.contains(**name)).collect();
         unused.sort_unstable_by_key(|(name, _)| **name);
         for (name, definition) in unused {
-            compile(name, definition, out);
-            out.push(Diagnostic::warning("W021", &definition.at, format!("define.{}.{name} is never used", self.key)).at_key());
+            drop(compile(name, definition, out));
+            out.push(
+                Diagnostic::warning(
+                    "W021",
+                    &definition.at,
+                    format!("define.{}.{name} is never used", self.key),
+                )
+                .at_key(),
+            );
         }
     }
 }
 
 impl Default for PythonPolicy {
     fn default() -> Self {
-        Self { run: PythonRun::Auto, concurrency: None, queue: 0, max_wait: Duration::from_millis(250) }
+        Self {
+            run: PythonRun::Auto,
+            concurrency: None,
+            queue: 0,
+            max_wait: Duration::from_millis(250),
+        }
     }
 }
 
@@ -95,20 +126,31 @@ pub fn python(config: &PythonConfig, out: &mut Diagnostics) -> Option<PythonPoli
         Some("thread") => PythonRun::Thread,
         Some(other) => {
             let known = ["auto", "inline", "queue", "thread"];
-            let hint = did_you_mean(other, known).map_or_else(|| format!("write one of {}", known.join(", ")), |known| format!("did you mean `{known}`?"));
+            let hint = did_you_mean(other, known).map_or_else(
+                || format!("write one of {}", known.join(", ")),
+                |known| format!("did you mean `{known}`?"),
+            );
             let at = config.run.as_ref().map_or_else(Location::default, |run| run.at.clone());
-            out.push(Diagnostic::error("E110", &at, format!("`{other}` is not a way to run")).hint(hint));
+            out.push(
+                Diagnostic::error("E110", &at, format!("`{other}` is not a way to run")).hint(hint),
+            );
             return None;
         }
     };
     let concurrency = bounded(config.concurrency.as_ref(), 1, out);
     let queue = bounded(config.queue.as_ref(), 0, out);
     if let (Some(queue), None) = (&config.queue, &config.concurrency) {
-        out.push(Diagnostic::error("E111", &queue.at, "a queue without `concurrency` is never used").hint("add `concurrency: 64`"));
+        out.push(
+            Diagnostic::error("E111", &queue.at, "a queue without `concurrency` is never used")
+                .hint("add `concurrency: 64`"),
+        );
         return None;
     }
     if let Some(wait) = config.max_wait.as_ref().filter(|wait| wait.0 > Duration::from_secs(60)) {
-        out.push(Diagnostic::error("E112", &wait.at, "nobody waits so long for a place").hint("write at most `60s`"));
+        out.push(
+            Diagnostic::error("E112", &wait.at, "nobody waits so long for a place")
+                .hint("write at most `60s`"),
+        );
         return None;
     }
     let default = PythonPolicy::default();
@@ -120,12 +162,22 @@ pub fn python(config: &PythonConfig, out: &mut Diagnostics) -> Option<PythonPoli
     })
 }
 
-fn bounded(value: Option<&Spanned<u64>>, least: u64, out: &mut Diagnostics) -> Option<Option<usize>> {
+fn bounded(
+    value: Option<&Spanned<u64>>,
+    least: u64,
+    out: &mut Diagnostics,
+) -> Option<Option<usize>> {
     match value {
         None => Some(None),
-        Some(value) if (least..=1_000_000).contains(&value.value) => usize::try_from(value.value).ok().map(Some),
+        Some(value) if (least..=1_000_000).contains(&value.value) => {
+            usize::try_from(value.value).ok().map(Some)
+        }
         Some(value) => {
-            out.error("E113", &value.at, format!("{} is not between {least} and 1000000", value.value));
+            out.error(
+                "E113",
+                &value.at,
+                format!("{} is not between {least} and 1000000", value.value),
+            );
             None
         }
     }

@@ -9,7 +9,7 @@ use super::{Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, Stage
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
-use crate::config::slot::{AuthSlot, Limits, Slot, Switch};
+use crate::config::slot::{AuthSlot, Slot, Switch};
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
 use crate::middleware::authenticate::{AuthConfig, Authenticator};
 use crate::middleware::authorize::Requirement;
@@ -31,21 +31,37 @@ pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
     let merged = merge::routes(documents, out);
     let has_auth = has_auth(documents, &merged);
     let mut resolver = Resolver::new(documents, &server, has_auth, out);
-    let routes: Vec<RoutePlan> = (0..).zip(&merged).map(|(id, route)| resolver.route(RouteId(id), route, &defaults, out)).collect();
+    let routes: Vec<RoutePlan> = (0..)
+        .zip(&merged)
+        .map(|(id, route)| resolver.route(RouteId(id), route, &defaults, out))
+        .collect();
     let fallback_id = RouteId(u32::try_from(routes.len()).unwrap_or(u32::MAX));
     let fallback = resolver.fallback(fallback_id, &defaults, out);
     resolver.finish(out);
     if routes.is_empty() && !out.has_errors() {
-        out.push(Diagnostic::warning("W050", &Location::document(0), "no routes: every request is 404"));
+        out.push(Diagnostic::warning(
+            "W050",
+            &Location::document(0),
+            "no routes: every request is 404",
+        ));
     }
-    let table: Vec<_> = routes.iter().map(|route| (route.id, route.pattern.as_str(), route.methods.as_slice())).collect();
+    let table: Vec<_> = routes
+        .iter()
+        .map(|route| (route.id, route.pattern.as_str(), route.methods.as_slice()))
+        .collect();
     let router = match Router::build(&table) {
         Ok(router) => router,
         Err(conflicts) => {
             for problem in conflicts {
                 let route = &routes[problem.route.0 as usize];
-                let mut diagnostic = Diagnostic::error("E054", &route.locations[0], format!("`{}`: {}", route.pattern, problem.message));
-                if let Some(other) = routes.iter().find(|other| Some(&other.pattern) == problem.with.as_ref()) {
+                let mut diagnostic = Diagnostic::error(
+                    "E054",
+                    &route.locations[0],
+                    format!("`{}`: {}", route.pattern, problem.message),
+                );
+                if let Some(other) =
+                    routes.iter().find(|other| Some(&other.pattern) == problem.with.as_ref())
+                {
                     diagnostic = diagnostic.related(&other.locations[0], "the other pattern");
                 }
                 out.push(diagnostic);
@@ -73,29 +89,35 @@ fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherited<'
 
 /// Whether any document mentions auth: then a route without a decision is denied.
 fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
-    let method = |slots: &&Slots| slots.auth.as_ref().is_some_and(|auth| !matches!(auth.value, AuthSlot::Public));
+    let method = |slots: &&Slots| {
+        slots.auth.as_ref().is_some_and(|auth| !matches!(auth.value, AuthSlot::Public))
+    };
     documents.iter().any(|document| {
-        document.config.define.as_ref().is_some_and(|define| !define.auth.0.is_empty()) || method(&&document.config.defaults)
+        document.config.define.as_ref().is_some_and(|define| !define.auth.0.is_empty())
+            || method(&&document.config.defaults)
     }) || routes.iter().any(|route| route.slots.iter().any(method))
 }
 
 /// The innermost setting of a slot.
-fn innermost<'a, T>(slots: &[&'a Slots], get: impl Fn(&'a Slots) -> Option<&'a Spanned<T>>) -> Option<&'a Spanned<T>> {
+pub(super) fn innermost<'a, T>(
+    slots: &[&'a Slots],
+    get: impl Fn(&'a Slots) -> Option<&'a Spanned<T>>,
+) -> Option<&'a Spanned<T>> {
     slots.iter().rev().find_map(|slots| get(slots))
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     server: &'a ServerPlan,
-    has_auth: bool,
+    pub(super) has_auth: bool,
     request_id: Kind<'a, RequestIdConfig, RequestIdPolicy>,
     access_log: Kind<'a, AccessLogConfig, AccessLogPolicy>,
     security_headers: Kind<'a, SecurityHeadersConfig, SecurityHeadersPolicy>,
     cors: Kind<'a, CorsConfig, CorsPolicy>,
     compress: Kind<'a, CompressConfig, CompressPolicy>,
-    rate_limit: Kind<'a, RateLimitConfig, RateLimitPolicy>,
-    auth: Kind<'a, AuthConfig, Authenticator>,
+    pub(super) rate_limit: Kind<'a, RateLimitConfig, RateLimitPolicy>,
+    pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
     python: Kind<'a, PythonConfig, PythonPolicy>,
-    requirements: Kind<'a, (), Requirement>,
+    pub(super) requirements: Kind<'a, (), Requirement>,
     plain_python: Arc<PythonPolicy>,
 }
 
@@ -103,24 +125,60 @@ struct Resolver<'a> {
 type Found<P> = Option<Arc<P>>;
 
 impl<'a> Resolver<'a> {
-    fn new(documents: &'a [Document], server: &'a ServerPlan, has_auth: bool, out: &mut Diagnostics) -> Self {
+    fn new(
+        documents: &'a [Document],
+        server: &'a ServerPlan,
+        has_auth: bool,
+        out: &mut Diagnostics,
+    ) -> Self {
         Self {
             server,
             has_auth,
-            request_id: Kind::collect("request_id", documents, |d: &DefineConfig| &d.request_id, out),
-            access_log: Kind::collect("access_log", documents, |d: &DefineConfig| &d.access_log, out),
-            security_headers: Kind::collect("security_headers", documents, |d: &DefineConfig| &d.security_headers, out),
+            request_id: Kind::collect(
+                "request_id",
+                documents,
+                |d: &DefineConfig| &d.request_id,
+                out,
+            ),
+            access_log: Kind::collect(
+                "access_log",
+                documents,
+                |d: &DefineConfig| &d.access_log,
+                out,
+            ),
+            security_headers: Kind::collect(
+                "security_headers",
+                documents,
+                |d: &DefineConfig| &d.security_headers,
+                out,
+            ),
             cors: Kind::collect("cors", documents, |d: &DefineConfig| &d.cors, out),
             compress: Kind::collect("compress", documents, |d: &DefineConfig| &d.compress, out),
-            rate_limit: Kind::collect("rate_limit", documents, |d: &DefineConfig| &d.rate_limit, out),
+            rate_limit: Kind::collect(
+                "rate_limit",
+                documents,
+                |d: &DefineConfig| &d.rate_limit,
+                out,
+            ),
             auth: Kind::collect("auth", documents, |d: &DefineConfig| &d.auth, out),
             python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
-            requirements: Kind::collect("allow", &[], |_| unreachable!("there are no documents"), out),
+            requirements: Kind::collect(
+                "allow",
+                &[],
+                |_| unreachable!("there are no documents"),
+                out,
+            ),
             plain_python: Arc::new(PythonPolicy::default()),
         }
     }
 
-    fn route(&mut self, id: RouteId, merged: &Merged<'a>, defaults: &Inherited<'a>, out: &mut Diagnostics) -> RoutePlan {
+    fn route(
+        &mut self,
+        id: RouteId,
+        merged: &Merged<'a>,
+        defaults: &Inherited<'a>,
+        out: &mut Diagnostics,
+    ) -> RoutePlan {
         let slots: Inherited<'a> = defaults.iter().chain(&merged.slots).copied().collect();
         let mut route = self.resolve(id, &slots, out);
         route.pattern.clone_from(&merged.pattern);
@@ -136,7 +194,12 @@ impl<'a> Resolver<'a> {
         route
     }
 
-    fn fallback(&mut self, id: RouteId, defaults: &Inherited<'a>, out: &mut Diagnostics) -> RoutePlan {
+    fn fallback(
+        &mut self,
+        id: RouteId,
+        defaults: &Inherited<'a>,
+        out: &mut Diagnostics,
+    ) -> RoutePlan {
         let mut route = self.resolve(id, defaults, out);
         // Behind the gate nothing of this chain is ever reached.
         route.access = Access::Deny;
@@ -147,34 +210,112 @@ impl<'a> Resolver<'a> {
     fn resolve(&mut self, id: RouteId, slots: &Inherited<'a>, out: &mut Diagnostics) -> RoutePlan {
         let mut stages = Vec::new();
         let trusted = &self.server.trusted;
-        let request_id = slot(&mut self.request_id, slots, |s| s.request_id.as_ref(), (1, "request_id"), &mut stages, out,
-            Some(RequestIdConfig::default), |c, _, out| c.compile(trusted, out), RequestIdPolicy::summary);
-        let access_log = slot(&mut self.access_log, slots, |s| s.access_log.as_ref(), (2, "access_log"), &mut stages, out,
-            Some(AccessLogConfig::default), |c, _, out| c.compile(out), AccessLogPolicy::summary);
-        let security_headers = slot(&mut self.security_headers, slots, |s| s.security_headers.as_ref(), (5, "security_headers"), &mut stages, out,
-            Some(SecurityHeadersConfig::default), |c, _, out| c.compile(out), SecurityHeadersPolicy::summary);
-        let cors = slot(&mut self.cors, slots, |s| s.cors.as_ref(), (6, "cors"), &mut stages, out,
-            None::<fn() -> CorsConfig>, |c, _, out| c.compile(out), CorsPolicy::summary);
-        let compress = slot(&mut self.compress, slots, |s| s.compress.as_ref(), (7, "compress"), &mut stages, out,
-            Some(CompressConfig::default), |c, _, out| c.compile(out), CompressPolicy::summary);
+        let request_id = slot(
+            &mut self.request_id,
+            slots,
+            |s| s.request_id.as_ref(),
+            (1, "request_id"),
+            &mut stages,
+            out,
+            Some(RequestIdConfig::default),
+            |c, _, out| c.compile(trusted, out),
+            RequestIdPolicy::summary,
+        );
+        let access_log = slot(
+            &mut self.access_log,
+            slots,
+            |s| s.access_log.as_ref(),
+            (2, "access_log"),
+            &mut stages,
+            out,
+            Some(AccessLogConfig::default),
+            |c, _, out| c.compile(out),
+            AccessLogPolicy::summary,
+        );
+        let security_headers = slot(
+            &mut self.security_headers,
+            slots,
+            |s| s.security_headers.as_ref(),
+            (5, "security_headers"),
+            &mut stages,
+            out,
+            Some(SecurityHeadersConfig::default),
+            |c, _, out| c.compile(out),
+            SecurityHeadersPolicy::summary,
+        );
+        let cors = slot(
+            &mut self.cors,
+            slots,
+            |s| s.cors.as_ref(),
+            (6, "cors"),
+            &mut stages,
+            out,
+            None::<fn() -> CorsConfig>,
+            |c, _, out| c.compile(out),
+            CorsPolicy::summary,
+        );
+        let compress = slot(
+            &mut self.compress,
+            slots,
+            |s| s.compress.as_ref(),
+            (7, "compress"),
+            &mut stages,
+            out,
+            Some(CompressConfig::default),
+            |c, _, out| c.compile(out),
+            CompressPolicy::summary,
+        );
         let (limits_before, limits_after) = self.limits(slots, &mut stages, out);
         let (access, requirement) = self.access(slots, &mut stages, out);
-        if let Some(limit) = limits_after.first().filter(|_| !matches!(access, Access::Authenticate(_))) {
-            let at = innermost(slots, |s| s.rate_limit.as_ref()).map_or_else(Location::default, |limits| limits.at.clone());
-            out.push(Diagnostic::warning("W094", &at, format!("the limit `{}` counts by who asks, and nobody is asked: all share one bucket", limit.name())));
+        if let Some(limit) =
+            limits_after.first().filter(|_| !matches!(access, Access::Authenticate(_)))
+        {
+            let at = innermost(slots, |s| s.rate_limit.as_ref())
+                .map_or_else(Location::default, |limits| limits.at.clone());
+            out.push(Diagnostic::warning(
+                "W094",
+                &at,
+                format!(
+                    "the limit `{}` counts by who asks, and nobody is asked: all share one bucket",
+                    limit.name()
+                ),
+            ));
         }
-        let python = slot(&mut self.python, slots, |s| s.python.as_ref(), (16, "python"), &mut stages, out,
-            Some(no_python_options), |c, _, out| policies::python(c, out), PythonPolicy::summary);
-        let timeout = innermost(slots, |s| s.timeout.as_ref()).and_then(|timeout| match &timeout.value {
-            Switch::Off => None,
-            Switch::Value(span) => {
-                if span.0.is_zero() {
-                    out.push(Diagnostic::error("E114", &timeout.at, "a timeout of nothing refuses everything").hint("write `off` for none"));
+        let python = slot(
+            &mut self.python,
+            slots,
+            |s| s.python.as_ref(),
+            (16, "python"),
+            &mut stages,
+            out,
+            Some(no_python_options),
+            |c, _, out| policies::python(c, out),
+            PythonPolicy::summary,
+        );
+        let timeout =
+            innermost(slots, |s| s.timeout.as_ref()).and_then(|timeout| match &timeout.value {
+                Switch::Off => None,
+                Switch::Value(span) => {
+                    if span.0.is_zero() {
+                        out.push(
+                            Diagnostic::error(
+                                "E114",
+                                &timeout.at,
+                                "a timeout of nothing refuses everything",
+                            )
+                            .hint("write `off` for none"),
+                        );
+                    }
+                    stages.push(StagePlan {
+                        order: 13,
+                        slot: "timeout",
+                        origin: vec![timeout.at.clone()],
+                        name: None,
+                        summary: format!("{:?}", span.0),
+                    });
+                    Some(span.0)
                 }
-                stages.push(StagePlan { order: 13, slot: "timeout", origin: vec![timeout.at.clone()], name: None, summary: format!("{:?}", span.0) });
-                Some(span.0)
-            }
-        });
+            });
         let written = innermost(slots, |s| s.body_limit.as_ref());
         let body_limit = match written.map(|limit| &limit.value) {
             None => Some(DEFAULT_BODY_LIMIT),
@@ -182,113 +323,48 @@ impl<'a> Resolver<'a> {
             Some(Switch::Value(size)) => Some(size.0),
         };
         if let Some(limit) = body_limit {
-            stages.push(StagePlan { order: 14, slot: "body_limit", origin: written.iter().map(|limit| limit.at.clone()).collect(), name: None, summary: format!("{limit} bytes") });
+            stages.push(StagePlan {
+                order: 14,
+                slot: "body_limit",
+                origin: written.iter().map(|limit| limit.at.clone()).collect(),
+                name: None,
+                summary: format!("{limit} bytes"),
+            });
         }
         stages.sort_by_key(|stage| stage.order);
         RoutePlan {
-            id, pattern: String::new(), methods: Vec::new(), name: None, locations: Vec::new(), handler: None,
-            request_id, access_log, security_headers, cors, compress, limits_before, limits_after, access, requirement,
-            timeout, body_limit, python: python.unwrap_or_else(|| Arc::clone(&self.plain_python)), stages,
+            id,
+            pattern: String::new(),
+            methods: Vec::new(),
+            name: None,
+            locations: Vec::new(),
+            handler: None,
+            request_id,
+            access_log,
+            security_headers,
+            cors,
+            compress,
+            limits_before,
+            limits_after,
+            access,
+            requirement,
+            timeout,
+            body_limit,
+            python: python.unwrap_or_else(|| Arc::clone(&self.plain_python)),
+            stages,
         }
-    }
-
-    fn limits(&mut self, slots: &Inherited<'a>, stages: &mut Vec<StagePlan>, out: &mut Diagnostics) -> (Vec<Arc<RateLimitPolicy>>, Vec<Arc<RateLimitPolicy>>) {
-        let mut named: Vec<(&'a str, &'a Spanned<Slot<RateLimitConfig>>)> = Vec::new();
-        for limits in slots.iter().filter_map(|slots| slots.rate_limit.as_ref()) {
-            match &limits.value {
-                Limits::Off => named.clear(),
-                Limits::Named(limits) => {
-                    for (name, value) in &limits.0 {
-                        named.retain(|(known, _)| known != name);
-                        named.push((name, value));
-                    }
-                }
-            }
-        }
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for (name, value) in named {
-            let (config, at) = match &value.value {
-                Slot::Off => continue,
-                Slot::Inline(config) => (config, &value.at),
-                Slot::On => match self.rate_limit.named(name, &value.at, out) {
-                    Some(definition) => (&definition.value, &definition.at),
-                    None => continue,
-                },
-                Slot::Name(other) => match self.rate_limit.named(other, &value.at, out) {
-                    Some(definition) => (&definition.value, &definition.at),
-                    None => continue,
-                },
-            };
-            let Some(policy) = self.rate_limit.policy(at, || config.compile(name, at, out)) else { continue };
-            let late = policy.needs_identity();
-            let origin = if at == &value.at { vec![at.clone()] } else { vec![value.at.clone(), at.clone()] };
-            stages.push(StagePlan { order: if late { 12 } else { 9 }, slot: "rate_limit", origin, name: Some(name.to_owned()), summary: policy.summary() });
-            if late { after.push(policy) } else { before.push(policy) }
-        }
-        (before, after)
-    }
-
-    fn access(&mut self, slots: &Inherited<'a>, stages: &mut Vec<StagePlan>, out: &mut Diagnostics) -> (Access, Option<Arc<Requirement>>) {
-        let written = innermost(slots, |s| s.auth.as_ref());
-        let mut stage = |origin: Vec<Location>, name: Option<String>, summary: String| {
-            stages.push(StagePlan { order: 10, slot: "auth", origin, name, summary });
-        };
-        let access = match written.map(|auth| (&auth.value, &auth.at)) {
-            None if self.has_auth => {
-                stage(Vec::new(), None, "denied: auth is declared, and nothing is said here".into());
-                Access::Deny
-            }
-            None => {
-                stage(Vec::new(), None, "public: no auth is declared anywhere".into());
-                Access::Public
-            }
-            Some((AuthSlot::Public, at)) => {
-                stage(vec![at.clone()], None, "public".into());
-                Access::Public
-            }
-            Some((AuthSlot::Deny, at)) => {
-                stage(vec![at.clone()], None, "denied".into());
-                Access::Deny
-            }
-            Some((AuthSlot::Name(name), at)) => {
-                let definition = self.auth.named(name, at, out);
-                let method = definition.and_then(|config| self.auth.policy(&config.at, || config.compile(&config.at, out)));
-                let origin = std::iter::once(at).chain(definition.map(|config| &config.at)).cloned().collect();
-                stage(origin, Some(name.clone()), method.as_ref().map(|method| method.summary()).unwrap_or_default());
-                method.map_or(Access::Deny, Access::Authenticate)
-            }
-            Some((AuthSlot::Inline(config), at)) => {
-                let method = self.auth.policy(at, || config.compile(at, out));
-                stage(vec![at.clone()], None, method.as_ref().map(|method| method.summary()).unwrap_or_default());
-                method.map_or(Access::Deny, Access::Authenticate)
-            }
-        };
-        let requirement = match innermost(slots, |s| s.allow.as_ref()).map(|allow| &allow.value) {
-            None | Some(Switch::Off) => None,
-            Some(Switch::Value(text)) => {
-                if matches!(access, Access::Public) {
-                    out.push(Diagnostic::error("E024", &text.at, "`allow` on a public route: there is nobody to ask it of").hint("name an auth method, or remove `allow`"));
-                }
-                let parsed = self.requirements.policy(&text.at, || Requirement::parse(text, &text.at, out));
-                if let Some(parsed) = &parsed {
-                    stages.push(StagePlan { order: 11, slot: "allow", origin: vec![text.at.clone()], name: None, summary: parsed.to_string() });
-                }
-                parsed
-            }
-        };
-        (access, requirement)
     }
 
     fn finish(&mut self, out: &mut Diagnostics) {
         let trusted = &self.server.trusted;
-        self.request_id.finish(|_, c, out| drop(c.compile(trusted, out)), out);
-        self.access_log.finish(|_, c, out| drop(c.compile(out)), out);
-        self.security_headers.finish(|_, c, out| drop(c.compile(out)), out);
-        self.cors.finish(|_, c, out| drop(c.compile(out)), out);
-        self.compress.finish(|_, c, out| drop(c.compile(out)), out);
-        self.rate_limit.finish(|name, c, out| drop(c.compile(name, &c.at, out)), out);
-        self.auth.finish(|_, c, out| drop(c.compile(&c.at, out)), out);
-        self.python.finish(|_, c, out| drop(policies::python(c, out)), out);
+        self.request_id.finish(|_, c, out| c.compile(trusted, out), out);
+        self.access_log.finish(|_, c, out| c.compile(out), out);
+        self.security_headers.finish(|_, c, out| c.compile(out), out);
+        self.cors.finish(|_, c, out| c.compile(out), out);
+        self.compress.finish(|_, c, out| c.compile(out), out);
+        self.rate_limit.finish(|name, c, out| c.compile(name, &c.at, out), out);
+        self.auth.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.python.finish(|_, c, out| policies::python(c, out), out);
     }
 }
 
@@ -315,17 +391,23 @@ fn slot<'a, C, P>(
         Slot::Off => return None,
         Slot::On => {
             let Some(default) = default else {
-                out.push(Diagnostic::error("E022", at, format!("`{key}` cannot be just `on`")).hint("name a definition, or write a block"));
+                out.push(
+                    Diagnostic::error("E022", at, format!("`{key}` cannot be just `on`"))
+                        .hint("name a definition, or write a block"),
+                );
                 return None;
             };
             (kind.policy(at, || compile(&default(), at, out)), vec![at.clone()], None)
         }
         Slot::Name(name) => {
             let definition = kind.named(name, at, out)?;
-            let policy = kind.policy(&definition.at, || compile(&definition.value, &definition.at, out));
+            let policy =
+                kind.policy(&definition.at, || compile(&definition.value, &definition.at, out));
             (policy, vec![at.clone(), definition.at.clone()], Some(name.clone()))
         }
-        Slot::Inline(config) => (kind.policy(at, || compile(config, at, out)), vec![at.clone()], None),
+        Slot::Inline(config) => {
+            (kind.policy(at, || compile(config, at, out)), vec![at.clone()], None)
+        }
     };
     let policy = policy?;
     stages.push(StagePlan { order, slot: key, origin, name, summary: summary(&policy) });

@@ -41,7 +41,8 @@ fn only<'a, T>(
     get: impl Fn(&'a ServerConfig) -> Option<&'a Spanned<T>>,
     out: &mut Diagnostics,
 ) -> Option<&'a Spanned<T>> {
-    let mut found = documents.iter().filter_map(|document| document.config.server.as_ref()).filter_map(get);
+    let mut found =
+        documents.iter().filter_map(|document| document.config.server.as_ref()).filter_map(get);
     let first = found.next()?;
     for second in found {
         out.push(conflict(&format!("server.{key}"), &first.at, &second.at));
@@ -57,15 +58,21 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
     }
     let hosts = only(documents, "hosts", |server| server.hosts.as_ref(), out);
     let trusted = only(documents, "trusted_proxies", |server| server.trusted_proxies.as_ref(), out);
-    let header = only(documents, "client_ip_header", |server| server.client_ip_header.as_ref(), out);
+    let header =
+        only(documents, "client_ip_header", |server| server.client_ip_header.as_ref(), out);
     let workers = only(documents, "workers", |server| server.workers.as_ref(), out);
     let drain = only(documents, "drain_timeout", |server| server.drain_timeout.as_ref(), out);
     let python = only(documents, "python", |server| server.python.as_ref(), out);
-    let trusted = ClientIpPolicy::networks(trusted.map_or(&[], |networks| networks.value.as_slice()), out);
+    let trusted =
+        ClientIpPolicy::networks(trusted.map_or(&[], |networks| networks.value.as_slice()), out);
     if let Some(header) = header.filter(|_| trusted.is_empty()) {
         out.push(
-            Diagnostic::warning("W043", &header.at, "no proxy is trusted, so this header is never read")
-                .hint("name the proxies in `server.trusted_proxies`"),
+            Diagnostic::warning(
+                "W043",
+                &header.at,
+                "no proxy is trusted, so this header is never read",
+            )
+            .hint("name the proxies in `server.trusted_proxies`"),
         );
     }
     let threads = python.and_then(|python| python.threads.as_ref()).map_or(8, |threads| {
@@ -89,14 +96,23 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
 
 fn check_listen(listen: &Spanned<Vec<String>>, out: &mut Diagnostics) {
     if listen.is_empty() {
-        out.push(Diagnostic::error("E040", &listen.at, "no address to listen on").hint("write for example `[\"127.0.0.1:8000\"]`"));
+        out.push(
+            Diagnostic::error("E040", &listen.at, "no address to listen on")
+                .hint("write for example `[\"127.0.0.1:8000\"]`"),
+        );
     }
     for (index, address) in listen.iter().enumerate() {
-        let named = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        let named = address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         if address.parse::<SocketAddr>().is_err() && !named {
             out.push(
-                Diagnostic::error("E040", &listen.at.index(index), format!("`{address}` is not an address to listen on"))
-                    .hint("write `host:port`, for example `127.0.0.1:8000` or `[::]:8000`"),
+                Diagnostic::error(
+                    "E040",
+                    &listen.at.index(index),
+                    format!("`{address}` is not an address to listen on"),
+                )
+                .hint("write `host:port`, for example `127.0.0.1:8000` or `[::]:8000`"),
             );
         }
     }

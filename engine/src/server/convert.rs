@@ -30,12 +30,8 @@ pub fn incoming(request: actix_http::Request) -> Request {
             Body::stream(Incoming(payload), length)
         }
     };
-    let mut ours = Request::new(
-        mem::take(&mut head.method),
-        mem::take(&mut head.uri),
-        headers,
-        body,
-    );
+    let mut ours =
+        Request::new(mem::take(&mut head.method), mem::take(&mut head.uri), headers, body);
     ours.version = head.version;
     ours.from_peer(peer)
 }

@@ -22,8 +22,8 @@ use actix_http::HttpService;
 use actix_service::{Service, ServiceFactory, fn_factory};
 use tokio::net::TcpStream;
 
-pub use self::drain::Drain;
 use self::convert::OutgoingBody;
+pub use self::drain::Drain;
 use crate::engine::Engine;
 use crate::reply::Reply;
 
@@ -44,7 +44,11 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When a listener cannot be used with the runtime.
-pub async fn serve(engine: Rc<Engine>, listeners: Vec<TcpListener>, drain: Drain) -> io::Result<()> {
+pub async fn serve(
+    engine: Rc<Engine>,
+    listeners: Vec<TcpListener>,
+    drain: Drain,
+) -> io::Result<()> {
     let service = Rc::new(connection_service(engine, &drain).await);
     for listener in listeners {
         listener.set_nonblocking(true)?;
@@ -122,10 +126,7 @@ impl Service<actix_http::Request> for RequestService {
     }
 
     fn call(&self, request: actix_http::Request) -> Answer {
-        Answer {
-            reply: self.engine.call(convert::incoming(request)),
-            drain: self.drain.clone(),
-        }
+        Answer { reply: self.engine.call(convert::incoming(request)), drain: self.drain.clone() }
     }
 }
 

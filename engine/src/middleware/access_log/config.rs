@@ -7,6 +7,7 @@ use crate::http::HeaderName;
 
 config! {
     /// An access log.
+    #[derive(Default)]
     pub struct AccessLogConfig {
         /// `json` or `text`.
         format: Spanned<String> = optional,
@@ -14,12 +15,6 @@ config! {
         redact: Spanned<Vec<Spanned<String>>> = optional,
         /// Request header fields that are written too.
         fields: Spanned<Vec<Spanned<String>>> = optional,
-    }
-}
-
-impl Default for AccessLogConfig {
-    fn default() -> Self {
-        Self { format: None, redact: None, fields: None }
     }
 }
 
@@ -42,7 +37,10 @@ impl AccessLogConfig {
             Some("text") => false,
             Some(other) => {
                 let at = &self.format.as_ref()?.at;
-                out.push(Diagnostic::error("E105", at, format!("`{other}` is not a log format")).hint("write `json` or `text`"));
+                out.push(
+                    Diagnostic::error("E105", at, format!("`{other}` is not a log format"))
+                        .hint("write `json` or `text`"),
+                );
                 return None;
             }
         };
@@ -58,7 +56,10 @@ impl AccessLogConfig {
     }
 }
 
-fn names(names: Option<&Spanned<Vec<Spanned<String>>>>, out: &mut Diagnostics) -> Option<Vec<HeaderName>> {
+fn names(
+    names: Option<&Spanned<Vec<Spanned<String>>>>,
+    out: &mut Diagnostics,
+) -> Option<Vec<HeaderName>> {
     let mut found = Vec::new();
     let mut fine = true;
     for name in names.into_iter().flat_map(|names| &names.value) {

@@ -52,7 +52,11 @@ impl Entry {
     /// The line, with its end.
     pub fn line(&self, outcome: &Outcome) -> String {
         let mut line = String::with_capacity(256);
-        if self.policy.json { self.json(outcome, &mut line) } else { self.text(outcome, &mut line) }
+        if self.policy.json {
+            self.json(outcome, &mut line);
+        } else {
+            self.text(outcome, &mut line);
+        }
         line.push('\n');
         line
     }
@@ -81,7 +85,15 @@ impl Entry {
         push_time(line);
         push(line, format_args!(" {} {} ", self.client, self.method));
         push_visible(line, self.target.as_bytes());
-        push(line, format_args!(" {} {}B {}us", outcome.status, outcome.bytes, micros(self.begun.elapsed())));
+        push(
+            line,
+            format_args!(
+                " {} {}B {}us",
+                outcome.status,
+                outcome.bytes,
+                micros(self.begun.elapsed())
+            ),
+        );
         for (name, value) in self.named(outcome) {
             push(line, format_args!(" {name}="));
             push_visible(line, value);
@@ -97,7 +109,8 @@ impl Entry {
         let rejection = outcome.rejection.map(|kind| ("rejection", kind.code().as_bytes()));
         let principal = outcome.principal.as_ref().map(|known| ("principal", known.id.as_bytes()));
         let fields = self.policy.fields.iter().zip(&self.fields);
-        let fields = fields.filter_map(|((name, _), value)| Some((name.as_str(), value.as_ref()?.as_bytes())));
+        let fields = fields
+            .filter_map(|((name, _), value)| Some((name.as_str(), value.as_ref()?.as_bytes())));
         request_id.into_iter().chain(rejection).chain(principal).chain(fields)
     }
 }
@@ -124,7 +137,9 @@ fn push_json(line: &mut String, bytes: &[u8]) {
         match character {
             '"' => line.push_str("\\\""),
             '\\' => line.push_str("\\\\"),
-            control if control.is_control() => push(line, format_args!("\\u{:04x}", control as u32)),
+            control if control.is_control() => {
+                push(line, format_args!("\\u{:04x}", control as u32));
+            }
             other => line.push(other),
         }
     }
@@ -165,7 +180,8 @@ fn push_time(line: &mut String) {
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;

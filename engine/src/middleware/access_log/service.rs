@@ -59,9 +59,16 @@ where
     }
 
     fn call(&mut self, request: Request) -> Reply {
-        let pending = Pending { entry: Entry::new(&self.policy, &request), sink: Arc::clone(&self.sink), sent: 0, outcome: None };
+        let pending = Pending {
+            entry: Entry::new(&self.policy, &request),
+            sink: Arc::clone(&self.sink),
+            sent: 0,
+            outcome: None,
+        };
         match self.inner.call(request) {
-            Reply::Ready(response) => pending.answered(response.expect("a reply is ready once")).into(),
+            Reply::Ready(response) => {
+                pending.answered(response.expect("a reply is ready once")).into()
+            }
             Reply::Pending(answer) => Reply::pending(async move {
                 // Dropped before the answer came, it says so itself.
                 let pending = pending.until_answered();
@@ -82,7 +89,8 @@ struct Pending {
 impl Pending {
     /// From now on, being dropped means that the client has gone (nginx's status for it is 499).
     fn until_answered(mut self) -> Self {
-        self.outcome = Some(Outcome { status: 499, bytes: 0, rejection: None, principal: None, cut: true });
+        self.outcome =
+            Some(Outcome { status: 499, bytes: 0, rejection: None, principal: None, cut: true });
         self
     }
 

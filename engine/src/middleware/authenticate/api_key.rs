@@ -67,13 +67,24 @@ impl ApiKeyConfig {
                 Some(key) if !twice => keys.push(key),
                 _ => {
                     fine = false;
-                    let what = if twice { "names an id that is there already" } else { "is not `id:sha256:<hex>[:role,…]`" };
-                    out.error("E079", &self.keys.at, format!("line {} of the keys {what}", number + 1));
+                    let what = if twice {
+                        "names an id that is there already"
+                    } else {
+                        "is not `id:sha256:<hex>[:role,…]`"
+                    };
+                    out.error(
+                        "E079",
+                        &self.keys.at,
+                        format!("line {} of the keys {what}", number + 1),
+                    );
                 }
             }
         }
         if fine && keys.is_empty() {
-            out.push(Diagnostic::error("E079", &self.keys.at, "there are no keys").hint("write lines of `id:sha256:<hex>[:role,…]`"));
+            out.push(
+                Diagnostic::error("E079", &self.keys.at, "there are no keys")
+                    .hint("write lines of `id:sha256:<hex>[:role,…]`"),
+            );
             return None;
         }
         fine.then(|| ApiKeys { header, keys, challenge: HeaderValue::from_static("ApiKey") })
@@ -82,24 +93,36 @@ impl ApiKeyConfig {
 
 fn parse(line: &str) -> Option<ApiKey> {
     let mut fields = line.split(':');
-    let id = fields.next().filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()))?;
+    let id = fields
+        .next()
+        .filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()))?;
     if fields.next()? != "sha256" {
         return None;
     }
-    let hex = fields.next().filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let hex = fields
+        .next()
+        .filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let mut digest = [0; 32];
     for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     let roles = fields.next().unwrap_or_default();
-    let roles = roles.split(',').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned).collect();
+    let roles = roles
+        .split(',')
+        .map(str::trim)
+        .filter(|role| !role.is_empty())
+        .map(str::to_owned)
+        .collect();
     fields.next().is_none().then(|| ApiKey { id: id.to_owned(), digest, roles })
 }
 
 impl ApiKeys {
     /// Who is asking. Every digest is compared, so that time tells nothing of where one matched.
     pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
-        let refuse = || Rejection::new(RejectionKind::Unauthorized).with_header(header::WWW_AUTHENTICATE, self.challenge.clone());
+        let refuse = || {
+            Rejection::new(RejectionKind::Unauthorized)
+                .with_header(header::WWW_AUTHENTICATE, self.challenge.clone())
+        };
         let mut values = parts.headers.get_all(&self.header);
         let presented = values.next().ok_or_else(refuse)?;
         if values.next().is_some() {
@@ -117,7 +140,12 @@ impl ApiKeys {
             return Err(refuse());
         }
         let key = &self.keys[index as usize];
-        Ok(Principal { id: key.id.clone(), roles: key.roles.clone(), method: "api_key", ..Principal::default() })
+        Ok(Principal {
+            id: key.id.clone(),
+            roles: key.roles.clone(),
+            method: "api_key",
+            ..Principal::default()
+        })
     }
 
     /// One line for `bolt explain`.

@@ -54,7 +54,10 @@ impl Decode for AuthConfig {
                     || format!("write one of {}", TYPES.join(", ")),
                     |known| format!("did you mean `{known}`?"),
                 );
-                out.push(Diagnostic::error("E070", &node.at.key("type"), "not a type of authentication").hint(hint));
+                out.push(
+                    Diagnostic::error("E070", &node.at.key("type"), "not a type of authentication")
+                        .hint(hint),
+                );
                 None
             }
         }

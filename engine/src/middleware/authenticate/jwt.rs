@@ -82,10 +82,18 @@ pub struct JwtVerifier {
 const MAX_TOKEN: usize = 8 * 1024;
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [
-    ("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512),
-    ("RS256", Algorithm::RS256), ("RS384", Algorithm::RS384), ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256), ("PS384", Algorithm::PS384), ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256), ("ES384", Algorithm::ES384), ("EdDSA", Algorithm::EdDSA),
+    ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
 ];
 
 impl JwtConfig {
@@ -95,13 +103,22 @@ impl JwtConfig {
         let source = self.source(at, out);
         let leeway = match &self.leeway {
             Some(leeway) if leeway.0.as_secs() > 300 => {
-                out.push(Diagnostic::error("E077", &leeway.at, "a leeway of more than 5m accepts expired tokens").hint("write at most `5m`"));
+                out.push(
+                    Diagnostic::error(
+                        "E077",
+                        &leeway.at,
+                        "a leeway of more than 5m accepts expired tokens",
+                    )
+                    .hint("write at most `5m`"),
+                );
                 None
             }
             leeway => Some(leeway.as_ref().map_or(0, |leeway| leeway.0.as_secs())),
         };
         let keys = self.keys(&algorithms?, at, out)?;
-        let list = |values: &Option<OneOrMany<String>>| values.as_ref().map(|values| values.0.clone()).unwrap_or_default();
+        let list = |values: &Option<OneOrMany<String>>| {
+            values.as_ref().map(|values| values.0.clone()).unwrap_or_default()
+        };
         Some(JwtVerifier {
             keys,
             source: source?,
@@ -130,14 +147,26 @@ impl JwtConfig {
                     || format!("write one of {}", known.join(", ")),
                     |known| format!("did you mean `{known}`?"),
                 );
-                out.push(Diagnostic::error("E071", &name.at, format!("`{}` is not an algorithm that is accepted", name.value)).hint(hint));
+                out.push(
+                    Diagnostic::error(
+                        "E071",
+                        &name.at,
+                        format!("`{}` is not an algorithm that is accepted", name.value),
+                    )
+                    .hint(hint),
+                );
             }
             found.map(|(_, algorithm)| *algorithm)
         };
         self.algorithms.iter().map(find).collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn keys(&self, algorithms: &[Algorithm], at: &Location, out: &mut Diagnostics) -> Option<Vec<Key>> {
+    fn keys(
+        &self,
+        algorithms: &[Algorithm],
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Vec<Key>> {
         match (&self.secret, &self.public_key, &self.jwk) {
             (Some(secret), None, None) => keys::from_secret(secret, algorithms, out),
             (None, Some(pem), None) => keys::from_pem(pem, algorithms, out),
@@ -146,7 +175,10 @@ impl JwtConfig {
                 keys::from_jwk(&value, algorithms, out)
             }
             _ => {
-                out.push(Diagnostic::error("E072", at, "a jwt method has exactly one key").hint("write one of `secret`, `public_key`, `jwk`"));
+                out.push(
+                    Diagnostic::error("E072", at, "a jwt method has exactly one key")
+                        .hint("write one of `secret`, `public_key`, `jwk`"),
+                );
                 None
             }
         }
@@ -155,17 +187,27 @@ impl JwtConfig {
     fn source(&self, at: &Location, out: &mut Diagnostics) -> Option<Source> {
         match (&self.header, &self.cookie, &self.query) {
             (None, None, None) => Some(Source::Header(header::AUTHORIZATION)),
-            (Some(name), None, None) => match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
-                Ok(name) => Some(Source::Header(name)),
-                Err(_) => {
-                    out.error("E101", &name.at, format!("`{}` is not a header name", name.value));
-                    None
+            (Some(name), None, None) => {
+                match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
+                    Ok(name) => Some(Source::Header(name)),
+                    Err(_) => {
+                        out.error(
+                            "E101",
+                            &name.at,
+                            format!("`{}` is not a header name", name.value),
+                        );
+                        None
+                    }
                 }
-            },
+            }
             (None, Some(cookie), None) => Some(Source::Cookie(cookie.clone())),
             (None, None, Some(query)) => Some(Source::Query(query.clone())),
             _ => {
-                out.error("E078", at, "a token comes from one place: write one of `header`, `cookie`, `query`");
+                out.error(
+                    "E078",
+                    at,
+                    "a token comes from one place: write one of `header`, `cookie`, `query`",
+                );
                 None
             }
         }
@@ -175,15 +217,17 @@ impl JwtConfig {
 impl JwtVerifier {
     /// Who is asking.
     pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
-        let token = self.token(parts)?.ok_or_else(|| self.refuse(&self.missing))?;
+        let token = self.token(parts)?.ok_or_else(|| Self::refuse(&self.missing))?;
         if token.len() > MAX_TOKEN {
-            return Err(self.refuse(&self.invalid));
+            return Err(Self::refuse(&self.invalid));
         }
-        verify::verify(&token, &self.keys, &self.expected).ok_or_else(|| self.refuse(&self.invalid))
+        verify::verify(&token, &self.keys, &self.expected)
+            .ok_or_else(|| Self::refuse(&self.invalid))
     }
 
-    fn refuse(&self, challenge: &HeaderValue) -> Rejection {
-        Rejection::new(RejectionKind::Unauthorized).with_header(header::WWW_AUTHENTICATE, challenge.clone())
+    fn refuse(challenge: &HeaderValue) -> Rejection {
+        Rejection::new(RejectionKind::Unauthorized)
+            .with_header(header::WWW_AUTHENTICATE, challenge.clone())
     }
 
     /// The token where it should be; none, or none of this method's, is not an error yet.
@@ -196,13 +240,16 @@ impl JwtVerifier {
                 if values.next().is_some() {
                     return Err(twice());
                 }
-                let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
-                    return Err(self.refuse(&self.invalid));
+                let Some((scheme, token)) =
+                    value.to_str().ok().and_then(|text| text.split_once(' '))
+                else {
+                    return Err(Self::refuse(&self.invalid));
                 };
                 Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.into()))
             }
             Source::Cookie(name) => {
-                let lines = parts.headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
+                let lines =
+                    parts.headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
                 let mut found = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
                     let (key, value) = pair.trim().split_once('=')?;
                     (key == name).then_some(value)
@@ -214,7 +261,12 @@ impl JwtVerifier {
                 Ok(token.map(Into::into))
             }
             Source::Query(name) => {
-                let pairs = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+                let pairs = parts
+                    .uri
+                    .query()
+                    .unwrap_or_default()
+                    .split('&')
+                    .filter_map(|pair| pair.split_once('='));
                 let mut found = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
                 let token = found.next();
                 if found.next().is_some() {
@@ -227,8 +279,11 @@ impl JwtVerifier {
 
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
-        let mut names: Vec<String> =
-            self.keys.iter().flat_map(|key| key.algorithms.iter().map(|algorithm| format!("{algorithm:?}"))).collect();
+        let mut names: Vec<String> = self
+            .keys
+            .iter()
+            .flat_map(|key| key.algorithms.iter().map(|algorithm| format!("{algorithm:?}")))
+            .collect();
         names.dedup();
         format!("jwt {}", names.join("|"))
     }

@@ -11,7 +11,7 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 pub struct Key {
     pub kid: Option<String>,
     pub algorithms: Vec<Algorithm>,
-    pub key: DecodingKey,
+    pub verifying: DecodingKey,
 }
 
 /// How long an HMAC secret must be, in bytes: as long as the hash (RFC 7518, 3.2).
@@ -33,7 +33,13 @@ fn is_rsa(algorithm: Algorithm) -> bool {
 }
 
 /// Keeps the algorithms that fit a key; none that fits, or one that does not, is a mistake.
-fn bound(algorithms: &[Algorithm], fits: impl Fn(Algorithm) -> bool, what: &str, at: &Location, out: &mut Diagnostics) -> Option<Vec<Algorithm>> {
+fn bound(
+    algorithms: &[Algorithm],
+    fits: impl Fn(Algorithm) -> bool,
+    what: &str,
+    at: &Location,
+    out: &mut Diagnostics,
+) -> Option<Vec<Algorithm>> {
     if let Some(wrong) = algorithms.iter().find(|algorithm| !fits(**algorithm)) {
         out.push(
             Diagnostic::error("E073", at, format!("{wrong:?} cannot be used with {what}"))
@@ -45,22 +51,34 @@ fn bound(algorithms: &[Algorithm], fits: impl Fn(Algorithm) -> bool, what: &str,
 }
 
 /// The key of `secret`.
-pub fn from_secret(secret: &Spanned<Secret>, algorithms: &[Algorithm], out: &mut Diagnostics) -> Option<Vec<Key>> {
+pub fn from_secret(
+    secret: &Spanned<Secret>,
+    algorithms: &[Algorithm],
+    out: &mut Diagnostics,
+) -> Option<Vec<Key>> {
     let algorithms = bound(algorithms, is_hmac, "a secret", &secret.at, out)?;
     let bytes = secret.expose().as_bytes();
     let needed = algorithms.iter().map(|algorithm| secret_length(*algorithm)).max().unwrap_or(32);
     if bytes.len() < needed {
         out.push(
-            Diagnostic::error("E074", &secret.at, format!("the secret has {} bytes; it needs {needed}", bytes.len()))
-                .hint("make one with `python -c 'import secrets; print(secrets.token_urlsafe(64))'`"),
+            Diagnostic::error(
+                "E074",
+                &secret.at,
+                format!("the secret has {} bytes; it needs {needed}", bytes.len()),
+            )
+            .hint("make one with `python -c 'import secrets; print(secrets.token_urlsafe(64))'`"),
         );
         return None;
     }
-    Some(vec![Key { kid: None, algorithms, key: DecodingKey::from_secret(bytes) }])
+    Some(vec![Key { kid: None, algorithms, verifying: DecodingKey::from_secret(bytes) }])
 }
 
 /// The key of a PEM document.
-pub fn from_pem(pem: &Spanned<String>, algorithms: &[Algorithm], out: &mut Diagnostics) -> Option<Vec<Key>> {
+pub fn from_pem(
+    pem: &Spanned<String>,
+    algorithms: &[Algorithm],
+    out: &mut Diagnostics,
+) -> Option<Vec<Key>> {
     let bad = |out: &mut Diagnostics, message: &str| {
         out.push(
             Diagnostic::error("E075", &pem.at, message)
@@ -72,30 +90,47 @@ pub fn from_pem(pem: &Spanned<String>, algorithms: &[Algorithm], out: &mut Diagn
         return bad(out, "this is a private key; it does not belong here");
     }
     let bytes = pem.as_bytes();
-    let der_length = pem.lines().filter(|line| !line.starts_with("-----")).map(|line| line.trim().len()).sum::<usize>() * 3 / 4;
+    let der_length = pem
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .map(|line| line.trim().len())
+        .sum::<usize>()
+        * 3
+        / 4;
     if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
         // A 2048-bit modulus alone has 256 bytes.
         if der_length < 256 {
             return bad(out, "the RSA key has less than 2048 bits");
         }
         let algorithms = bound(algorithms, is_rsa, "an RSA key", &pem.at, out)?;
-        return Some(vec![Key { kid: None, algorithms, key }]);
+        return Some(vec![Key { kid: None, algorithms, verifying: key }]);
     }
     if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
         // SubjectPublicKeyInfo of P-256 has 91 bytes, of P-384 120.
         let fits = if der_length < 105 { Algorithm::ES256 } else { Algorithm::ES384 };
-        let algorithms = bound(algorithms, |algorithm| algorithm == fits, "this elliptic curve", &pem.at, out)?;
-        return Some(vec![Key { kid: None, algorithms, key }]);
+        let algorithms =
+            bound(algorithms, |algorithm| algorithm == fits, "this elliptic curve", &pem.at, out)?;
+        return Some(vec![Key { kid: None, algorithms, verifying: key }]);
     }
     if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
-        let algorithms = bound(algorithms, |algorithm| algorithm == Algorithm::EdDSA, "an Ed25519 key", &pem.at, out)?;
-        return Some(vec![Key { kid: None, algorithms, key }]);
+        let algorithms = bound(
+            algorithms,
+            |algorithm| algorithm == Algorithm::EdDSA,
+            "an Ed25519 key",
+            &pem.at,
+            out,
+        )?;
+        return Some(vec![Key { kid: None, algorithms, verifying: key }]);
     }
     bad(out, "this is not a public key in PEM form")
 }
 
 /// The keys of a JWK or a JWK set (RFC 7517).
-pub fn from_jwk(value: &Spanned<Value>, algorithms: &[Algorithm], out: &mut Diagnostics) -> Option<Vec<Key>> {
+pub fn from_jwk(
+    value: &Spanned<Value>,
+    algorithms: &[Algorithm],
+    out: &mut Diagnostics,
+) -> Option<Vec<Key>> {
     let parsed = match &value.value {
         Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
         other => other.clone(),
@@ -104,11 +139,18 @@ pub fn from_jwk(value: &Spanned<Value>, algorithms: &[Algorithm], out: &mut Diag
         Some(keys) => keys.clone(),
         None => vec![parsed],
     };
-    let keys: Vec<_> = jwks.iter().map(|jwk| one_jwk(jwk, jwks.len() > 1, algorithms, &value.at, out)).collect();
+    let keys: Vec<_> =
+        jwks.iter().map(|jwk| one_jwk(jwk, jwks.len() > 1, algorithms, &value.at, out)).collect();
     keys.into_iter().collect()
 }
 
-fn one_jwk(value: &Value, of_many: bool, algorithms: &[Algorithm], at: &Location, out: &mut Diagnostics) -> Option<Key> {
+fn one_jwk(
+    value: &Value,
+    of_many: bool,
+    algorithms: &[Algorithm],
+    at: &Location,
+    out: &mut Diagnostics,
+) -> Option<Key> {
     let mut bad = |message: &str| {
         out.error("E076", at, message);
         None::<Key>
@@ -116,7 +158,9 @@ fn one_jwk(value: &Value, of_many: bool, algorithms: &[Algorithm], at: &Location
     if ["d", "p", "q", "dp", "dq", "qi"].iter().any(|member| value.get(member).is_some()) {
         return bad("this JWK has private members; they do not belong here");
     }
-    let Ok(jwk) = serde_json::from_value::<Jwk>(value.clone()) else { return bad("this is not a JWK") };
+    let Ok(jwk) = serde_json::from_value::<Jwk>(value.clone()) else {
+        return bad("this is not a JWK");
+    };
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
         return bad("the JWK's `use` is not `sig`");
     }
@@ -128,7 +172,9 @@ fn one_jwk(value: &Value, of_many: bool, algorithms: &[Algorithm], at: &Location
     }
     let modulus_bits = value.get("n").and_then(Value::as_str).map_or(0, |n| n.len() * 6);
     let fits: fn(Algorithm) -> bool = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) if modulus_bits < 2040 => return bad("the RSA key has less than 2048 bits"),
+        AlgorithmParameters::RSA(_) if modulus_bits < 2040 => {
+            return bad("the RSA key has less than 2048 bits");
+        }
         AlgorithmParameters::RSA(_) => is_rsa,
         AlgorithmParameters::EllipticCurve(curve) => match curve.curve {
             EllipticCurve::P256 => |algorithm| algorithm == Algorithm::ES256,
@@ -137,15 +183,24 @@ fn one_jwk(value: &Value, of_many: bool, algorithms: &[Algorithm], at: &Location
         },
         AlgorithmParameters::OctetKeyPair(_) => |algorithm| algorithm == Algorithm::EdDSA,
         AlgorithmParameters::OctetKey(octets) => {
-            let bytes = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &octets.value);
-            let needed = algorithms.iter().filter(|a| is_hmac(**a)).map(|a| secret_length(*a)).max().unwrap_or(32);
+            let bytes = base64::Engine::decode(
+                &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+                &octets.value,
+            );
+            let needed = algorithms
+                .iter()
+                .filter(|a| is_hmac(**a))
+                .map(|a| secret_length(*a))
+                .max()
+                .unwrap_or(32);
             if bytes.map_or(0, |bytes| bytes.len()) < needed {
                 return bad("the JWK's secret is too short for its algorithm");
             }
             is_hmac
         }
     };
-    let mut usable: Vec<Algorithm> = algorithms.iter().copied().filter(|algorithm| fits(*algorithm)).collect();
+    let mut usable: Vec<Algorithm> =
+        algorithms.iter().copied().filter(|algorithm| fits(*algorithm)).collect();
     if let Some(named) = value.get("alg").and_then(Value::as_str) {
         usable.retain(|algorithm| format!("{algorithm:?}") == named);
     }
@@ -153,7 +208,7 @@ fn one_jwk(value: &Value, of_many: bool, algorithms: &[Algorithm], at: &Location
         return bad("none of `algorithms` can be used with this JWK");
     }
     match DecodingKey::from_jwk(&jwk) {
-        Ok(key) => Some(Key { kid: jwk.common.key_id, algorithms: usable, key }),
+        Ok(key) => Some(Key { kid: jwk.common.key_id, algorithms: usable, verifying: key }),
         Err(_) => bad("this JWK cannot be used"),
     }
 }

@@ -47,7 +47,9 @@ pub fn verify(token: &str, keys: &[Key], expected: &Expectations) -> Option<Prin
     let key = choose(&header, keys)?;
     let name = header.get("alg")?.as_str()?;
     let algorithm = *key.algorithms.iter().find(|known| format_is(**known, name))?;
-    if !jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, algorithm).ok()? {
+    if !jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.verifying, algorithm)
+        .ok()?
+    {
         return None;
     }
     let claims = object(payload)?;
@@ -59,10 +61,18 @@ pub fn verify(token: &str, keys: &[Key], expected: &Expectations) -> Option<Prin
 fn format_is(algorithm: jsonwebtoken::Algorithm, name: &str) -> bool {
     use jsonwebtoken::Algorithm as A;
     let known = match algorithm {
-        A::HS256 => "HS256", A::HS384 => "HS384", A::HS512 => "HS512",
-        A::RS256 => "RS256", A::RS384 => "RS384", A::RS512 => "RS512",
-        A::PS256 => "PS256", A::PS384 => "PS384", A::PS512 => "PS512",
-        A::ES256 => "ES256", A::ES384 => "ES384", A::EdDSA => "EdDSA",
+        A::HS256 => "HS256",
+        A::HS384 => "HS384",
+        A::HS512 => "HS512",
+        A::RS256 => "RS256",
+        A::RS384 => "RS384",
+        A::RS512 => "RS512",
+        A::PS256 => "PS256",
+        A::PS384 => "PS384",
+        A::PS512 => "PS512",
+        A::ES256 => "ES256",
+        A::ES384 => "ES384",
+        A::EdDSA => "EdDSA",
     };
     known == name
 }
@@ -97,7 +107,9 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) 
     if date("exp")?? + leeway <= now {
         return None;
     }
-    if date("nbf")?.is_some_and(|from| from - leeway > now) || date("iat")?.is_some_and(|at| at - leeway > now) {
+    if date("nbf")?.is_some_and(|from| from - leeway > now)
+        || date("iat")?.is_some_and(|at| at - leeway > now)
+    {
         return None;
     }
     if !expected.issuers.is_empty() {
@@ -110,7 +122,9 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) 
         Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>()?,
         Some(_) => return None,
     };
-    if !expected.audiences.is_empty() && !audience.iter().any(|named| expected.audiences.iter().any(|known| known == named)) {
+    if !expected.audiences.is_empty()
+        && !audience.iter().any(|named| expected.audiences.iter().any(|known| known == named))
+    {
         return None;
     }
     Some(())
@@ -133,8 +147,12 @@ fn principal(claims: Map<String, Value>, expected: &Expectations) -> Option<Prin
 fn words(claim: Option<&Value>) -> Option<Vec<String>> {
     match claim {
         None | Some(Value::Null) => Some(Vec::new()),
-        Some(Value::String(text)) => Some(text.split_ascii_whitespace().map(str::to_owned).collect()),
-        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        Some(Value::String(text)) => {
+            Some(text.split_ascii_whitespace().map(str::to_owned).collect())
+        }
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        }
         Some(_) => None,
     }
 }

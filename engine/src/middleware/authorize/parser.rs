@@ -27,7 +27,9 @@ pub fn parse(text: &str) -> Result<Requirement, ParseError> {
     let requirement = parser.any()?;
     parser.skip_space();
     if parser.at < text.len() {
-        return Err(parser.error("E080", "unexpected text").with_hint("join conditions with `&&` or `||`"));
+        return Err(parser
+            .error("E080", "unexpected text")
+            .with_hint("join conditions with `&&` or `||`"));
     }
     Ok(requirement)
 }
@@ -104,10 +106,18 @@ impl Parser<'_> {
     fn call(&mut self) -> Result<Requirement, ParseError> {
         self.skip_space();
         let begin = self.at;
-        let length = self.rest().bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let length = self
+            .rest()
+            .bytes()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            .count();
         let name = self.rest()[..length].to_owned();
         if !FUNCTIONS.contains(&name.as_str()) {
-            let message = if name.is_empty() { "expected a condition".to_owned() } else { format!("unknown condition `{name}`") };
+            let message = if name.is_empty() {
+                "expected a condition".to_owned()
+            } else {
+                format!("unknown condition `{name}`")
+            };
             let hint = match did_you_mean(&name, FUNCTIONS) {
                 Some(known) if !name.is_empty() => format!("did you mean `{known}(\"…\")`?"),
                 _ => "conditions are `role(\"…\")`, `scope(\"…\")` and `claim(\"…\")`".to_owned(),
@@ -120,7 +130,9 @@ impl Parser<'_> {
         }
         let Value::String(argument) = self.literal()? else {
             self.at = begin;
-            return Err(self.error("E083", format!("`{name}` takes a string")).with_hint(format!("write `{name}(\"…\")`")));
+            return Err(self
+                .error("E083", format!("`{name}` takes a string"))
+                .with_hint(format!("write `{name}(\"…\")`")));
         };
         if argument.is_empty() {
             return Err(self.error("E083", format!("`{name}` takes a name")));
@@ -149,7 +161,10 @@ impl Parser<'_> {
     fn literal(&mut self) -> Result<Value, ParseError> {
         self.skip_space();
         let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
-        let value = values.next().and_then(Result::ok).filter(|value| !value.is_object() && !value.is_array());
+        let value = values
+            .next()
+            .and_then(Result::ok)
+            .filter(|value| !value.is_object() && !value.is_array());
         let length = values.byte_offset();
         let Some(value) = value else {
             let hint = "write a string in double quotes, a number, `true` or `false`";
@@ -176,7 +191,17 @@ mod tests {
         let error = parse(r#"role("a") && scpoe("b")"#).unwrap_err();
         assert_eq!((error.code, error.column), ("E081", 13));
         assert_eq!(error.hint.unwrap(), "did you mean `scope(\"…\")`?");
-        for text in ["", "role", "role(", "role(1)", "role(\"\")", "(role(\"a\")", "role(\"a\") role(\"b\")", "claim(\"a\") == ", "claim(\"a\") == [1]"] {
+        for text in [
+            "",
+            "role",
+            "role(",
+            "role(1)",
+            "role(\"\")",
+            "(role(\"a\")",
+            "role(\"a\") role(\"b\")",
+            "claim(\"a\") == ",
+            "claim(\"a\") == [1]",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse(&"!".repeat(100)).is_err());

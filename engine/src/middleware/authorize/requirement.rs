@@ -33,7 +33,8 @@ impl Requirement {
         match parser::parse(text) {
             Ok(requirement) => Some(requirement),
             Err(error) => {
-                let message = format!("{} at character {} of `allow`", error.message, error.column + 1);
+                let message =
+                    format!("{} at character {} of `allow`", error.message, error.column + 1);
                 let mut diagnostic = Diagnostic::error(error.code, at, message);
                 diagnostic.hint = error.hint;
                 out.push(diagnostic);
@@ -48,7 +49,9 @@ impl Requirement {
             Self::Role(name) => principal.roles.contains(name),
             Self::Scope(name) => principal.scopes.contains(name),
             Self::Claim(path) => claim(principal, path).is_some_and(is_truthy),
-            Self::ClaimIs(path, expected) => claim(principal, path).is_some_and(|found| equal(found, expected)),
+            Self::ClaimIs(path, expected) => {
+                claim(principal, path).is_some_and(|found| equal(found, expected))
+            }
             Self::All(parts) => parts.iter().all(|part| part.is_met_by(principal)),
             Self::Any(parts) => parts.iter().any(|part| part.is_met_by(principal)),
             Self::Not(inner) => !inner.is_met_by(principal),
@@ -107,7 +110,9 @@ impl fmt::Display for Requirement {
             Self::All(parts) => join(f, parts, " && "),
             Self::Any(parts) => join(f, parts, " || "),
             Self::Not(inner) => match **inner {
-                Self::Role(_) | Self::Scope(_) | Self::Claim(_) | Self::Not(_) => write!(f, "!{inner}"),
+                Self::Role(_) | Self::Scope(_) | Self::Claim(_) | Self::Not(_) => {
+                    write!(f, "!{inner}")
+                }
                 _ => write!(f, "!({inner})"),
             },
         }

@@ -8,17 +8,12 @@ use crate::http::{HeaderMap, header};
 
 config! {
     /// A compression policy.
+    #[derive(Default)]
     pub struct CompressConfig {
         /// The encodings, the preferred one first.
         encodings: Spanned<Vec<Spanned<String>>> = optional,
         /// Smaller bodies are left alone.
         min_size: Spanned<Size> = optional,
-    }
-}
-
-impl Default for CompressConfig {
-    fn default() -> Self {
-        Self { encodings: None, min_size: None }
     }
 }
 
@@ -66,8 +61,17 @@ impl CompressConfig {
                     let encoding = Encoding::named(name);
                     if encoding.is_none() {
                         let hint = did_you_mean(name, ["zstd", "br", "gzip"])
-                            .map_or("write `zstd`, `br` or `gzip`".to_owned(), |known| format!("did you mean `{known}`?"));
-                        out.push(Diagnostic::error("E100", &name.at, format!("`{}` is not an encoding", name.value)).hint(hint));
+                            .map_or("write `zstd`, `br` or `gzip`".to_owned(), |known| {
+                                format!("did you mean `{known}`?")
+                            });
+                        out.push(
+                            Diagnostic::error(
+                                "E100",
+                                &name.at,
+                                format!("`{}` is not an encoding", name.value),
+                            )
+                            .hint(hint),
+                        );
                     }
                     encoding
                 })
@@ -96,11 +100,14 @@ impl CompressPolicy {
         let mut best: Option<(u16, usize)> = None;
         let mut weights = [None; 3];
         let mut any = None;
-        for element in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
+        for element in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','))
+        {
             let (name, weight) = weighted(element);
             if name == "*" {
                 any = Some(weight);
-            } else if let Some(at) = self.encodings.iter().position(|known| known.name().eq_ignore_ascii_case(name)) {
+            } else if let Some(at) =
+                self.encodings.iter().position(|known| known.name().eq_ignore_ascii_case(name))
+            {
                 weights[at] = Some(weight);
             }
         }
@@ -118,14 +125,18 @@ impl CompressPolicy {
 fn weighted(element: &str) -> (&str, u16) {
     let mut parts = element.split(';');
     let name = parts.next().unwrap_or_default().trim();
-    let weight = parts.map(str::trim).find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    let weight = parts
+        .map(str::trim)
+        .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
     let Some(weight) = weight else { return (name, 1000) };
     let thousandths = match weight.split_once('.') {
         None => match weight {
             "1" => 1000,
             _ => 0,
         },
-        Some((whole, digits)) if digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some((whole, digits))
+            if digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
             let fraction = format!("{digits:0<3}").parse().unwrap_or(0);
             match whole {
                 "0" => fraction,

@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::config::{CompressPolicy, Encoding};
 use super::encoder::{Encoder, whole};
 use crate::body::{Body, BodyStream};
-use crate::http::{Headers, HeaderValue, Method, StatusCode, header};
+use crate::http::{HeaderValue, Headers, Method, StatusCode, header};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -77,7 +77,12 @@ where
     }
 }
 
-fn encode(policy: &CompressPolicy, encoding: Option<Encoding>, head: bool, mut response: Response) -> Reply {
+fn encode(
+    policy: &CompressPolicy,
+    encoding: Option<Encoding>,
+    head: bool,
+    mut response: Response,
+) -> Reply {
     if !could_be_encoded(policy, &response) {
         return response.into();
     }
@@ -94,7 +99,12 @@ fn encode(policy: &CompressPolicy, encoding: Option<Encoding>, head: bool, mut r
         Body::Full(bytes) if bytes.len() > OFF_THREAD => Reply::pending(async move {
             let plain = bytes.clone();
             let encoded = tokio::task::spawn_blocking(move || whole(encoding, &plain)).await;
-            finish(response, encoding, bytes, encoded.unwrap_or_else(|error| Err(io::Error::other(error))))
+            finish(
+                response,
+                encoding,
+                bytes,
+                encoded.unwrap_or_else(|error| Err(io::Error::other(error))),
+            )
         }),
         Body::Full(bytes) => {
             let encoded = whole(encoding, &bytes);
@@ -115,7 +125,12 @@ fn encode(policy: &CompressPolicy, encoding: Option<Encoding>, head: bool, mut r
 }
 
 /// Puts the encoded body in, or the plain one where encoding failed or did not gain.
-fn finish(mut response: Response, encoding: Encoding, plain: Bytes, encoded: io::Result<Bytes>) -> Response {
+fn finish(
+    mut response: Response,
+    encoding: Encoding,
+    plain: Bytes,
+    encoded: io::Result<Bytes>,
+) -> Response {
     match encoded {
         Ok(encoded) if encoded.len() < plain.len() => {
             announce(&mut response.headers, encoding);
@@ -130,9 +145,10 @@ fn announce(headers: &mut Headers, encoding: Encoding) {
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
     headers.remove(&header::ACCEPT_RANGES);
     headers.remove(&header::CONTENT_LENGTH);
-    let weak = headers.get(&header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).map(|tag| {
-        HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
-    });
+    let weak = headers
+        .get(&header::ETAG)
+        .filter(|tag| !tag.as_bytes().starts_with(b"W/"))
+        .map(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()));
     if let Some(Ok(weak)) = weak {
         headers.insert(header::ETAG, weak);
     }
@@ -140,8 +156,10 @@ fn announce(headers: &mut Headers, encoding: Encoding) {
 
 fn could_be_encoded(policy: &CompressPolicy, response: &Response) -> bool {
     let headers = &response.headers;
-    !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT)
-        && response.body.length().is_none_or(|length| length >= policy.min_size)
+    !matches!(
+        response.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
+    ) && response.body.length().is_none_or(|length| length >= policy.min_size)
         && !headers.contains(&header::CONTENT_ENCODING)
         && !headers.contains(&header::CONTENT_RANGE)
         && !headers.get_all(&header::CACHE_CONTROL).any(|value| mentions(value, "no-transform"))
@@ -149,7 +167,9 @@ fn could_be_encoded(policy: &CompressPolicy, response: &Response) -> bool {
 }
 
 fn mentions(value: &HeaderValue, word: &str) -> bool {
-    value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    value
+        .to_str()
+        .is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
 }
 
 /// Whether bodies of this type get smaller; an event stream would, but must not be held back.
@@ -160,8 +180,17 @@ fn gains(content_type: &HeaderValue) -> bool {
     match kind {
         "text" => subtype != "event-stream",
         "application" => {
-            matches!(subtype, "json" | "javascript" | "xml" | "wasm" | "graphql" | "manifest+json" | "x-ndjson" | "yaml")
-                || subtype.ends_with("+json")
+            matches!(
+                subtype,
+                "json"
+                    | "javascript"
+                    | "xml"
+                    | "wasm"
+                    | "graphql"
+                    | "manifest+json"
+                    | "x-ndjson"
+                    | "yaml"
+            ) || subtype.ends_with("+json")
                 || subtype.ends_with("+xml")
         }
         "image" => matches!(subtype, "svg+xml" | "bmp" | "x-icon" | "vnd.microsoft.icon"),

@@ -32,8 +32,19 @@ const DEFAULT_METHODS: &str = "DELETE, GET, HEAD, PATCH, POST, PUT";
 
 /// Header fields that no page may set (the Fetch standard's forbidden ones).
 const FORBIDDEN: [&str; 13] = [
-    "accept-charset", "accept-encoding", "connection", "content-length", "cookie", "date", "expect",
-    "host", "keep-alive", "origin", "te", "transfer-encoding", "upgrade",
+    "accept-charset",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "origin",
+    "te",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// A compiled CORS policy; every value is built.
@@ -57,9 +68,18 @@ impl CorsConfig {
         let expose_headers = self.header_names(self.expose_headers.as_ref(), false, out);
         let max_age = match &self.max_age {
             None => Some(None),
-            Some(age) if age.0.as_secs() <= MAX_AGE => Some(Some(HeaderValue::from(age.0.as_secs()))),
+            Some(age) if age.0.as_secs() <= MAX_AGE => {
+                Some(Some(HeaderValue::from(age.0.as_secs())))
+            }
             Some(age) => {
-                out.push(Diagnostic::error("E068", &age.at, "no browser remembers a preflight for so long").hint("write at most `24h`"));
+                out.push(
+                    Diagnostic::error(
+                        "E068",
+                        &age.at,
+                        "no browser remembers a preflight for so long",
+                    )
+                    .hint("write at most `24h`"),
+                );
                 None
             }
         };
@@ -76,19 +96,30 @@ impl CorsConfig {
     fn origins(&self, out: &mut Diagnostics) -> Option<Option<Vec<Origin>>> {
         let written = &self.origins;
         if written.is_empty() {
-            out.push(Diagnostic::error("E060", &written.at, "no origins").hint("name the origins, or switch the slot `off`"));
+            out.push(
+                Diagnostic::error("E060", &written.at, "no origins")
+                    .hint("name the origins, or switch the slot `off`"),
+            );
             return None;
         }
         if let Some(any) = written.iter().find(|origin| origin.value == OriginConfig::Any) {
             if self.credentials {
-                out.push(Diagnostic::error("E069", &any.at, "`*` with credentials lets every site act as your users").hint("name the origins"));
+                out.push(
+                    Diagnostic::error(
+                        "E069",
+                        &any.at,
+                        "`*` with credentials lets every site act as your users",
+                    )
+                    .hint("name the origins"),
+                );
                 return None;
             }
             return Some(None);
         }
         let mut compiled = Vec::with_capacity(written.len());
         for origin in &written.value {
-            let origin = Origin::compile(origin, self.credentials, &origin.at, out).map(|compiled| (compiled, &origin.at));
+            let origin = Origin::compile(origin, self.credentials, &origin.at, out)
+                .map(|compiled| (compiled, &origin.at));
             if let Some((origin, at)) = &origin
                 && compiled.contains(&Some(origin.clone()))
             {
@@ -100,30 +131,54 @@ impl CorsConfig {
     }
 
     fn methods(&self, out: &mut Diagnostics) -> Option<HeaderValue> {
-        let Some(methods) = &self.allow_methods else { return Some(HeaderValue::from_static(DEFAULT_METHODS)) };
+        let Some(methods) = &self.allow_methods else {
+            return Some(HeaderValue::from_static(DEFAULT_METHODS));
+        };
         let mut fine = true;
         for method in &methods.value {
             let upper = method.to_ascii_uppercase();
             let forbidden = matches!(upper.as_str(), "CONNECT" | "TRACE" | "TRACK");
-            if forbidden || upper != method.value || Method::from_bytes(method.as_bytes()).is_err() {
+            if forbidden || upper != method.value || Method::from_bytes(method.as_bytes()).is_err()
+            {
                 fine = false;
-                let hint = if forbidden { "pages may not use it".to_owned() } else { format!("write `{upper}`") };
-                out.push(Diagnostic::error("E068", &method.at, format!("`{}` cannot be allowed", method.value)).hint(hint));
+                let hint = if forbidden {
+                    "pages may not use it".to_owned()
+                } else {
+                    format!("write `{upper}`")
+                };
+                out.push(
+                    Diagnostic::error(
+                        "E068",
+                        &method.at,
+                        format!("`{}` cannot be allowed", method.value),
+                    )
+                    .hint(hint),
+                );
             }
         }
         fine.then(|| HeaderValue::from_str(&join(methods)).ok()).flatten()
     }
 
-    fn header_names(&self, names: Option<&Spanned<Vec<Spanned<String>>>>, request: bool, out: &mut Diagnostics) -> Option<Option<HeaderValue>> {
+    fn header_names(
+        &self,
+        names: Option<&Spanned<Vec<Spanned<String>>>>,
+        request: bool,
+        out: &mut Diagnostics,
+    ) -> Option<Option<HeaderValue>> {
         let Some(names) = names.filter(|names| !names.is_empty()) else { return Some(None) };
         let mut fine = true;
         for name in &names.value {
             let lower = name.to_ascii_lowercase();
             let problem = if lower == "*" {
-                self.credentials.then_some("`*` is not a wildcard with credentials: name the fields")
+                self.credentials
+                    .then_some("`*` is not a wildcard with credentials: name the fields")
             } else if HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 Some("this is not a header name")
-            } else if request && (FORBIDDEN.contains(&lower.as_str()) || lower.starts_with("sec-") || lower.starts_with("proxy-")) {
+            } else if request
+                && (FORBIDDEN.contains(&lower.as_str())
+                    || lower.starts_with("sec-")
+                    || lower.starts_with("proxy-"))
+            {
                 Some("browsers let no page set this field")
             } else {
                 None
@@ -146,10 +201,14 @@ impl CorsPolicy {
     pub fn summary(&self) -> String {
         let origins = match &self.origins {
             None => "any origin".to_owned(),
-            Some(origins) => origins.iter().map(|origin| match origin {
-                Origin::Exact(origin) => origin.clone(),
-                Origin::Suffix(scheme, domain) => format!("{scheme}*{domain}"),
-            }).collect::<Vec<_>>().join(" "),
+            Some(origins) => origins
+                .iter()
+                .map(|origin| match origin {
+                    Origin::Exact(origin) => origin.clone(),
+                    Origin::Suffix(scheme, domain) => format!("{scheme}*{domain}"),
+                })
+                .collect::<Vec<_>>()
+                .join(" "),
         };
         format!("{origins}{}", if self.credentials { " with credentials" } else { "" })
     }
@@ -158,7 +217,9 @@ impl CorsPolicy {
     pub(super) fn allow_origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         match &self.origins {
             None => Some(HeaderValue::from_static("*")),
-            Some(origins) => origins.iter().any(|known| known.matches(origin.as_bytes())).then(|| origin.clone()),
+            Some(origins) => {
+                origins.iter().any(|known| known.matches(origin.as_bytes())).then(|| origin.clone())
+            }
         }
     }
 

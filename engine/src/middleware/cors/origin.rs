@@ -32,7 +32,9 @@ impl Decode for OriginConfig {
         match node.value {
             Value::String(text) if text == "*" => Some(Self::Any),
             Value::String(text) => Some(Self::Exact(text.clone())),
-            Value::Object(object) if object.len() == 1 && object.get("suffix").is_some_and(Value::is_string) => {
+            Value::Object(object)
+                if object.len() == 1 && object.get("suffix").is_some_and(Value::is_string) =>
+            {
                 object["suffix"].as_str().map(|suffix| Self::Suffix(suffix.to_owned()))
             }
             _ => {
@@ -45,7 +47,12 @@ impl Decode for OriginConfig {
 
 impl Origin {
     /// Checks an exact origin or a suffix.
-    pub fn compile(written: &OriginConfig, credentials: bool, at: &Location, out: &mut Diagnostics) -> Option<Self> {
+    pub fn compile(
+        written: &OriginConfig,
+        credentials: bool,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Self> {
         let (text, suffix) = match written {
             OriginConfig::Any => return None,
             OriginConfig::Exact(text) => (text, false),
@@ -56,38 +63,74 @@ impl Origin {
             None
         };
         if text == "null" {
-            return fail("E061", "the origin `null` stands for anybody".into(), "name the origins that you mean");
+            return fail(
+                "E061",
+                "the origin `null` stands for anybody".into(),
+                "name the origins that you mean",
+            );
         }
         let Some((scheme, authority)) = text.split_once("://") else {
-            return fail("E062", format!("`{text}` has no scheme"), "write it as browsers send it: `https://app.example.com`");
+            return fail(
+                "E062",
+                format!("`{text}` has no scheme"),
+                "write it as browsers send it: `https://app.example.com`",
+            );
         };
         let scheme = scheme.to_ascii_lowercase();
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ', ',']) {
-            return fail("E063", format!("`{text}` is more than an origin"), "an origin is scheme, host and port, without path");
+            return fail(
+                "E063",
+                format!("`{text}` is more than an origin"),
+                "an origin is scheme, host and port, without path",
+            );
         }
         if authority.to_ascii_lowercase() != authority {
-            return fail("E064", format!("`{text}` is not how browsers send it"), "write the host in lower case");
+            return fail(
+                "E064",
+                format!("`{text}` is not how browsers send it"),
+                "write the host in lower case",
+            );
         }
         let authority = strip_default_port(&scheme, authority);
         let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
         });
-        let local = host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]";
+        let local = host == "localhost"
+            || host.ends_with(".localhost")
+            || host == "127.0.0.1"
+            || host == "[::1]";
         if scheme == "http" && credentials && !local {
-            return fail("E065", format!("`{text}` with credentials can be read by anybody on the wire"), "write `https://`");
+            return fail(
+                "E065",
+                format!("`{text}` with credentials can be read by anybody on the wire"),
+                "write `https://`",
+            );
         }
         if !suffix {
             if authority.contains('*') {
-                return fail("E066", format!("`{text}` has a `*`"), "write `{suffix: \"https://*.example.com\"}`");
+                return fail(
+                    "E066",
+                    format!("`{text}` has a `*`"),
+                    "write `{suffix: \"https://*.example.com\"}`",
+                );
             }
             return Some(Self::Exact(format!("{scheme}://{authority}")));
         }
-        let Some(domain) = authority.strip_prefix("*.").filter(|domain| !domain.contains('*')) else {
-            return fail("E066", format!("`{text}` is not a suffix"), "write `https://*.example.com`");
+        let Some(domain) = authority.strip_prefix("*.").filter(|domain| !domain.contains('*'))
+        else {
+            return fail(
+                "E066",
+                format!("`{text}` is not a suffix"),
+                "write `https://*.example.com`",
+            );
         };
         let bare = host.strip_prefix("*.").unwrap_or(host);
         if !local && psl::domain_str(bare).is_none() {
-            return fail("E067", format!("anybody can have a name under `{bare}`"), "write a suffix under a domain of your own");
+            return fail(
+                "E067",
+                format!("anybody can have a name under `{bare}`"),
+                "write a suffix under a domain of your own",
+            );
         }
         Some(Self::Suffix(format!("{scheme}://"), format!(".{domain}")))
     }
@@ -99,9 +142,14 @@ impl Origin {
             Self::Suffix(scheme, domain) => {
                 let Some(host) = origin.strip_prefix(scheme.as_bytes()) else { return false };
                 let Some(label) = host.strip_suffix(domain.as_bytes()) else { return false };
-                !label.is_empty() && label.iter().all(|byte| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
-                }) && !label.starts_with(b".") && !label.ends_with(b".")
+                !label.is_empty()
+                    && label.iter().all(|byte| {
+                        byte.is_ascii_lowercase()
+                            || byte.is_ascii_digit()
+                            || matches!(byte, b'-' | b'.')
+                    })
+                    && !label.starts_with(b".")
+                    && !label.ends_with(b".")
             }
         }
     }

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::CorsPolicy;
-use crate::http::{Headers, HeaderValue, Method, StatusCode, header};
+use crate::http::{HeaderValue, Headers, Method, StatusCode, header};
 use crate::reply::Reply;
 use crate::request::{Parts, Request};
 use crate::response::Response;
@@ -84,7 +84,12 @@ fn preflight(policy: &CorsPolicy, parts: &Parts) -> Response {
     let mut response = Response::new(StatusCode::NO_CONTENT);
     let headers = &mut response.headers;
     if policy.varies() {
-        headers.append(header::VARY, HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers"));
+        headers.append(
+            header::VARY,
+            HeaderValue::from_static(
+                "origin, access-control-request-method, access-control-request-headers",
+            ),
+        );
     }
     let Some(allowed) = origin(parts).and_then(|origin| policy.allow_origin(origin)) else {
         return response;
@@ -95,8 +100,10 @@ fn preflight(policy: &CorsPolicy, parts: &Parts) -> Response {
     }
     headers.append(header::ACCESS_CONTROL_ALLOW_METHODS, policy.allow_methods.clone());
     let requested = parts.headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    let elements: usize = requested.map(|line| line.as_bytes().split(|byte| *byte == b',').count()).sum();
-    if let Some(names) = policy.allow_headers.as_ref().filter(|_| elements <= MAX_REQUESTED_HEADERS) {
+    let elements: usize =
+        requested.map(|line| line.as_bytes().split(|byte| *byte == b',').count()).sum();
+    if let Some(names) = policy.allow_headers.as_ref().filter(|_| elements <= MAX_REQUESTED_HEADERS)
+    {
         headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
     }
     if let Some(age) = &policy.max_age {

@@ -39,11 +39,22 @@ pub struct RateLimitPolicy {
 
 impl RateLimitConfig {
     /// Checks and compiles the limit called `name`.
-    pub fn compile(&self, name: &str, at: &Location, out: &mut Diagnostics) -> Option<RateLimitPolicy> {
+    pub fn compile(
+        &self,
+        name: &str,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<RateLimitPolicy> {
         let rate = self.rate.value;
         let burst = self.burst.as_ref().map_or(rate.count, |burst| burst.value);
-        if rate.count > MAX_COUNT || rate.period > MAX_PERIOD || rate.period.as_nanos() < u128::from(rate.count) {
-            out.push(Diagnostic::error("E090", &self.rate.at, "this rate cannot be counted").hint("write at most 1000000000 in at most a year"));
+        if rate.count > MAX_COUNT
+            || rate.period > MAX_PERIOD
+            || rate.period.as_nanos() < u128::from(rate.count)
+        {
+            out.push(
+                Diagnostic::error("E090", &self.rate.at, "this rate cannot be counted")
+                    .hint("write at most 1000000000 in at most a year"),
+            );
             return None;
         }
         if !(1..=MAX_COUNT).contains(&burst) {
@@ -51,8 +62,16 @@ impl RateLimitConfig {
             out.push(Diagnostic::error("E092", at, "a burst is 1 to 1000000000 requests"));
             return None;
         }
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
-            out.push(Diagnostic::error("E093", at, format!("`{name}` cannot name a limit")).hint("use letters, digits, `_`, `-` and `.`").at_key());
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        {
+            out.push(
+                Diagnostic::error("E093", at, format!("`{name}` cannot name a limit"))
+                    .hint("use letters, digits, `_`, `-` and `.`")
+                    .at_key(),
+            );
             return None;
         }
         let key = self.key.as_ref().map_or_else(|| vec![RateKey::ClientIp], |key| key.0.clone());
@@ -82,7 +101,14 @@ impl RateLimitPolicy {
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
         let key: Vec<_> = self.key.iter().map(RateKey::name).collect();
-        format!("{} {}/{:?} +{} (key {})", self.name, self.quota.count, self.quota.period, self.quota.burst, key.join(", "))
+        format!(
+            "{} {}/{:?} +{} (key {})",
+            self.name,
+            self.quota.count,
+            self.quota.period,
+            self.quota.burst,
+            key.join(", ")
+        )
     }
 
     /// The hash of the request's key.

@@ -36,7 +36,9 @@ impl Decode for RateKey {
                 "route" => Some(Self::Route),
                 _ => None,
             },
-            Some(("header", name)) => HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).ok().map(Self::Header),
+            Some(("header", name)) => {
+                HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).ok().map(Self::Header)
+            }
             Some(("claim", name)) if !name.is_empty() => Some(Self::Claim(name.to_owned())),
             Some(_) => None,
         };
@@ -46,7 +48,14 @@ impl Decode for RateKey {
                 || format!("write one of {}", known.join(", ")),
                 |known| format!("did you mean `{known}`?"),
             );
-            out.push(Diagnostic::error("E091", node.at, format!("`{text}` is not something to count by")).hint(hint));
+            out.push(
+                Diagnostic::error(
+                    "E091",
+                    node.at,
+                    format!("`{text}` is not something to count by"),
+                )
+                .hint(hint),
+            );
         }
         key
     }
@@ -77,12 +86,16 @@ impl RateKey {
                 IpAddr::V6(address) => key.push(&address.octets()[..8]),
             },
             Self::Header(name) => key.push(parts.header(name).unwrap_or_default()),
-            Self::Claim(name) => match parts.principal.as_ref().and_then(|principal| principal.claims.get(name)) {
-                None => key.push(b""),
-                Some(Value::String(text)) => key.push(text.as_bytes()),
-                Some(other) => key.push(other.to_string().as_bytes()),
-            },
-            Self::ApiKey => key.push(parts.principal.as_ref().map_or(b"", |principal| principal.id.as_bytes())),
+            Self::Claim(name) => {
+                match parts.principal.as_ref().and_then(|principal| principal.claims.get(name)) {
+                    None => key.push(b""),
+                    Some(Value::String(text)) => key.push(text.as_bytes()),
+                    Some(other) => key.push(other.to_string().as_bytes()),
+                }
+            }
+            Self::ApiKey => {
+                key.push(parts.principal.as_ref().map_or(b"", |principal| principal.id.as_bytes()));
+            }
             Self::Route => key.push(&parts.route.0.to_le_bytes()),
         }
     }

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::config::RateLimitPolicy;
 use super::store::Decision;
-use crate::http::{Headers, HeaderName, HeaderValue, header};
+use crate::http::{HeaderName, HeaderValue, Headers, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::reply::Reply;
 use crate::request::Request;

@@ -86,13 +86,24 @@ impl Store {
         let spent = arrival.saturating_add(self.interval);
         let horizon = now.saturating_add(self.tolerance);
         if spent > horizon {
-            return Decision { admitted: false, remaining: 0, after: Duration::from_nanos(spent - horizon) };
+            return Decision {
+                admitted: false,
+                remaining: 0,
+                after: Duration::from_nanos(spent - horizon),
+            };
         }
         if take {
-            if known.is_none() && arrivals.len() >= self.max_keys / SHARDS && !evict(&mut arrivals, now) {
+            if known.is_none()
+                && arrivals.len() >= self.max_keys / SHARDS
+                && !evict(&mut arrivals, now)
+            {
                 // Full of keys that are all being limited: a new one cannot be told apart from
                 // them, and a doubt is a refusal.
-                return Decision { admitted: false, remaining: 0, after: Duration::from_nanos(self.interval) };
+                return Decision {
+                    admitted: false,
+                    remaining: 0,
+                    after: Duration::from_nanos(self.interval),
+                };
             }
             arrivals.insert(key, spent);
         }

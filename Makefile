@@ -1,0 +1,102 @@
+# Everything works from a fresh clone: each target makes what it needs first.
+
+PYTHON  ?= python3
+VENV    := .venv
+PY      := $(VENV)/bin/python
+BOLT    := $(VENV)/bin/bolt
+HOST    ?= 127.0.0.1
+PORT    ?= 8000
+WORKERS ?= 1
+APP     ?= examples/embedded_app.py
+PIDFILE := bolt.pid
+LOGFILE := bolt.log
+RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help tools develop run run-bg stop smoke bench bench-peers migrate makemigrations \
+        orm-smoke create-user test check fmt clean reinstall
+
+help:            ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+tools:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust >= 1.89, see https://rustup.rs" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python >= 3.11, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+$(VENV)/.python: pyproject.toml | tools
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip maturin
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.python $(RUST)
+	@echo "building the extension in release mode; the first time takes some minutes"
+	VIRTUAL_ENV=$(abspath $(VENV)) $(VENV)/bin/maturin develop --release --quiet --extras dev
+	@touch $@
+
+develop: $(VENV)/.built   ## the virtualenv with the extension in release mode and all tools
+	@$(PY) -c 'import pybolt._engine' && echo "$(BOLT) is ready"
+
+run: $(VENV)/.built       ## serve the example on 127.0.0.1:8000 (APP=, HOST=, PORT=, WORKERS=)
+	$(BOLT) run $(APP) --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+run-bg: $(VENV)/.built    ## the same in the background, with a PID file
+	@if [ -f $(PIDFILE) ] && kill -0 $$(cat $(PIDFILE)) 2>/dev/null; then echo "it runs already, PID $$(cat $(PIDFILE))"; exit 1; fi
+	@nohup $(BOLT) run $(APP) --host $(HOST) --port $(PORT) --workers $(WORKERS) >$(LOGFILE) 2>&1 & echo $$! >$(PIDFILE)
+	@$(PY) -m tests.await_server $(HOST) $(PORT) $$(cat $(PIDFILE)) || { cat $(LOGFILE); rm -f $(PIDFILE); exit 1; }
+	@echo "serving on http://$(HOST):$(PORT), PID $$(cat $(PIDFILE)), log in $(LOGFILE)"
+
+stop:            ## end what run-bg started
+	@if [ -f $(PIDFILE) ]; then kill $$(cat $(PIDFILE)) 2>/dev/null; while kill -0 $$(cat $(PIDFILE)) 2>/dev/null; do sleep 0.1; done; rm -f $(PIDFILE); echo stopped; else echo "nothing runs"; fi
+
+smoke: $(VENV)/.built     ## start, ask for /hello, stop
+	@$(MAKE) --no-print-directory run-bg && { curl --fail --silent --show-error http://$(HOST):$(PORT)/hello; status=$$?; echo; $(MAKE) --no-print-directory stop; exit $$status; }
+
+orm-smoke: $(VENV)/.built ## start, write and read a row over HTTP, stop
+	@$(MAKE) --no-print-directory run-bg && { \
+	  curl --fail --silent --show-error -H 'Content-Type: application/json' -d '{"text": "smoke"}' http://$(HOST):$(PORT)/notes && \
+	  curl --fail --silent --show-error "http://$(HOST):$(PORT)/notes?limit=1"; status=$$?; echo; $(MAKE) --no-print-directory stop; exit $$status; }
+
+bench: $(VENV)/.built     ## ApacheBench: 50,000 requests, 100 concurrent
+	@command -v ab >/dev/null || { echo "ab is missing: apt-get install apache2-utils" >&2; exit 1; }
+	@$(MAKE) --no-print-directory run-bg && { ab -q -k -n 50000 -c 100 http://$(HOST):$(PORT)/hello; status=$$?; $(MAKE) --no-print-directory stop; exit $$status; }
+
+bench-peers: $(VENV)/.built  ## CPU per request beside raw actix and django-bolt; results to bench/results
+	@command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
+	$(PY) -m bench.peers
+	$(PY) -m bench.render
+
+migrate: $(VENV)/.built   ## apply migrations of the example
+	$(BOLT) migrate --app $(APP)
+
+makemigrations: $(VENV)/.built  ## write migrations of the example
+	$(BOLT) makemigrations --app $(APP)
+
+create-user: $(VENV)/.built  ## the user demo with the password demo
+	$(BOLT) migrate --app $(APP)
+	$(BOLT) createuser --app $(APP) demo --password demo
+
+test: check      ## every check and every test; what CI runs
+
+check: $(VENV)/.built
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run -p pybolt-engine; else cargo test -p pybolt-engine --lib --tests; fi
+	cargo test --quiet -p pybolt-engine --doc
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p pybolt-engine
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) -m pytest
+
+fmt: $(VENV)/.built       ## format Rust and Python
+	cargo fmt --all
+	$(VENV)/bin/ruff check --fix --quiet . || true
+	$(VENV)/bin/ruff format .
+
+clean:           ## remove what was built
+	rm -rf target $(VENV)/.built pybolt/_engine.*.so
+
+reinstall:       ## a new virtualenv
+	rm -rf $(VENV)
+	$(MAKE) develop

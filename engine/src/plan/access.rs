@@ -1,0 +1,151 @@
+//! Who may ask a route, how often, and what they must have: limits, auth and `allow`.
+
+use std::sync::Arc;
+
+use super::merge::Inherited;
+use super::resolve::{Resolver, innermost};
+use super::{Access, StagePlan};
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::slot::{AuthSlot, Limits, Slot, Switch};
+use crate::middleware::authorize::Requirement;
+use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
+
+impl<'a> Resolver<'a> {
+    pub(super) fn limits(
+        &mut self,
+        slots: &Inherited<'a>,
+        stages: &mut Vec<StagePlan>,
+        out: &mut Diagnostics,
+    ) -> (Vec<Arc<RateLimitPolicy>>, Vec<Arc<RateLimitPolicy>>) {
+        let mut named: Vec<(&'a str, &'a Spanned<Slot<RateLimitConfig>>)> = Vec::new();
+        for limits in slots.iter().filter_map(|slots| slots.rate_limit.as_ref()) {
+            match &limits.value {
+                Limits::Off => named.clear(),
+                Limits::Named(limits) => {
+                    for (name, value) in &limits.0 {
+                        named.retain(|(known, _)| known != name);
+                        named.push((name, value));
+                    }
+                }
+            }
+        }
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (name, value) in named {
+            let (config, at) = match &value.value {
+                Slot::Off => continue,
+                Slot::Inline(config) => (config, &value.at),
+                Slot::On => match self.rate_limit.named(name, &value.at, out) {
+                    Some(definition) => (&definition.value, &definition.at),
+                    None => continue,
+                },
+                Slot::Name(other) => match self.rate_limit.named(other, &value.at, out) {
+                    Some(definition) => (&definition.value, &definition.at),
+                    None => continue,
+                },
+            };
+            let Some(policy) = self.rate_limit.policy(at, || config.compile(name, at, out)) else {
+                continue;
+            };
+            let late = policy.needs_identity();
+            let origin =
+                if at == &value.at { vec![at.clone()] } else { vec![value.at.clone(), at.clone()] };
+            stages.push(StagePlan {
+                order: if late { 12 } else { 9 },
+                slot: "rate_limit",
+                origin,
+                name: Some(name.to_owned()),
+                summary: policy.summary(),
+            });
+            if late { after.push(policy) } else { before.push(policy) }
+        }
+        (before, after)
+    }
+
+    pub(super) fn access(
+        &mut self,
+        slots: &Inherited<'a>,
+        stages: &mut Vec<StagePlan>,
+        out: &mut Diagnostics,
+    ) -> (Access, Option<Arc<Requirement>>) {
+        let written = innermost(slots, |s| s.auth.as_ref());
+        let mut stage = |origin: Vec<Location>, name: Option<String>, summary: String| {
+            stages.push(StagePlan { order: 10, slot: "auth", origin, name, summary });
+        };
+        let access = match written.map(|auth| (&auth.value, &auth.at)) {
+            None if self.has_auth => {
+                stage(
+                    Vec::new(),
+                    None,
+                    "denied: auth is declared, and nothing is said here".into(),
+                );
+                Access::Deny
+            }
+            None => {
+                stage(Vec::new(), None, "public: no auth is declared anywhere".into());
+                Access::Public
+            }
+            Some((AuthSlot::Public, at)) => {
+                stage(vec![at.clone()], None, "public".into());
+                Access::Public
+            }
+            Some((AuthSlot::Deny, at)) => {
+                stage(vec![at.clone()], None, "denied".into());
+                Access::Deny
+            }
+            Some((AuthSlot::Name(name), at)) => {
+                let definition = self.auth.named(name, at, out);
+                let method = definition.and_then(|config| {
+                    self.auth.policy(&config.at, || config.compile(&config.at, out))
+                });
+                let origin = std::iter::once(at)
+                    .chain(definition.map(|config| &config.at))
+                    .cloned()
+                    .collect();
+                stage(
+                    origin,
+                    Some(name.clone()),
+                    method.as_ref().map(|method| method.summary()).unwrap_or_default(),
+                );
+                method.map_or(Access::Deny, Access::Authenticate)
+            }
+            Some((AuthSlot::Inline(config), at)) => {
+                let method = self.auth.policy(at, || config.compile(at, out));
+                stage(
+                    vec![at.clone()],
+                    None,
+                    method.as_ref().map(|method| method.summary()).unwrap_or_default(),
+                );
+                method.map_or(Access::Deny, Access::Authenticate)
+            }
+        };
+        let requirement = match innermost(slots, |s| s.allow.as_ref()).map(|allow| &allow.value) {
+            None | Some(Switch::Off) => None,
+            Some(Switch::Value(text)) => {
+                if matches!(access, Access::Public) {
+                    out.push(
+                        Diagnostic::error(
+                            "E024",
+                            &text.at,
+                            "`allow` on a public route: there is nobody to ask it of",
+                        )
+                        .hint("name an auth method, or remove `allow`"),
+                    );
+                }
+                let parsed =
+                    self.requirements.policy(&text.at, || Requirement::parse(text, &text.at, out));
+                if let Some(parsed) = &parsed {
+                    stages.push(StagePlan {
+                        order: 11,
+                        slot: "allow",
+                        origin: vec![text.at.clone()],
+                        name: None,
+                        summary: parsed.to_string(),
+                    });
+                }
+                parsed
+            }
+        };
+        (access, requirement)
+    }
+}

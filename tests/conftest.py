@@ -1,0 +1,6 @@
+"""What all tests share."""
+
+import os
+
+# The embedded Django of the tests keeps its secret here, not in a file of the working directory.
+os.environ.setdefault("BOLT_SECRET_KEY", "tests-only-" + "x" * 40)
