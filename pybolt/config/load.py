@@ -159,7 +159,8 @@ class _Loading:
         options = self.options
         listen = None
         if options.host is not None or options.port is not None:
-            listen = [f"{options.host or '127.0.0.1'}:{options.port or 8000}"]
+            host = options.host or "127.0.0.1"
+            listen = [f"{host}:{8000 if options.port is None else options.port}"]
         given: dict[str, Any] = {"listen": listen, "workers": options.workers}
         given = {key: value for key, value in given.items() if value is not None}
         if not given:

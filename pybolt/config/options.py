@@ -25,7 +25,7 @@ class RunOptions:
         argv: list[str] = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value not in (None, False):
+            if value is not None and value is not False:
                 argv.append(f"{field.name}={value}")
         return argv
 

@@ -54,8 +54,12 @@ RETURNED = {
     "str": ("hällo", 200, "text/plain; charset=utf-8", "hällo".encode()),
     "bytes": (b"\x00\x01", 200, "application/octet-stream", b"\x00\x01"),
     "none": (None, 204, None, b""),
-    "struct": (Item("a", decimal.Decimal("1.50")), 200, "application/json",
-               b'{"name":"a","price":"1.50","tags":[]}'),
+    "struct": (
+        Item("a", decimal.Decimal("1.50")),
+        200,
+        "application/json",
+        b'{"name":"a","price":"1.50","tags":[]}',
+    ),
     "dataclass": (Point(1, 2), 200, "application/json", b'{"x":1,"y":2}'),
     "tuple": ((418, {"a": 1}), 418, "application/json", b'{"a":1}'),
     "json": (JSON([1], status=201), 201, "application/json", b"[1]"),
@@ -64,8 +68,12 @@ RETURNED = {
     "raw": (Bytes(b"a", content_type="image/png"), 200, "image/png", b"a"),
     "redirect": (Redirect("/x y", status=308), 308, None, b""),
     "moment": ({"t": MOMENT}, 200, "application/json", b'{"t":"2026-01-31T12:00:00.123Z"}'),
-    "uuid": ([uuid.UUID(int=1)], 200, "application/json",
-             b'["00000000-0000-0000-0000-000000000001"]'),
+    "uuid": (
+        [uuid.UUID(int=1)],
+        200,
+        "application/json",
+        b'["00000000-0000-0000-0000-000000000001"]',
+    ),
     "big": ([2**70], 200, "application/json", b"[1180591620717411303424]"),
 }
 
@@ -98,9 +106,13 @@ def raises(request, kind: str):
     if kind == "recursion":
         deep()
     kinds = {
-        "exception": ValueError("secret"), "base": BaseException("secret"),
-        "exit": SystemExit(3), "interrupt": KeyboardInterrupt(), "memory": MemoryError(),
-        "hostile": Hostile(), "http": HTTPError(409, "taken", headers={"x-why": "so"}),
+        "exception": ValueError("secret"),
+        "base": BaseException("secret"),
+        "exit": SystemExit(3),
+        "interrupt": KeyboardInterrupt(),
+        "memory": MemoryError(),
+        "hostile": Hostile(),
+        "http": HTTPError(409, "taken", headers={"x-why": "so"}),
     }
     raise kinds[kind]
 
@@ -113,9 +125,16 @@ async def raises_async(request, kind: str):
 
 @api.get("/convert/{number}")
 def convert(
-    request, number: int, ratio: float = 1.0, on: bool = False, colour: Colour | None = None,
-    day: datetime.date | None = None, key: uuid.UUID | None = None, tag: list[str] = [],  # noqa: B006
-    mode: Literal["a", "b"] = "a", agent: Annotated[str | None, Header("User-Agent")] = None,
+    request,
+    number: int,
+    ratio: float = 1.0,
+    on: bool = False,
+    colour: Colour | None = None,
+    day: datetime.date | None = None,
+    key: uuid.UUID | None = None,
+    tag: list[str] = [],  # noqa: B006
+    mode: Literal["a", "b"] = "a",
+    agent: Annotated[str | None, Header("User-Agent")] = None,
 ):
     return [number, ratio, on, colour, day, key, tag, mode, agent]
 
@@ -133,11 +152,18 @@ def update(request, item_id: int, body: Item):
 @api.route("/mirror", methods=["GET", "POST", "PUT"])
 def mirror(request):
     return {
-        "method": request["method"], "path": request.path, "body": request["body"].decode(),
-        "query": request.query.items(), "tags": request.query.getlist("tag"),
-        "agent": request.headers.get("User-Agent"), "twice": request.headers.getlist("x-two"),
-        "missing": "nope" in request.headers, "cookie": request.cookies.get("a"),
-        "client": request.client, "type": request.content_type, "keys": "body" in request,
+        "method": request["method"],
+        "path": request.path,
+        "body": request["body"].decode(),
+        "query": request.query.items(),
+        "tags": request.query.getlist("tag"),
+        "agent": request.headers.get("User-Agent"),
+        "twice": request.headers.getlist("x-two"),
+        "missing": "nope" in request.headers,
+        "cookie": request.cookies.get("a"),
+        "client": request.client,
+        "type": request.content_type,
+        "keys": "body" in request,
     }
 
 
@@ -252,11 +278,17 @@ def test_parameters_are_converted(client):
 @pytest.mark.parametrize(
     ("url", "field"),
     [
-        ("/convert/x", "number"), ("/convert/1e3", "number"), ("/convert/%D9%A1", "number"),
-        ("/convert/1?ratio=nan", "ratio"), ("/convert/1?ratio=inf", "ratio"),
-        ("/convert/1?on=maybe", "on"), ("/convert/1?colour=green", "colour"),
-        ("/convert/1?day=31.1.2026", "day"), ("/convert/1?key=1", "key"),
-        ("/convert/1?mode=c", "mode"), ("/convert/" + "9" * 40, "number"),
+        ("/convert/x", "number"),
+        ("/convert/1e3", "number"),
+        ("/convert/%D9%A1", "number"),
+        ("/convert/1?ratio=nan", "ratio"),
+        ("/convert/1?ratio=inf", "ratio"),
+        ("/convert/1?on=maybe", "on"),
+        ("/convert/1?colour=green", "colour"),
+        ("/convert/1?day=31.1.2026", "day"),
+        ("/convert/1?key=1", "key"),
+        ("/convert/1?mode=c", "mode"),
+        ("/convert/" + "9" * 40, "number"),
     ],
 )
 def test_a_bad_value_is_422_that_names_the_field_and_no_value(client, url, field):
@@ -300,14 +332,23 @@ def test_a_body_error_names_the_field(client):
 
 def test_the_request_is_a_mapping_too(client):
     response = client.post(
-        "/mirror?tag=a&tag=b&q=1%2B1+2", content=b"body",
+        "/mirror?tag=a&tag=b&q=1%2B1+2",
+        content=b"body",
         headers=[("USER-AGENT", "me"), ("x-two", "1"), ("x-two", "2"), ("cookie", "a=1; b=2")],
     )
     told = response.json()
     assert told == {
-        "method": "POST", "path": "/mirror", "body": "body",
-        "query": [["tag", "b"], ["q", "1+1 2"]], "tags": ["a", "b"], "agent": "me",
-        "twice": ["1", "2"], "missing": False, "cookie": "1", "client": "127.0.0.1", "type": "",
+        "method": "POST",
+        "path": "/mirror",
+        "body": "body",
+        "query": [["tag", "b"], ["q", "1+1 2"]],
+        "tags": ["a", "b"],
+        "agent": "me",
+        "twice": ["1", "2"],
+        "missing": False,
+        "cookie": "1",
+        "client": "127.0.0.1",
+        "type": "",
         "keys": True,
     }
 

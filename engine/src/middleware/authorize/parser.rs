@@ -160,12 +160,14 @@ impl Parser<'_> {
     /// A JSON scalar.
     fn literal(&mut self) -> Result<Value, ParseError> {
         self.skip_space();
-        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
-        let value = values
-            .next()
-            .and_then(Result::ok)
-            .filter(|value| !value.is_object() && !value.is_array());
-        let length = values.byte_offset();
+        let (value, length) = if self.rest().starts_with('"') {
+            let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
+            (values.next().and_then(Result::ok), values.byte_offset())
+        } else {
+            let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+            let length = self.rest().bytes().take_while(word).count();
+            (serde_json::from_str(&self.rest()[..length]).ok(), length)
+        };
         let Some(value) = value else {
             let hint = "write a string in double quotes, a number, `true` or `false`";
             return Err(self.error("E083", "expected a value").with_hint(hint));
@@ -184,6 +186,8 @@ mod tests {
     fn and_binds_tighter_than_or() {
         let parsed = parse(r#"role("a") || role("b") && !scope("c:d")"#).unwrap();
         assert_eq!(parsed.to_string(), r#"role("a") || (role("b") && !scope("c:d"))"#);
+        let parsed = parse(r#"(claim("a")==true)&&claim("b")!=-1.5"#).unwrap();
+        assert_eq!(parsed.to_string(), r#"claim("a") == true && !(claim("b") == -1.5)"#);
     }
 
     #[test]

@@ -1,0 +1,186 @@
+//! The tables of `tests/vectors`, through the whole engine in memory. The same tables are read by
+//! the Python tests, through the test client.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pybolt_engine::body::Body;
+use pybolt_engine::engine::Engine;
+use pybolt_engine::handler::Handler;
+use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use pybolt_engine::middleware::authorize::Permitted;
+use pybolt_engine::middleware::rejection::RejectionKind;
+use pybolt_engine::plan::{Plan, RoutePlan};
+use pybolt_engine::reply::Reply;
+use pybolt_engine::request::Request;
+use pybolt_engine::response::Response;
+use serde_json::{Value, json};
+
+/// Answers what it got, so that a row can ask for it; `big` and `image` answer something long.
+struct Echo(String);
+
+impl Handler for Echo {
+    fn call(&self, request: Permitted<Request>) -> Reply {
+        let long = "0123456789".repeat(500);
+        match self.0.as_str() {
+            "big" => return Response::json(long.into()).into(),
+            "image" => {
+                let kind = HeaderValue::from_static("image/png");
+                return Response::with_body(StatusCode::OK, kind, Bytes::from(long)).into();
+            }
+            _ => {}
+        }
+        let params: serde_json::Map<String, Value> =
+            request.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+        let told = json!({"params": params, "client": request.client_ip.to_string()}).to_string();
+        let body = std::mem::take(&mut request.into_inner().body);
+        Reply::pending(async move {
+            match body.collect().await {
+                Ok(_) => Response::json(told.into()),
+                Err(_) => pybolt_engine::middleware::rejection::Rejection::new(
+                    RejectionKind::BodyTooLarge,
+                )
+                .into_response(&HeaderMap::new()),
+            }
+        })
+    }
+}
+
+fn handler(route: &RoutePlan) -> Rc<dyn Handler> {
+    let name = route.handler.as_ref().map(|handler| handler.name.clone()).unwrap_or_default();
+    Rc::new(Echo(name))
+}
+
+fn engine(config: &Value) -> Engine {
+    let wire = json!({"documents": [{"source": "vector", "config": config}]}).to_string();
+    let (plan, diagnostics) = Plan::compile(&wire);
+    Engine::new(Arc::new(plan.unwrap_or_else(|| panic!("{diagnostics:?}"))), handler)
+}
+
+fn request(row: &Value) -> Request {
+    let text = |key: &str, default: &str| row[key].as_str().unwrap_or(default).to_owned();
+    let method = Method::from_bytes(text("method", "GET").as_bytes()).unwrap();
+    let uri: Uri = text("url", "/").parse().unwrap();
+    let mut headers = HeaderMap::new();
+    for pair in row["headers"].as_array().into_iter().flatten() {
+        let name = HeaderName::from_bytes(pair[0].as_str().unwrap().as_bytes()).unwrap();
+        headers.append(name, HeaderValue::from_str(pair[1].as_str().unwrap()).unwrap());
+    }
+    if !headers.contains_key(header::HOST) {
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+    }
+    let peer: IpAddr = text("peer", "127.0.0.1").parse().unwrap();
+    let body = text("body", "");
+    let body = if body.is_empty() {
+        Body::Empty
+    } else {
+        let length = headers.contains_key(header::CONTENT_LENGTH).then_some(body.len() as u64);
+        Body::stream(Once(Some(Bytes::from(body))), length)
+    };
+    Request::new(method, uri, headers, body).from_peer(Some(SocketAddr::new(peer, 40000)))
+}
+
+struct Once(Option<Bytes>);
+
+impl futures_core::Stream for Once {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+async fn check(engine: &Engine, row: &Value) -> Vec<String> {
+    for before in row["before"].as_array().into_iter().flatten() {
+        let Ok(_) = engine.call(request(before)).await;
+    }
+    for _ in 1..row["repeat"].as_u64().unwrap_or(1) {
+        let Ok(_) = engine.call(request(&row["request"])).await;
+    }
+    let Ok(response) = engine.call(request(&row["request"])).await;
+    let expect = &row["expect"];
+    let mut wrong = Vec::new();
+    let mut compare = |what: &str, expected: Value, found: Value| {
+        if expected != found {
+            wrong.push(format!("{}: {what}: expected {expected}, found {found}", row["name"]));
+        }
+    };
+    if let Some(status) = expect["status"].as_u64() {
+        compare("status", json!(status), json!(response.status.as_u16()));
+    }
+    if expect["code"].is_string() {
+        compare("code", expect["code"].clone(), json!(response.rejection.map(RejectionKind::code)));
+    }
+    let value = |name: &str| {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        let values = response.headers.get_all(&name).map(|value| value.to_str().unwrap());
+        let joined = values.collect::<Vec<_>>().join(", ");
+        if response.headers.contains(&name) { json!(joined) } else { Value::Null }
+    };
+    for (name, expected) in expect["headers"].as_object().into_iter().flatten() {
+        compare(name, expected.clone(), value(name));
+    }
+    for (name, unwanted) in expect["not_headers"].as_object().into_iter().flatten() {
+        compare(name, json!(true), json!(value(name) != *unwanted && !value(name).is_null()));
+    }
+    if expect.get("params").is_some() || expect.get("client").is_some() {
+        let body = response.body.collect().await.unwrap();
+        let told: Value = serde_json::from_slice(&body).unwrap();
+        for key in ["params", "client"] {
+            if let Some(expected) = expect.get(key) {
+                compare(key, expected.clone(), told[key].clone());
+            }
+        }
+    }
+    wrong
+}
+
+fn run(file: &str, at_least: usize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(file);
+    let table: Value = serde_norway::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let rows = table["rows"].as_array().unwrap();
+    assert!(rows.len() >= at_least, "{file} has only {} rows", rows.len());
+    let configs: HashMap<&str, &Value> =
+        table["configs"].as_object().unwrap().iter().map(|(k, v)| (k.as_str(), v)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let wrong: Vec<String> = rows
+        .iter()
+        .flat_map(|row| {
+            let engine = engine(configs[row["config"].as_str().unwrap()]);
+            runtime.block_on(check(&engine, row))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn routing() {
+    run("routing.yaml", 50);
+}
+
+#[test]
+fn hosts_and_client_addresses() {
+    run("hosts.yaml", 50);
+}
+
+#[test]
+fn cors() {
+    run("cors.yaml", 55);
+}
+
+#[test]
+fn authentication_and_authorization() {
+    run("auth.yaml", 100);
+}
+
+#[test]
+fn limits_headers_ids_compression_and_bodies() {
+    run("policies.yaml", 35);
+}

@@ -1,0 +1,132 @@
+"""The app of the live tests."""
+
+import asyncio
+import os
+import time
+
+import pybolt
+from pybolt import BoltAPI, JWTAuth, RateLimit, Stream
+
+api = BoltAPI()
+SECRET = "live-tests-only-live-tests-only-live-tests"
+cancelled: list[str] = []
+
+
+@api.get("/hello", auth="public")
+def hello(request):
+    return {"message": "Hello, World!"}
+
+
+@api.get("/async", auth="public")
+async def hello_async(request):
+    return {"message": "Hello, World!"}
+
+
+@api.get("/pid", auth="public")
+def pid(request):
+    return {"pid": os.getpid()}
+
+
+@api.get("/slow", auth="public")
+async def slow(request):
+    await asyncio.sleep(1)
+    return {"pid": os.getpid()}
+
+
+@api.get("/slow-sync", auth="public")
+def slow_sync(request):
+    time.sleep(1)
+    return {"pid": os.getpid()}
+
+
+@api.get("/forever/{name}", auth="public")
+async def forever(request, name: str):
+    try:
+        await asyncio.sleep(60)
+    finally:
+        cancelled.append(name)
+
+
+@api.get("/cancelled", auth="public")
+def list_cancelled(request):
+    return cancelled
+
+
+@api.get("/timeout", auth="public", timeout="200ms")
+async def times_out(request):
+    try:
+        await asyncio.sleep(60)
+    finally:
+        cancelled.append("timeout")
+
+
+@api.get("/spin", auth="public")
+def spin(request):
+    end = time.thread_time() + 0.005
+    while time.thread_time() < end:
+        pass
+    return {}
+
+
+@api.get("/bulkhead", auth="public", python={"concurrency": 1, "queue": 1, "max_wait": "100ms"})
+async def bulkhead(request):
+    await asyncio.sleep(0.5)
+    return {}
+
+
+@api.get("/numbers", auth="public")
+def numbers(request):
+    def produce():
+        for number in range(100_000):
+            produced[0] = number
+            yield b"x" * 10_000
+
+    return Stream(produce())
+
+
+produced = [0]
+
+
+@api.get("/produced", auth="public")
+def how_many(request):
+    return produced[0]
+
+
+@api.get("/broken", auth="public")
+def broken(request):
+    def produce():
+        yield b"first"
+        raise ValueError("on purpose")
+
+    return Stream(produce())
+
+
+@api.get("/exit", auth="public")
+async def leave(request):
+    await asyncio.sleep(0)
+    raise SystemExit(3)
+
+
+@api.get("/private", auth=JWTAuth(secret=SECRET, algorithms=["HS256"]))
+def private(request):
+    return {}
+
+
+@api.get("/undecided")
+def undecided(request):
+    return {}
+
+
+@api.get("/limited", auth="public", rate_limit={"tight": RateLimit("1/1h", burst=1)})
+def limited(request):
+    return {}
+
+
+@api.post("/small", auth="public", body_limit="4B")
+def small(request):
+    return {"size": len(request.body)}
+
+
+@api.get("/stats", auth="public")
+def stats(request):
+    return pybolt.stats()

@@ -1,0 +1,69 @@
+"""ARCHITECTURE.md's absences, as far as the sources themselves can show them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+ENGINE = sorted((ROOT / "engine" / "src").rglob("*.rs"))
+BINDINGS = sorted((ROOT / "engine" / "bindings" / "src").rglob("*.rs"))
+PYTHON = sorted((ROOT / "pybolt").rglob("*.py"))
+
+
+def code_lines(path: Path) -> int:
+    lines = path.read_text().splitlines()
+    return sum(1 for line in lines if line.strip() and not re.match(r"\s*(//|#)", line))
+
+
+def test_pyo3_is_named_only_in_the_bindings():
+    manifest = (ROOT / "engine" / "Cargo.toml").read_text()
+    assert "pyo3" not in manifest
+    assert not [path for path in ENGINE if "pyo3" in path.read_text()]
+
+
+def test_the_interpreter_is_attached_in_two_files():
+    attaching = {path.name for path in BINDINGS if "Python::attach" in path.read_text()}
+    assert attaching == {"inline.rs", "lanes.rs"}
+
+
+def test_the_engine_has_no_unsafe_code():
+    assert "#![forbid(unsafe_code)]" in (ROOT / "engine" / "src" / "lib.rs").read_text()
+
+
+def test_only_authorize_makes_a_permit():
+    making = [path for path in ENGINE if re.search(r"\bPermitted\(", path.read_text())]
+    assert [path.parent.name for path in making] == ["authorize"]
+
+
+def test_no_profile_aborts_on_panic():
+    assert not re.search(r'panic\s*=\s*"abort"', (ROOT / "Cargo.toml").read_text())
+
+
+def test_files_stay_small():
+    big = {path.name: code_lines(path) for path in ENGINE + BINDINGS + PYTHON}
+    assert not {name: lines for name, lines in big.items() if lines > 400}
+
+
+def test_every_engine_file_has_a_manual():
+    assert not [p for p in ENGINE + BINDINGS if not p.read_text().startswith("//!")]
+
+
+def test_nothing_on_the_request_path_unwraps_or_prints():
+    found = []
+    for path in ENGINE + BINDINGS:
+        source = path.read_text().split("#[cfg(test)]")[0]
+        source = re.sub(r"//.*", "", source)
+        if re.search(r"\.unwrap\(\)|\bpanic!|\bprintln!|\beprintln!|\btodo!|\bdbg!", source):
+            found.append(path.name)
+    assert not found
+
+
+def test_every_diagnostic_code_of_the_engine_is_used_by_one_kind_of_mistake_or_more():
+    codes = {code for p in ENGINE for code in re.findall(r'"([EW]\d{3})"', p.read_text())}
+    assert {"E010", "E012", "E013", "E014", "E020", "E031", "E050", "E051", "E052"} <= codes
+
+
+def test_declarations_do_not_import_the_extension():
+    probe = "import sys, pybolt; sys.exit('pybolt._engine' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False, cwd=ROOT).returncode == 0
