@@ -20,7 +20,7 @@ def facts() -> dict[str, str | int]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": _servers_python(),
         "rust": first_line(["rustc", "--version"]).removeprefix("rustc ").split(" (")[0],
         "commit": first_line(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]),
         "load_average": f"{os.getloadavg()[0]:.1f}",
@@ -78,3 +78,10 @@ def _cpu_model() -> str:
         if name.strip() == "model name":
             return value.strip()
     return platform.machine()
+
+
+def _servers_python() -> str:
+    """Return the version of the Python that pybolt and django-bolt run on."""
+    python = ROOT / "bench" / ".venv-pybolt" / "bin" / "python"
+    version = "import platform; print(platform.python_version())"
+    return first_line([str(python), "-c", version]) if python.exists() else "none"

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 DJANGO_BOLT = "django-bolt==0.13.0"
 DJANGO_BOLT_VENV = HERE / ".venv-django-bolt"
+PYBOLT_VENV = HERE / ".venv-pybolt"
 DJANGO_BOLT_PYTHONS = ("3.12", "3.13")
 FLOOR_BINARY = HERE / "floor" / "target" / "release" / "floor"
 
@@ -55,7 +55,7 @@ class Running:
 
 def pybolt(app: str, ready: Exchange) -> Server:
     """One worker of pybolt under its supervisor. The app is `module:name`."""
-    command = (f"{sys.prefix}/bin/bolt", "run", app, "--port", "{port}", "--workers", "1")
+    command = (f"{PYBOLT_VENV}/bin/bolt", "run", app, "--port", "{port}", "--workers", "1")
     return Server(kind="pybolt", command=command, ready=ready)
 
 
@@ -97,10 +97,8 @@ def provision(kinds: frozenset[str], python: str | None) -> None:
         _run(["cargo", "build", "--release", "--locked"], cwd=HERE / "floor")
     if "django-bolt" in kinds:
         _provision_django_bolt(python)
-    if "pybolt" in kinds and not Path(sys.prefix, "bin", "bolt").exists():
-        raise Unavailable(
-            "there is no `bolt` beside this Python: run the harness with .venv/bin/python"
-        )
+    if "pybolt" in kinds:
+        _provision_pybolt(python)
 
 
 @contextlib.contextmanager
@@ -173,6 +171,21 @@ def _free_port() -> int:
         return port
 
 
+def _provision_pybolt(python: str | None) -> None:
+    """pybolt built for the same Python that django-bolt runs on."""
+    if not (PYBOLT_VENV / "bin" / "maturin").exists():
+        interpreter = _django_bolt_python(python)
+        _run([interpreter, "-m", "venv", "--clear", str(PYBOLT_VENV)], cwd=HERE)
+        pip = [str(PYBOLT_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        _run([*pip, "maturin"], cwd=HERE)
+    build = [str(PYBOLT_VENV / "bin" / "maturin"), "develop", "--release", "--quiet"]
+    environment = {
+        "VIRTUAL_ENV": str(PYBOLT_VENV),
+        "CARGO_TARGET_DIR": str(machine.ROOT / "target" / "bench"),
+    }
+    _run(build, cwd=machine.ROOT, environment=environment)
+
+
 def _provision_django_bolt(python: str | None) -> None:
     installed = DJANGO_BOLT_VENV / "bin" / "python"
     version = "import importlib.metadata as m; print('django-bolt==' + m.version('django-bolt'))"
@@ -205,8 +218,8 @@ def _django_bolt_python(python: str | None) -> str:
     )
 
 
-def _run(command: list[str], cwd: Path) -> None:
+def _run(command: list[str], cwd: Path, environment: dict[str, str] | None = None) -> None:
     try:
-        subprocess.run(command, cwd=cwd, check=True)
+        subprocess.run(command, cwd=cwd, check=True, env=os.environ | (environment or {}))
     except (OSError, subprocess.CalledProcessError) as problem:
         raise Unavailable(str(problem)) from problem

@@ -87,10 +87,12 @@ impl Router {
                         _ => None,
                     };
                     conflicts.push(RouterConflict { route, with, message: error.to_string() });
+                    return false;
                 }
+                true
             };
-            insert(pattern);
-            if let Some(prefix) = catch_all_prefix(pattern)
+            if insert(pattern)
+                && let Some(prefix) = catch_all_prefix(pattern)
                 && !routes.iter().any(|(_, other, _)| *other == prefix)
             {
                 insert(prefix);

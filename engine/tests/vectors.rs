@@ -184,3 +184,37 @@ fn authentication_and_authorization() {
 fn limits_headers_ids_compression_and_bodies() {
     run("policies.yaml", 35);
 }
+
+/// `H` in the table of mistakes.
+fn spelled(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text == "H" => json!({"path": "/", "handler": "m:f"}),
+        Value::Array(items) => items.iter().map(spelled).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| (key.clone(), spelled(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn mistakes_at_startup() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join("plan_errors.yaml");
+    let table: Value = serde_norway::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let rows = table["rows"].as_array().unwrap();
+    assert!(rows.len() >= 100);
+    for row in rows {
+        let documents = row.get("documents").and_then(Value::as_array);
+        let configs = documents.cloned().unwrap_or_else(|| vec![row["config"].clone()]);
+        let documents: Vec<Value> = configs
+            .iter()
+            .map(|config| json!({"source": "x", "config": spelled(config)}))
+            .collect();
+        let (plan, found) = Plan::compile(&json!({ "documents": documents }).to_string());
+        let told: Vec<Value> =
+            found.iter().map(|item| json!([item.code, item.location.dotted()])).collect();
+        assert_eq!(json!(told), row["expect"], "{}", row["name"]);
+        assert_eq!(plan.is_none(), told.iter().any(|item| item[0].as_str() < Some("W")));
+    }
+}

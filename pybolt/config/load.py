@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -197,6 +198,11 @@ def load(options: RunOptions) -> LoadedConfig:
     settings = _text(config.get("settings"))
     try:
         bootstrap.setup(settings, module)
+    except ModuleNotFoundError as error:
+        hint = f"start in the directory that holds it; this is {os.getcwd()}"
+        where: Location = at if module and str(error.name) in module else (0, "settings")
+        loading.report("E008", f"there is no module `{error.name}`", where, hint)
+        app = None
     except Exception as error:
         message = f"Django cannot be set up: {type(error).__name__}: {error}"
         loading.report("E008", message, (0, "settings"))

@@ -259,12 +259,9 @@ impl<T: Decode> Decode for Vec<T> {
             node.mismatch(Self::EXPECTED, out);
             return None;
         };
-        let decoded: Vec<Option<T>> = items
-            .iter()
-            .enumerate()
-            .map(|(index, value)| T::decode(Node { value, at: &node.at.index(index) }, out))
-            .collect();
-        decoded.into_iter().collect()
+        // What does not decode is recorded and left out, so that the rest is still judged.
+        let decode = |(index, value)| T::decode(Node { value, at: &node.at.index(index) }, out);
+        Some(items.iter().enumerate().filter_map(decode).collect())
     }
 }
 
@@ -284,13 +281,30 @@ impl<T: Decode> Decode for OneOrMany<T> {
     }
 }
 
+/// A part whose mistakes must not hide those of the rest: recorded, then taken as not given.
+#[derive(Debug, Clone)]
+pub struct Lenient<T>(pub Option<T>);
+
+impl<T: Decode> Decode for Lenient<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        Some(Self(T::decode(node, out)))
+    }
+}
+
 /// A mapping from names to values, in the order written.
 #[derive(Debug, Clone)]
-pub struct Named<T>(pub Vec<(String, Spanned<T>)>);
+pub struct Named<T> {
+    /// The values.
+    pub entries: Vec<(String, Spanned<T>)>,
+    /// Names whose value does not decode; that is recorded already.
+    pub broken: Vec<String>,
+}
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { entries: Vec::new(), broken: Vec::new() }
     }
 }
 
@@ -299,13 +313,14 @@ impl<T: Decode> Decode for Named<T> {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
-        let decoded: Vec<Option<(String, Spanned<T>)>> = object
-            .iter()
-            .map(|(name, value)| {
-                let at = node.at.key(name);
-                Spanned::decode(Node { value, at: &at }, out).map(|value| (name.clone(), value))
-            })
-            .collect();
-        decoded.into_iter().collect::<Option<Vec<_>>>().map(Self)
+        let mut named = Self::default();
+        for (name, value) in object {
+            let at = node.at.key(name);
+            match Spanned::decode(Node { value, at: &at }, out) {
+                Some(value) => named.entries.push((name.clone(), value)),
+                None => named.broken.push(name.clone()),
+            }
+        }
+        Some(named)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::decode::{Decode, Named, Node, OneOrMany, Spanned};
+use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
 use super::units::{Size, Span};
@@ -29,15 +29,15 @@ config! {
     /// A whole configuration.
     pub struct Config {
         /// The version of the format: 1.
-        version: Spanned<u64> = optional,
+        version: Lenient<Spanned<u64>> = optional,
         /// The Django settings module; left out: embedded Django.
         settings: String = optional,
         /// The routes declared in Python, `module:attribute`.
         app: String = optional,
         /// The server.
-        server: ServerConfig = optional,
+        server: Lenient<ServerConfig> = optional,
         /// Named definitions, by kind.
-        define: DefineConfig = optional,
+        define: Lenient<DefineConfig> = optional,
         /// What every route inherits.
         defaults: Slots = default(Slots::default()),
         /// Groups of routes.
@@ -130,15 +130,12 @@ macro_rules! slots {
             }
 
             /// Decodes the slots out of `object`, whose other keys are the caller's.
-            fn read(object: &serde_json::Map<String, Value>, at: &Location, out: &mut Diagnostics) -> Option<Self> {
-                $(let $field = match object.get(stringify!($field)) {
-                    None => Some(None),
-                    Some(value) => {
-                        let at = at.key(stringify!($field));
-                        Spanned::<$type>::decode(Node { value, at: &at }, out).map(Some)
-                    }
-                };)*
-                Some(Self { $($field: $field?),* })
+            fn read(object: &serde_json::Map<String, Value>, at: &Location, out: &mut Diagnostics) -> Self {
+                $(let $field = object.get(stringify!($field)).and_then(|value| {
+                    let at = at.key(stringify!($field));
+                    Spanned::<$type>::decode(Node { value, at: &at }, out)
+                });)*
+                Self { $($field),* }
             }
         }
     };
@@ -175,7 +172,7 @@ impl Decode for Slots {
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
         unknown_keys(object, node.at, &[], out);
-        Self::read(object, node.at, out)
+        Some(Self::read(object, node.at, out))
     }
 }
 
@@ -207,11 +204,11 @@ impl Decode for GroupConfig {
         let routes = field(object, node.at, "routes", out);
         let empty = || Spanned { value: String::new(), at: node.at.clone() };
         Some(Self {
-            name: name?,
-            prefix: prefix?.unwrap_or_else(empty),
-            slots: slots?,
-            groups: groups?.unwrap_or_default(),
-            routes: routes?.unwrap_or_default(),
+            name,
+            prefix: prefix.unwrap_or_else(empty),
+            slots,
+            groups: groups.unwrap_or_default(),
+            routes: routes.unwrap_or_default(),
         })
     }
 }
@@ -243,8 +240,8 @@ impl Decode for RouteConfig {
         let name = field(object, node.at, "name", out);
         let methods = field::<OneOrMany<Spanned<MethodName>>>(object, node.at, "methods", out);
         let handler = field(object, node.at, "handler", out);
-        let path: Option<Option<Spanned<String>>> = field(object, node.at, "path", out);
-        if matches!(path, Some(None)) {
+        let path: Option<Spanned<String>> = field(object, node.at, "path", out);
+        if !object.contains_key("path") {
             out.push(
                 Diagnostic::error("E013", node.at, "missing key `path`")
                     .hint("a route needs a path, such as `/items/{id}`"),
@@ -252,25 +249,23 @@ impl Decode for RouteConfig {
         }
         Some(Self {
             at: node.at.clone(),
-            path: path??,
-            methods: methods?.map(|methods| methods.0),
-            name: name?,
-            handler: handler?,
-            slots: slots?,
+            path: path?,
+            methods: methods.map(|methods: OneOrMany<_>| methods.0),
+            name,
+            handler,
+            slots,
         })
     }
 }
 
+/// Decodes a field that may be left out; a mistake is recorded, then it counts as left out.
 fn field<T: Decode>(
     object: &serde_json::Map<String, Value>,
     at: &Location,
     key: &str,
     out: &mut Diagnostics,
-) -> Option<Option<T>> {
-    match object.get(key) {
-        None => Some(None),
-        Some(value) => T::decode(Node { value, at: &at.key(key) }, out).map(Some),
-    }
+) -> Option<T> {
+    T::decode(Node { value: object.get(key)?, at: &at.key(key) }, out)
 }
 
 fn unknown_keys(
@@ -387,7 +382,12 @@ pub fn decode(wire: &Value, out: &mut Diagnostics) -> Vec<Document> {
             let value = document.get("config").unwrap_or(&Value::Null);
             let at = Location::document(index);
             let config = Config::decode(Node { value, at: &at }, out)?;
-            if let Some(version) = config.version.as_ref().filter(|version| version.value != 1) {
+            if let Some(version) = config
+                .version
+                .as_ref()
+                .and_then(|version| version.0.as_ref())
+                .filter(|version| version.value != 1)
+            {
                 out.error(
                     "E011",
                     &version.at,

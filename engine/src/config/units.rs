@@ -76,7 +76,9 @@ fn quantity<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> Option<T> {
     let text = match node.value {
-        Value::String(text) => text.clone(),
+        Value::String(text) if !matches!(text.as_str(), "on" | "off" | "true" | "false") => {
+            text.clone()
+        }
         Value::Number(number) => number.to_string(),
         _ => {
             node.mismatch(&format!("{what} such as {}", suggest[0]), out);

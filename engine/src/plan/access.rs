@@ -23,7 +23,7 @@ impl<'a> Resolver<'a> {
             match &limits.value {
                 Limits::Off => named.clear(),
                 Limits::Named(limits) => {
-                    for (name, value) in &limits.0 {
+                    for (name, value) in &limits.entries {
                         named.retain(|(known, _)| known != name);
                         named.push((name, value));
                     }

@@ -109,7 +109,10 @@ fn declare<'a>(
     out: &mut Diagnostics,
 ) {
     let pattern = format!("{prefix}{}", route.path.value);
-    check_pattern(&route.path, out);
+    // In a group the prefix alone is a path.
+    if prefix.is_empty() || !route.path.is_empty() {
+        check_pattern(&route.path, out);
+    }
     declared.push(Declared { document, pattern, route, groups: groups.to_vec(), group });
 }
 

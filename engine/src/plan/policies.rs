@@ -18,6 +18,8 @@ const RESERVED: [&str; 5] = ["on", "off", "public", "deny", "default"];
 pub struct Kind<'a, C, P> {
     key: &'static str,
     definitions: HashMap<&'a str, &'a Spanned<C>>,
+    /// Definitions whose mistakes are recorded already.
+    broken: HashSet<&'a str>,
     used: HashSet<&'a str>,
     compiled: HashMap<Location, Option<Arc<P>>>,
 }
@@ -31,8 +33,12 @@ impl<'a, C, P> Kind<'a, C, P> {
         out: &mut Diagnostics,
     ) -> Self {
         let mut definitions: HashMap<&str, &Spanned<C>> = HashMap::new();
-        for define in documents.iter().filter_map(|document| document.config.define.as_ref()) {
-            for (name, definition) in &get(define).0 {
+        let mut broken = HashSet::new();
+        for define in
+            documents.iter().filter_map(|document| document.config.define.as_ref()?.0.as_ref())
+        {
+            broken.extend(get(define).broken.iter().map(String::as_str));
+            for (name, definition) in &get(define).entries {
                 if RESERVED.contains(&name.as_str()) {
                     out.push(
                         Diagnostic::error(
@@ -49,7 +55,7 @@ impl<'a, C, P> Kind<'a, C, P> {
                 }
             }
         }
-        Self { key, definitions, used: HashSet::new(), compiled: HashMap::new() }
+        Self { key, definitions, broken, used: HashSet::new(), compiled: HashMap::new() }
     }
 
     /// The definition called `name`, or a recorded mistake.
@@ -62,6 +68,9 @@ impl<'a, C, P> Kind<'a, C, P> {
         if let Some((known, definition)) = self.definitions.get_key_value(name) {
             self.used.insert(known);
             return Some(definition);
+        }
+        if self.broken.contains(name) {
+            return None;
         }
         let mut diagnostic =
             Diagnostic::error("E020", at, format!("no `{name}` in define.{}", self.key));

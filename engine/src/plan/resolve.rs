@@ -93,7 +93,12 @@ fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
         slots.auth.as_ref().is_some_and(|auth| !matches!(auth.value, AuthSlot::Public))
     };
     documents.iter().any(|document| {
-        document.config.define.as_ref().is_some_and(|define| !define.auth.0.is_empty())
+        document
+            .config
+            .define
+            .as_ref()
+            .and_then(|define| define.0.as_ref())
+            .is_some_and(|define| !define.auth.entries.is_empty() || !define.auth.broken.is_empty())
             || method(&&document.config.defaults)
     }) || routes.iter().any(|route| route.slots.iter().any(method))
 }

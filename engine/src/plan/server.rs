@@ -41,8 +41,10 @@ fn only<'a, T>(
     get: impl Fn(&'a ServerConfig) -> Option<&'a Spanned<T>>,
     out: &mut Diagnostics,
 ) -> Option<&'a Spanned<T>> {
-    let mut found =
-        documents.iter().filter_map(|document| document.config.server.as_ref()).filter_map(get);
+    let mut found = documents
+        .iter()
+        .filter_map(|document| document.config.server.as_ref()?.0.as_ref())
+        .filter_map(get);
     let first = found.next()?;
     for second in found {
         out.push(conflict(&format!("server.{key}"), &first.at, &second.at));

@@ -1,0 +1,156 @@
+"""Every example, run as its own text says."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from tests.live.server import ROOT, Server
+
+EXAMPLES = ROOT / "examples"
+JSON = {"Content-Type": "application/json"}
+
+
+def post(server, url, value, **headers):
+    return server.request("POST", url, json.dumps(value), JSON | headers)
+
+
+def bolt(directory, *arguments, environ=None, stdin=""):
+    return subprocess.run(
+        [sys.executable, "-m", "pybolt", *arguments],
+        cwd=directory,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environ or {}),
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_embedded_app(tmp_path):
+    shutil.copy(EXAMPLES / "embedded_app.py", tmp_path)
+    with Server(tmp_path, "embedded_app.py", "--workers", "2") as server:
+        assert "making the first migrations of embedded_app" in server.log()
+        assert "workers   2" in server.log()
+        assert "no auth is declared anywhere" in server.log()
+        for url in ("/hello", "/hello-async"):
+            assert json.loads(server.request("GET", url)[2]) == {"message": "Hello, World!"}
+        status, _, body = post(server, "/notes", {"text": "first"})
+        assert (status, json.loads(body)) == (201, {"id": 1, "text": "first"})
+        assert post(server, "/notes", {"text": ""})[0] == 422
+        assert json.loads(server.request("GET", "/notes/1")[2])["reads"] == 1
+        assert json.loads(server.request("GET", "/notes/1")[2])["reads"] == 2
+        assert server.request("GET", "/notes/2")[0] == 404
+        [note] = json.loads(server.request("GET", "/notes?limit=5")[2])
+        assert (note["id"], note["text"], note["reads"]) == (1, "first", 2)
+        assert server.stop() == 0
+    with sqlite3.connect(tmp_path / "db.sqlite3") as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
+    # A second start makes and applies nothing.
+    with Server(tmp_path, "embedded_app.py") as server:
+        assert "making" not in server.log()
+        assert "applying" not in server.log()
+        assert json.loads(server.request("GET", "/notes/1")[2])["reads"] == 3
+
+
+def test_django_commands_of_the_embedded_app(tmp_path):
+    shutil.copy(EXAMPLES / "embedded_app.py", tmp_path)
+    app = ["--app", "embedded_app.py"]
+    assert "0001_initial" in bolt(tmp_path, "makemigrations", *app).stdout
+    assert "Applying embedded_app.0001_initial... OK" in bolt(tmp_path, "migrate", *app).stdout
+    assert "[X] 0001_initial" in bolt(tmp_path, "migrations", *app).stdout
+    made = bolt(tmp_path, "createuser", *app, "demo", stdin="demo\n")
+    assert (made.returncode, made.stdout) == (0, "user demo made\n")
+    assert (
+        "has a new password" in bolt(tmp_path, "createuser", *app, "demo", "--password", "x").stdout
+    )
+
+
+def test_two_workers_write_to_one_sqlite_file(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    shutil.copy(EXAMPLES / "embedded_app.py", tmp_path)
+    with Server(tmp_path, "embedded_app.py", "--workers", "2") as server:
+        with ThreadPoolExecutor(8) as pool:
+            texts = [f"note {number}" for number in range(100)]
+            statuses = list(pool.map(lambda text: post(server, "/notes", {"text": text})[0], texts))
+        assert statuses == [201] * 100
+        assert len(json.loads(server.request("GET", "/notes?limit=100")[2])) == 100
+        assert "locked" not in server.log()
+
+
+def test_yaml_only(tmp_path):
+    shutil.copytree(EXAMPLES / "yaml_only", tmp_path, dirs_exist_ok=True)
+    with Server(tmp_path, "--config", "bolt.yaml") as server:
+        status, headers, body = server.request(
+            "GET", "/items", headers={"Origin": "https://app.example.com"}
+        )
+        assert (status, json.loads(body)) == (200, {"1": "lamp", "2": "chair"})
+        assert headers["access-control-allow-origin"] == "https://app.example.com"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["ratelimit-policy"] == '"per_ip";q=600;w=60'
+        assert len(headers["x-request-id"]) == 32
+        assert json.loads(server.request("GET", "/items/2")[2]) == {"id": 2, "name": "chair"}
+        assert server.request("GET", "/items/9")[0] == 404
+        assert server.request("GET", "/whoami")[0] == 401
+        found = server.request("GET", "/whoami", headers={"X-API-Key": "demo-key"})
+        assert json.loads(found[2]) == {"id": "demo", "roles": ["partner"]}
+        assert server.stop() == 0
+        assert " GET /whoami 401 " in server.log()
+        assert "demo-key" not in server.log()
+
+
+@pytest.fixture
+def site(tmp_path):
+    shutil.copytree(EXAMPLES / "site", tmp_path, dirs_exist_ok=True)
+    environ = {"JWT_SECRET": "example-" * 8, "SITE_DATABASE": str(tmp_path / "site.sqlite3")}
+    assert bolt(tmp_path, "migrate", environ=environ).returncode == 0
+    assert (
+        bolt(tmp_path, "createuser", "ann", "--password", "secret", environ=environ).returncode == 0
+    )
+    make_author = (
+        "from django.contrib.auth.models import User\nfrom articles.models import Author\n"
+        "Author.objects.create(user=User.objects.get(username='ann'), name='Ann')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", make_author],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with Server(tmp_path, environ=environ) as server:
+        yield server
+
+
+def test_site(site):
+    assert "django    site_project.settings" in site.log()
+    assert post(site, "/login", {"username": "ann", "password": "wrong"})[0] == 401
+    status, _, body = post(site, "/login", {"username": "ann", "password": "secret"})
+    assert status == 200
+    token = {"Authorization": f"Bearer {json.loads(body)['token']}"}
+    article = {"title": "On lamps", "text": "They shine."}
+    assert post(site, "/articles", article)[0] == 401
+    assert post(site, "/articles", {"title": ""}, **token)[0] == 422
+    status, headers, body = post(site, "/articles", article, **token)
+    assert (status, headers["location"]) == (201, "/articles/1")
+    assert post(site, "/articles/1/comments", {"name": "Bob", "text": "Yes."})[0] == 201
+    assert post(site, "/articles/9/comments", {"name": "Bob", "text": "Yes."})[0] == 404
+    [found] = json.loads(site.request("GET", "/articles?author=Ann")[2])
+    assert (found["id"], found["title"], found["author__name"]) == (1, "On lamps", "Ann")
+    read = json.loads(site.request("GET", "/articles/1")[2])
+    assert [comment["text"] for comment in read["comments"]] == ["Yes."]
+    assert site.request("DELETE", "/articles/1", headers=token)[0] == 403
+    assert site.request("PUT", "/articles/1")[0] == 405
+    lines = [json.loads(line) for line in site.log().splitlines() if line.startswith('{"time"')]
+    assert {line["status"] for line in lines} >= {200, 201, 401, 403, 404, 405, 422}
+    assert "secret" not in site.log()
