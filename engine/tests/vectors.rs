@@ -1,6 +1,8 @@
 //! The tables of `tests/vectors`, through the whole engine in memory. The same tables are read by
 //! the Python tests, through the test client.
 
+#![allow(clippy::unwrap_used)] // a table that cannot be read is a failed test
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
