@@ -87,6 +87,7 @@ check: $(VENV)/.built
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(PY) -m mypy.stubtest pybolt._engine
 	$(PY) -m pytest
 
 fmt: $(VENV)/.built       ## format Rust and Python

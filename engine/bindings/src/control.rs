@@ -167,11 +167,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// What the plan says, for the start-up banner: a JSON object.
-    fn summary(&self) -> String {
-        self.plan.routes_json().to_string()
-    }
 }
 
 impl Engine {

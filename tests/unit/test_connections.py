@@ -1,0 +1,76 @@
+"""Connections on the engine's threads: marked, aged, and never left in a transaction."""
+
+import sqlite3
+import threading
+
+import pytest
+from django.db import connection, transaction
+
+from pybolt import BoltAPI
+from pybolt.django import connections
+from pybolt.testing import Client
+
+api = BoltAPI()
+used: list[int] = []
+
+
+@api.get("/leave-open")
+def leave_open(request):
+    transaction.set_autocommit(False)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO left_behind VALUES (1)")
+    return {}
+
+
+@api.get("/enter-atomic")
+def enter_atomic(request):
+    transaction.atomic().__enter__()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {}
+
+
+@api.get("/look")
+def look(request):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM left_behind")
+        [found] = cursor.fetchone()
+    used.append(id(connection.connection))
+    return {"found": found, "open": connection.in_atomic_block, "thread": threading.get_ident()}
+
+
+@api.get("/where")
+def where(request):
+    import pybolt
+
+    routes = pybolt.stats()["routes"]
+    return next(told for name, told in routes.items() if name.endswith(":look"))
+
+
+@pytest.fixture
+def client(tmp_path, monkeypatch):
+    from django.conf import settings
+
+    with sqlite3.connect(tmp_path / "db.sqlite3") as database:
+        database.execute("CREATE TABLE left_behind (n INTEGER)")
+    database.close()
+    monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(tmp_path / "db.sqlite3"))
+    with Client(api) as client:
+        yield client
+    connections.close_all()
+
+
+@pytest.mark.parametrize("url", ["/leave-open", "/enter-atomic"])
+def test_the_next_request_sees_nothing_of_an_open_transaction(client, url):
+    for _ in range(8):
+        assert client.get(url).status == 200
+    for _ in range(40):
+        told = client.get("/look").json()
+        assert (told["found"], told["open"]) == (0, False)
+
+
+def test_a_route_that_queries_never_runs_on_the_io_thread(client):
+    for _ in range(100):
+        client.get("/look")
+    told = client.get("/where").json()
+    assert (told["inline"], told["lane"], told["reason"]) == (False, "pool", "database")
