@@ -106,6 +106,9 @@ def log_stream_failure(error: BaseException) -> None:
 class Runtime:
     """The functions and settings that :class:`pybolt._engine.Engine` is made with."""
 
+    dumps = staticmethod(orjson.dumps)
+    default = staticmethod(response.default)
+    options = response.OPTIONS
     encode = staticmethod(response.encode)
     render = staticmethod(response.render)
     failure = staticmethod(failure)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 import orjson
 
-_OPTIONS = (
+OPTIONS = (
     orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -94,7 +94,7 @@ def _containers(value: Any) -> Any:
 def encode(value: Any) -> bytes:
     """``value`` as compact JSON (RFC 8259). Raises ``UnencodableResult`` or ``ValueError``."""
     try:
-        return orjson.dumps(value, default, _OPTIONS)
+        return orjson.dumps(value, default, OPTIONS)
     except orjson.JSONEncodeError as error:
         cause = error.__cause__
         if isinstance(cause, UnencodableResult):

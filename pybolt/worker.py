@@ -9,6 +9,7 @@ Started by the supervisor; not for people.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -89,6 +90,9 @@ def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -
     server = json.loads(_engine.server(loaded.wire))
     runtime = Runtime(threads=server["threads"], switch_interval=server["switch_interval"])
     engine = _engine.Engine(loaded.wire, loaded.callables, runtime)
+    # What has been loaded stays; the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     engine.serve(listeners, control, ready)
     logging.shutdown()
     sys.stdout.flush()

@@ -164,6 +164,7 @@ impl SlotHandle {
         let Some(bridge) = self.bridge() else { return };
         let Some((asked, got)) = self.held_since.lock().take() else { return };
         bridge.counters.record(Place::Loop, asked, got, Instant::now());
+        bridge.completions.flush();
         // SAFETY: `held_since` says that this thread took the slot by `acquire`.
         unsafe { bridge.slot.release() };
     }
@@ -204,11 +205,12 @@ fn drain(py: Python<'_>, bridge: &Arc<Bridge>) {
     let turn = Instant::now();
     let mut started = 0;
     while started < BATCH {
-        let Some(job) =
-            queue.quick.pop().or_else(|| (turn.elapsed() < TURN).then(|| queue.others.pop())?)
-        else {
-            break;
-        };
+        let job = queue.quick.pop().or_else(|| {
+            // A coroutine that is not known to be quick must not keep answers back.
+            bridge.completions.flush();
+            (turn.elapsed() < TURN).then(|| queue.others.pop())?
+        });
+        let Some(job) = job else { break };
         start_job(py, bridge, job);
         started += 1;
     }
@@ -253,7 +255,7 @@ fn start_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
     match started {
         Started::Done(answer) => {
             bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
-            reply.answer.send(answer).ok();
+            bridge.completions.push(reply.answer, answer);
         }
         Started::Suspended(task, request) => {
             follow(py, bridge, &route, &task, request, reply);
@@ -360,7 +362,7 @@ impl Finished {
             .unwrap_or_else(|error| {
                 run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
             });
-        reply.answer.send(answer).ok();
+        self.bridge.completions.push(reply.answer, answer);
         if self.bridge.foreign_database.load(Ordering::Relaxed) {
             self.bridge.queue.wake();
         }

@@ -7,6 +7,7 @@ use pybolt_engine::plan::{Plan, PythonRun, RoutePlan};
 use pyo3::prelude::*;
 
 use crate::asyncio::LoopQueue;
+use crate::completions::Completions;
 use crate::counters::Counters;
 use crate::lanes::Lanes;
 use crate::slot::Slot;
@@ -39,7 +40,13 @@ pub enum BodyMode {
 
 /// The Python functions that the bridge calls; `pybolt.bridge.Runtime` gives them.
 pub struct Runtime {
-    /// `encode(obj) -> bytes`, for exact dicts and lists.
+    /// `dumps(obj, default, options) -> bytes`, for exact dicts and lists.
+    pub dumps: Py<PyAny>,
+    /// Encodes what JSON has no type for.
+    pub default: Py<PyAny>,
+    /// The encoder's options.
+    pub options: Py<PyAny>,
+    /// `encode(obj) -> bytes`, for what `dumps` cannot do.
     pub encode: Py<PyAny>,
     /// `render(obj) -> (status, headers, body)`, for everything else.
     pub render: Py<PyAny>,
@@ -75,6 +82,8 @@ pub struct Bridge {
     pub lanes: Lanes,
     /// The loop's queue.
     pub queue: LoopQueue,
+    /// Answers on their way back.
+    pub completions: Completions,
     /// The counters.
     pub counters: Counters,
     /// Whether a query ran on a thread that is not ours since the loop last looked.
@@ -123,6 +132,9 @@ impl Runtime {
         let set_running_loop =
             runtime.py().import("asyncio")?.getattr("_set_running_loop")?.unbind();
         Ok(Self {
+            dumps: get("dumps")?,
+            default: get("default")?,
+            options: get("options")?,
             encode: get("encode")?,
             render: get("render")?,
             failure: get("failure")?,
@@ -157,6 +169,7 @@ impl Bridge {
             slot: Slot::default(),
             lanes: Lanes::default(),
             queue: LoopQueue::new()?,
+            completions: Completions::default(),
             counters: Counters::default(),
             foreign_database: AtomicBool::new(false),
             streams: AtomicUsize::new(0),

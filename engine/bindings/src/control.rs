@@ -261,6 +261,8 @@ async fn serve(
             commanded.begin(timeout);
         }
     });
+    let bridge = Arc::clone(&engine.bridge);
+    actix_rt::spawn(async move { bridge.completions.hand_out().await });
     let engine = Rc::new(engine.rust_engine());
     let serving = server::serve(engine, listeners, drain);
     // SAFETY: the supervisor hands over this descriptor; it is written and closed once.
@@ -301,6 +303,8 @@ impl IoThread {
         let engine = self.engine.get();
         py.detach(|| {
             engine.block_on(async {
+                let bridge = Arc::clone(&engine.bridge);
+                actix_rt::spawn(async move { bridge.completions.hand_out().await });
                 let engine = Rc::new(engine.rust_engine());
                 while let Some(call) = calls.recv().await {
                     actix_rt::spawn(answer(Rc::clone(&engine), call));

@@ -1,5 +1,6 @@
 //! A quick handler on the I/O thread: the slot is held, nothing is queued, nobody is woken.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -41,6 +42,7 @@ pub fn run(
         let outcome = if route.is_async {
             start(py, bridge, route, parts, body)
         } else {
+            set_running_loop(py, bridge, false);
             Inline::Done(run::run_sync(py, bridge, route, parts, body))
         };
         (outcome, got, Instant::now())
@@ -59,6 +61,22 @@ pub fn run(
     outcome
 }
 
+thread_local! {
+    /// Whether asyncio takes the loop for this thread's own.
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the loop this thread's running one while coroutines run, and not for sync handlers: Django
+/// lets none of them query under a running loop. Left as it is until the other kind comes.
+fn set_running_loop(py: Python<'_>, bridge: &Bridge, running: bool) {
+    if RUNNING.replace(running) != running {
+        let event_loop = running.then_some(&bridge.runtime.event_loop);
+        if let Err(error) = bridge.runtime.set_running_loop.bind(py).call1((event_loop,)) {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
 /// Takes a coroutine's first step on the loop that sleeps.
 fn start(
     py: Python<'_>,
@@ -67,15 +85,8 @@ fn start(
     parts: Box<Parts>,
     body: RequestBody,
 ) -> Inline {
-    let runtime = &bridge.runtime;
-    let running = |event_loop: Option<&Py<PyAny>>| {
-        if let Err(error) = runtime.set_running_loop.bind(py).call1((event_loop,)) {
-            error.write_unraisable(py, None);
-        }
-    };
-    running(Some(&runtime.event_loop));
+    set_running_loop(py, bridge, true);
     let started = asyncio::start(py, bridge, route, parts, body);
-    running(None);
     match started {
         Started::Done(answer) => {
             // A task that the handler left behind must not wait for the next event.

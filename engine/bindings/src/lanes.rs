@@ -150,7 +150,8 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         suspended: false,
         database: run::last_run_touched_database(),
     });
-    reply.answer.send(answer).ok();
+    bridge.completions.push(reply.answer, answer);
+    bridge.completions.flush();
 }
 
 fn thread_cpu_time() -> Duration {

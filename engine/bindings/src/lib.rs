@@ -10,6 +10,7 @@
 mod answer;
 mod asyncio;
 mod bridge;
+mod completions;
 mod control;
 mod counters;
 mod dispatch;

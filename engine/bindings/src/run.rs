@@ -125,7 +125,12 @@ pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
 /// When it cannot be encoded.
 pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -> PyResult<Answer> {
     if result.is_exact_instance_of::<PyDict>() || result.is_exact_instance_of::<PyList>() {
-        let encoded = bridge.runtime.encode.bind(py).call1((result,))?;
+        let runtime = &bridge.runtime;
+        let encoded = runtime
+            .dumps
+            .bind(py)
+            .call1((result, &runtime.default, &runtime.options))
+            .or_else(|_| runtime.encode.bind(py).call1((result,)))?;
         let bytes = encoded.cast::<PyBytes>()?;
         let mut headers = Headers::new();
         headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

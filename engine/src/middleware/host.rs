@@ -99,16 +99,21 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
             _ => Some((name, Some(port(rest.strip_prefix(':')?)?))),
         };
     }
-    let (name, port) = match host.split_once(':') {
-        Some((name, text)) => (name, Some(port(text)?)),
+    let (name, port) = match host.bytes().rposition(|byte| byte == b':') {
+        Some(colon) => (&host[..colon], Some(port(&host[colon + 1..])?)),
         None => (host, None),
     };
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    let bare = name.strip_suffix('.').unwrap_or(name);
-    (name.len() <= 255 && bare.split('.').all(label)).then_some((name, port))
+    // Labels of letters, digits, `-` and `_`; a dot may end the name.
+    let mut label_length = 0_usize;
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label_length > 0 => label_length = 0,
+            b'-' | b'_' => label_length += 1,
+            _ if byte.is_ascii_alphanumeric() => label_length += 1,
+            _ => return None,
+        }
+    }
+    (!name.is_empty() && name.len() <= 255).then_some((name, port))
 }
 
 fn port(text: &str) -> Option<u16> {
