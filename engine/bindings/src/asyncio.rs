@@ -35,6 +35,8 @@ pub struct LoopQueue {
     spawned: SegQueue<(Py<PyAny>, Arc<Ticket>)>,
     under_way: AtomicUsize,
     woken: AtomicBool,
+    /// Whether the I/O thread is going to wake the loop anyway.
+    waking: AtomicBool,
     /// How many timers the loop had when it was last looked at from outside.
     timers: AtomicUsize,
     event: RawFd,
@@ -56,6 +58,7 @@ impl LoopQueue {
             spawned: SegQueue::new(),
             under_way: AtomicUsize::new(0),
             woken: AtomicBool::new(false),
+            waking: AtomicBool::new(false),
             timers: AtomicUsize::new(0),
             event,
         })
@@ -66,7 +69,7 @@ impl LoopQueue {
         self.event
     }
 
-    /// Queues a job; gives it back when the loop has no room.
+    /// Queues a job without waking the loop; gives it back when there is no room.
     pub fn push(&self, job: Job, quick: bool) -> Result<(), Job> {
         if self.under_way.fetch_add(1, Ordering::Relaxed) >= LOOP_CAPACITY {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
@@ -77,7 +80,6 @@ impl LoopQueue {
         } else {
             self.others.push(job);
         }
-        self.wake();
         Ok(())
     }
 
@@ -107,6 +109,17 @@ impl LoopQueue {
             // failure of a non-blocking eventfd is a full counter, which wakes the loop as well.
             unsafe { libc::write(self.event, one.as_ptr().cast(), one.len()) };
         }
+    }
+
+    /// Whether the caller, the I/O thread, has to see to it that the loop is woken.
+    pub fn begin_waking(&self) -> bool {
+        !self.waking.swap(true, Ordering::Relaxed)
+    }
+
+    /// Wakes the loop after [`LoopQueue::begin_waking`].
+    pub fn end_waking(&self) {
+        self.waking.store(false, Ordering::Relaxed);
+        self.wake();
     }
 
     fn clear(&self) {

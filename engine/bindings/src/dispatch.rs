@@ -80,7 +80,7 @@ impl PythonHandler {
         let reply = Replier { answer: sender, ticket: Arc::clone(&ticket) };
         let job = Job { route: Arc::clone(&self.route), parts, body, reply };
         let queued = match self.route.placement.lane() {
-            Lane::Loop { quick } => self.bridge.queue.push(job, quick),
+            Lane::Loop { quick } => self.push_to_loop(job, quick),
             Lane::Quick => self.bridge.lanes.quick.push(job),
             Lane::Compute => self.bridge.lanes.compute.push(job),
             Lane::Pool => self.bridge.lanes.pool.push(job),
@@ -92,6 +92,20 @@ impl PythonHandler {
                 .into_response(&job.parts.headers)
                 .into(),
         }
+    }
+
+    /// Queues for the loop and has it woken once all connections that are ready have been served:
+    /// it then finds a batch instead of one job.
+    fn push_to_loop(&self, job: Job, quick: bool) -> Result<(), Job> {
+        self.bridge.queue.push(job, quick)?;
+        if self.bridge.queue.begin_waking() {
+            let bridge = Arc::clone(&self.bridge);
+            actix_rt::spawn(async move {
+                tokio::task::yield_now().await;
+                bridge.queue.end_waking();
+            });
+        }
+        Ok(())
     }
 
     fn wait(&self, answer: oneshot::Receiver<Answer>, ticket: Arc<Ticket>) -> Reply {

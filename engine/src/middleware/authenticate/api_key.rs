@@ -1,5 +1,7 @@
 //! API keys: stored as SHA-256, compared in constant time, known by their id.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -118,7 +120,7 @@ fn parse(line: &str) -> Option<ApiKey> {
 
 impl ApiKeys {
     /// Who is asking. Every digest is compared, so that time tells nothing of where one matched.
-    pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
+    pub fn authenticate(&self, parts: &Parts) -> Result<Arc<Principal>, Rejection> {
         let refuse = || {
             Rejection::new(RejectionKind::Unauthorized)
                 .with_header(header::WWW_AUTHENTICATE, self.challenge.clone())
@@ -140,12 +142,12 @@ impl ApiKeys {
             return Err(refuse());
         }
         let key = &self.keys[index as usize];
-        Ok(Principal {
+        Ok(Arc::new(Principal {
             id: key.id.clone(),
             roles: key.roles.clone(),
             method: "api_key",
             ..Principal::default()
-        })
+        }))
     }
 
     /// One line for `bolt explain`.

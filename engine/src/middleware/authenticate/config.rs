@@ -1,5 +1,7 @@
 //! The methods as they are written and compiled.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::Principal;
@@ -79,7 +81,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// `unauthorized` with the challenge, or `bad_header` for repeated credentials.
-    pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
+    pub fn authenticate(&self, parts: &Parts) -> Result<Arc<Principal>, Rejection> {
         match self {
             Self::Jwt(jwt) => jwt.authenticate(parts),
             Self::ApiKey(keys) => keys.authenticate(parts),

@@ -1,10 +1,14 @@
 //! JSON Web Tokens: the configuration and where the token is found.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::Principal;
 use super::keys::{self, Key};
+use super::verified::Verified;
 use super::verify::{self, Expectations};
 use crate::config;
 use crate::config::decode::{Decode, Node, OneOrMany, Secret, Spanned};
@@ -74,6 +78,7 @@ pub struct JwtVerifier {
     keys: Vec<Key>,
     source: Source,
     expected: Expectations,
+    verified: Verified,
     missing: HeaderValue,
     invalid: HeaderValue,
 }
@@ -129,6 +134,7 @@ impl JwtConfig {
                 roles: self.roles_claim.clone(),
                 scopes: self.scope_claim.clone(),
             },
+            verified: Verified::default(),
             missing: HeaderValue::from_static("Bearer"),
             invalid: HeaderValue::from_static("Bearer error=\"invalid_token\""),
         })
@@ -216,13 +222,20 @@ impl JwtConfig {
 
 impl JwtVerifier {
     /// Who is asking.
-    pub fn authenticate(&self, parts: &Parts) -> Result<Principal, Rejection> {
+    pub fn authenticate(&self, parts: &Parts) -> Result<Arc<Principal>, Rejection> {
         let token = self.token(parts)?.ok_or_else(|| Self::refuse(&self.missing))?;
         if token.len() > MAX_TOKEN {
             return Err(Self::refuse(&self.invalid));
         }
-        verify::verify(&token, &self.keys, &self.expected)
-            .ok_or_else(|| Self::refuse(&self.invalid))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        if let Some(principal) = self.verified.get(&token, now) {
+            return Ok(principal);
+        }
+        let (principal, expires) = verify::verify(&token, &self.keys, &self.expected, now)
+            .ok_or_else(|| Self::refuse(&self.invalid))?;
+        let principal = Arc::new(principal);
+        self.verified.insert(&token, &principal, now, expires);
+        Ok(principal)
     }
 
     fn refuse(challenge: &HeaderValue) -> Rejection {

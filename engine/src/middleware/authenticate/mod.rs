@@ -13,6 +13,7 @@ mod jwt;
 mod keys;
 mod service;
 mod strict_json;
+mod verified;
 mod verify;
 
 pub use self::config::{AuthConfig, Authenticator};

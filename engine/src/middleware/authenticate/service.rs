@@ -58,7 +58,6 @@ where
         match self.method.authenticate(&request) {
             Err(rejection) => rejection.into_response(&request.headers).into(),
             Ok(principal) => {
-                let principal = Arc::new(principal);
                 request.principal = Some(Arc::clone(&principal));
                 self.inner.call(request).map(move |mut response| {
                     response.principal = Some(principal);

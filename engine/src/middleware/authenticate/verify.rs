@@ -1,7 +1,5 @@
 //! The verification of one token: form, header, signature, claims, in this order.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -27,8 +25,14 @@ pub struct Expectations {
 /// understands any.
 const REFUSED_MEMBERS: [&str; 2] = ["crit", "b64"];
 
-/// The principal of a token that is valid in every respect.
-pub fn verify(token: &str, keys: &[Key], expected: &Expectations) -> Option<Principal> {
+/// The principal of a token that is valid in every respect, and until when it is; times in seconds
+/// since 1970.
+pub fn verify(
+    token: &str,
+    keys: &[Key],
+    expected: &Expectations,
+    now: f64,
+) -> Option<(Principal, f64)> {
     let (message, signature) = token.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;
     if payload.contains('.') {
@@ -53,9 +57,8 @@ pub fn verify(token: &str, keys: &[Key], expected: &Expectations) -> Option<Prin
         return None;
     }
     let claims = object(payload)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
-    check_claims(&claims, expected, now)?;
-    principal(claims, expected)
+    let expires = check_claims(&claims, expected, now)?;
+    Some((principal(claims, expected)?, expires))
 }
 
 fn format_is(algorithm: jsonwebtoken::Algorithm, name: &str) -> bool {
@@ -97,14 +100,16 @@ fn choose<'a>(header: &Map<String, Value>, keys: &'a [Key]) -> Option<&'a Key> {
     }
 }
 
-fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) -> Option<()> {
+/// Until when the claims hold, if they do.
+fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) -> Option<f64> {
     #[allow(clippy::cast_precision_loss)] // at most 300
     let leeway = expected.leeway as f64;
     let date = |name: &str| match claims.get(name) {
         None => Some(None),
         Some(value) => value.as_f64().filter(|date| value.is_number() && *date >= 0.0).map(Some),
     };
-    if date("exp")?? + leeway <= now {
+    let expires = date("exp")?? + leeway;
+    if expires <= now {
         return None;
     }
     if date("nbf")?.is_some_and(|from| from - leeway > now)
@@ -127,7 +132,7 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) 
     {
         return None;
     }
-    Some(())
+    Some(expires)
 }
 
 fn principal(claims: Map<String, Value>, expected: &Expectations) -> Option<Principal> {
