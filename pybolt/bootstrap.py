@@ -38,6 +38,10 @@ def setup(settings: str | None, app_module: str | None) -> None:
         conf.configure(**_embedded(app_module))
     if not apps.ready:
         django.setup()
+        for app in apps.get_app_configs():
+            if hasattr(app, "is_package") and not migrations_directory(app).is_dir():
+                # Django takes a named module that is not there for a mistake.
+                conf.MIGRATION_MODULES[app.label] = None
     connections.install()
 
 
@@ -47,8 +51,11 @@ def _embedded(app_module: str | None) -> dict[str, Any]:
     if app_module is None:
         return embedded_settings([], {})
     app = _app_of(app_module)
-    modules = {} if app.is_package else {app.label: f"{app.label}_migrations"}
-    return embedded_settings([app], modules)
+    return embedded_settings([app], {app.label: _migrations_module(app)})
+
+
+def _migrations_module(app: Any) -> str:
+    return f"{app.name}.migrations" if app.is_package else f"{app.label}_migrations"
 
 
 def _app_of(module: str) -> Any:
@@ -109,13 +116,15 @@ def prepare_database(report: Callable[[str], None]) -> None:
 
 def migrations_directory(app: Any) -> Path:
     """Where an embedded app's migrations are."""
-    name = "migrations" if app.is_package else f"{app.label}_migrations"
-    return Path(app.path) / name
+    return Path(app.path) / _migrations_module(app).rpartition(".")[2]
 
 
 def make_migrations_package(app: Any) -> None:
     """Makes the package that migrations are written to."""
+    from django.conf import settings
+
     directory = migrations_directory(app)
     directory.mkdir(exist_ok=True)
     (directory / "__init__.py").touch()
     importlib.invalidate_caches()
+    settings.MIGRATION_MODULES[app.label] = _migrations_module(app)

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -71,6 +72,32 @@ def test_django_commands_of_the_embedded_app(tmp_path):
     assert (
         "has a new password" in bolt(tmp_path, "createuser", *app, "demo", "--password", "x").stdout
     )
+
+
+def test_one_file_without_models_and_reload(tmp_path):
+    app = tmp_path / "app.py"
+    text = "from pybolt import BoltAPI\napi = BoltAPI()\n"
+    text += "@api.get('/v')\ndef v(request):\n    return {'v': VERSION}\n"
+    app.write_text(text.replace("VERSION", "1"))
+    with Server(tmp_path, "app.py", "--reload") as server:
+        assert json.loads(server.request("GET", "/v")[2]) == {"v": 1}
+        app.write_text(text.replace("VERSION", "22"))
+        await_answer(server, {"v": 22})
+        # A file that does not load leaves the old worker serving.
+        app.write_text("this is no Python")
+        deadline = time.monotonic() + 20
+        while "the old workers go on" not in server.log():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert json.loads(server.request("GET", "/v")[2]) == {"v": 22}
+        assert server.stop() == 0
+
+
+def await_answer(server, expected):
+    deadline = time.monotonic() + 20
+    while json.loads(server.request("GET", "/v")[2]) != expected:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
 
 
 def test_two_workers_write_to_one_sqlite_file(tmp_path):
