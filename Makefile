@@ -78,7 +78,7 @@ create-user: $(VENV)/.built  ## the user demo with the password demo
 
 test: check      ## every check and every test; what CI runs
 
-check: $(VENV)/.built
+check: $(VENV)/.built     ## the same
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run -p pybolt-engine; else cargo test -p pybolt-engine --lib --tests; fi
