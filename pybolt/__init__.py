@@ -22,7 +22,7 @@ from .middleware import (
     RequestId,
     SecurityHeaders,
 )
-from .params import Body, Cookie, Header, Path, Query
+from .params import Body, Cookie, Form, Header, Path, Query
 from .response import HTML, JSON, Bytes, File, Redirect, Stream, Text
 from .routing import BoltAPI
 
@@ -41,6 +41,7 @@ __all__ = [
     "Cookie",
     "DeclarationError",
     "File",
+    "Form",
     "HTTPError",
     "Header",
     "JWTAuth",

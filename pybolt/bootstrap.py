@@ -64,10 +64,12 @@ def _app_of(module: str) -> Any:
 
     name = module.rpartition(".")[0] or module
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+    if spec is None:
         raise ModuleNotFoundError(f"there is no module {name}", name=name)
-    directory = str(Path(spec.origin).parent)
     package = spec.submodule_search_locations is not None
+    # A directory without `__init__.py` is a package as well, one without a file of its own.
+    places = list(spec.submodule_search_locations or [])
+    directory = str(Path(spec.origin).parent) if spec.origin else places[0]
 
     class FileApp(AppConfig):  # type: ignore[misc]
         """An app whose models may be in the app file itself.
@@ -99,19 +101,35 @@ def prepare_database(report: Callable[[str], None]) -> None:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
-    for app in apps.get_app_configs():
-        if hasattr(app, "is_package") and any(app.get_models()):
-            directory = migrations_directory(app)
-            if not any(directory.glob("[0-9]*.py")):
-                report(f"making the first migrations of {app.label} in {directory}")
-                make_migrations_package(app)
-                call_command("makemigrations", app.label, verbosity=0, interactive=False)
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if plan:
-        report(f"applying {len(plan)} migrations to {connection.settings_dict['NAME']}")
-        call_command("migrate", verbosity=0, interactive=False)
-    connection.close()
+    ours = [app for app in apps.get_app_configs() if hasattr(app, "is_package")]
+    for app in ours:
+        directory = migrations_directory(app)
+        if any(app.get_models()) and not any(directory.glob("[0-9]*.py")):
+            report(f"making the first migrations of {app.label} in {directory}")
+            make_migrations_package(app)
+            call_command("makemigrations", app.label, verbosity=0, interactive=False)
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            report(f"applying {len(plan)} migrations to {connection.settings_dict['NAME']}")
+            call_command("migrate", verbosity=0, interactive=False)
+        changed = {app.label for app in ours} & _changed_apps(executor)
+    finally:
+        connection.close()
+    for label in sorted(changed):
+        report(f"warning: models of {label} differ from its migrations: bolt makemigrations")
+
+
+def _changed_apps(executor: Any) -> set[str]:
+    """The labels of the apps whose models have moved on from their migrations."""
+    from django.apps import apps
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.migrations.state import ProjectState
+
+    loader = executor.loader
+    detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps))
+    return set(detector.changes(graph=loader.graph))
 
 
 def migrations_directory(app: Any) -> Path:

@@ -6,19 +6,22 @@ Nothing in here may raise where its docstring says so: it is the last line befor
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
 
 import msgspec
 import orjson
 
-from . import response
+from . import encoding, response
 from .exceptions import HTTPError, MalformedBody
-from .loop import SlotLoop, pump, pump_sync
+from .loop import SlotLoop, pump, pump_sync, set_running_loop
 
 logger = logging.getLogger("pybolt.request")
 
 _decoder = msgspec.json.Decoder()
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def decode_json(raw: bytes) -> Any:
@@ -37,14 +40,29 @@ def failure(error: BaseException, handler: str, request: Any) -> response.Render
     try:
         expected = _expected(error)
         if expected is not None:
-            headers = [("content-type", "application/problem+json"), *expected.headers.items()]
-            return expected.status, headers, orjson.dumps(expected.problem())
+            try:
+                return _answer(expected)
+            except Exception as second:
+                # The answer that the handler asked for cannot be given; both are worth a look.
+                second.__context__ = error
+                error = second
         _log(error, handler, request)
     except BaseException:
         # The exception's own methods may raise as well; the answer stays the same.
         _log_bare(error, handler)
     problem = HTTPError(500, code="internal").problem()
     return 500, [("content-type", "application/problem+json")], orjson.dumps(problem)
+
+
+def _answer(expected: HTTPError) -> response.Rendered:
+    if not 200 <= expected.status <= 599:
+        raise ValueError(f"{expected.status} is not the status of an answer")
+    headers = [("content-type", "application/problem+json")]
+    for name, value in expected.headers.items():
+        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise ValueError(f"the header {name!r} of an HTTPError is not valid")
+        headers.append((name, value))
+    return expected.status, headers, encoding.encode(expected.problem())
 
 
 def _expected(error: BaseException) -> HTTPError | None:
@@ -58,6 +76,7 @@ def _expected(error: BaseException) -> HTTPError | None:
         SuspiciousOperation,
     )
     from django.http import Http404
+    from django.http.multipartparser import MultiPartParserError
 
     if isinstance(error, Http404):
         return HTTPError(404, code="not_found")
@@ -65,7 +84,7 @@ def _expected(error: BaseException) -> HTTPError | None:
         return HTTPError(403, code="forbidden")
     if isinstance(error, RequestDataTooBig):
         return HTTPError(413, code="body_too_large")
-    if isinstance(error, BadRequest | SuspiciousOperation):
+    if isinstance(error, BadRequest | SuspiciousOperation | MultiPartParserError):
         return HTTPError(400, code="bad_request")
     return None
 
@@ -107,11 +126,12 @@ class Runtime:
     """The functions and settings that :class:`pybolt._engine.Engine` is made with."""
 
     dumps = staticmethod(orjson.dumps)
-    default = staticmethod(response.default)
-    options = response.OPTIONS
-    encode = staticmethod(response.encode)
+    default = staticmethod(encoding.default)
+    options = encoding.OPTIONS
+    encode = staticmethod(encoding.encode)
     render = staticmethod(response.render)
     failure = staticmethod(failure)
+    set_running_loop = staticmethod(set_running_loop)
     pump = staticmethod(pump)
     pump_sync = staticmethod(pump_sync)
 

@@ -14,6 +14,9 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+#: The name of every task that the engine starts.
+TASK_NAME = "bolt-request"
+
 
 class Slot(Protocol):
     """The engine's side."""
@@ -76,11 +79,25 @@ class SlotLoop(asyncio.SelectorEventLoop):
         finally:
             self._end()
             self._slot.release()
+            self.close()
 
     def end(self) -> None:
         """Has :meth:`serve` return; called on the loop's thread."""
         self._stopped = True
         self.stop()
+
+    def close(self) -> None:
+        """As the base class's; lets go of the engine, which holds this loop in turn."""
+        super().close()
+        self.__dict__.pop("_slot", None)
+        self.__dict__.pop("start_task", None)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As the base class's, except for the exception of a handler's own task: the bridge has
+        answered and logged that one, even where it left the task by its first step."""
+        task = context.get("future")
+        if not (isinstance(task, asyncio.Task) and task.get_name() == TASK_NAME):
+            super().call_exception_handler(context)
 
     def _end(self) -> None:
         tasks = asyncio.all_tasks(self)
@@ -96,7 +113,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
         @functools.cached_property
         def start_task(self) -> Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]:
             """Makes a task whose first step has been taken."""
-            return functools.partial(asyncio.Task, loop=self, eager_start=True)
+            return functools.partial(asyncio.Task, loop=self, name=TASK_NAME, eager_start=True)
 
     else:
 
@@ -116,7 +133,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
             the new task schedules is caught and run at once. Not to be called inside a task."""
             self._armed = True
             try:
-                task = asyncio.Task(coroutine, loop=self)
+                task = asyncio.Task(coroutine, loop=self, name=TASK_NAME)
             finally:
                 self._armed = False
             if self._first_step is not None:
@@ -126,6 +143,19 @@ class SlotLoop(asyncio.SelectorEventLoop):
             return task
 
 
+def set_running_loop(loop: SlotLoop | None) -> None:
+    """Makes ``loop`` the calling thread's running one, as ``run_forever`` does for its own thread:
+    with the hooks by which asyncio knows, ends and closes async generators."""
+    asyncio._set_running_loop(loop)
+    if loop is None:
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    else:
+        sys.set_asyncgen_hooks(
+            firstiter=loop._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
+            finalizer=loop._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+        )
+
+
 async def pump(iterator: Any, sink: Any) -> None:
     """Hands an async iterator's chunks to ``sink``, never ahead of the client by more than it."""
     from .bridge import log_stream_failure
@@ -133,14 +163,20 @@ async def pump(iterator: Any, sink: Any) -> None:
     try:
         async for chunk in iterator:
             data = as_bytes(chunk)
-            while data and (room := sink.send(data)) is not None:
-                await room
-        sink.close()
-    except (asyncio.CancelledError, ConnectionError):
-        # The client has gone; there is nobody left to tell.
-        pass
+            try:
+                while data and (room := sink.send(data)) is not None:
+                    await room
+            except ConnectionError:
+                # The client has gone; there is nobody left to tell. The iterator's own connections
+                # fail outside of this.
+                break
+        else:
+            sink.close()
     except BaseException as error:
-        log_stream_failure(error)
+        task = asyncio.current_task()
+        gone = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling()
+        if not gone:
+            log_stream_failure(error)
     finally:
         sink.abort()
         close = getattr(iterator, "aclose", None)

@@ -3,105 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import decimal
-import enum
-import json
 import mimetypes
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import orjson
 
-OPTIONS = (
-    orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_NON_STR_KEYS
-)
+from .encoding import UnencodableResult, encode
 
 Rendered = tuple[int, list[tuple[str, str]], Any]
-
-
-class UnencodableResult(TypeError):
-    """A handler returned something that is no answer."""
-
-
-def _time(value: datetime.datetime | datetime.time) -> str:
-    """ISO 8601 with milliseconds, as Django's encoder writes it."""
-    text = value.isoformat()
-    if value.microsecond:
-        text = text[:23] + text[26:] if isinstance(value, datetime.datetime) else text[:12]
-    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
-
-
-def default(value: Any) -> Any:
-    """Encodes what JSON has no type for, as ``DjangoJSONEncoder`` does."""
-    if isinstance(value, datetime.datetime):
-        return _time(value)
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, datetime.time):
-        if value.utcoffset() is not None:
-            raise ValueError("JSON can't represent timezone-aware times.")
-        return _time(value)
-    if isinstance(value, datetime.timedelta):
-        from django.utils.duration import duration_iso_string
-
-        return duration_iso_string(value)
-    if isinstance(value, decimal.Decimal):
-        return str(value)
-    if isinstance(value, msgspec.Struct):
-        return {
-            name: getattr(value, attribute)
-            for attribute, name in zip(
-                value.__struct_fields__, value.__struct_encode_fields__, strict=True
-            )
-        }
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return _containers(value)
-
-
-def _containers(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, bool | int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, tuple | list):
-        return list(value)
-    if isinstance(value, set | frozenset):
-        return list(value)
-    from django.db.models.query import QuerySet
-    from django.utils.functional import Promise
-
-    if isinstance(value, Promise):
-        return str(value)
-    if isinstance(value, QuerySet):
-        return list(value)
-    raise UnencodableResult(f"{type(value).__qualname__} has no JSON form")
-
-
-def encode(value: Any) -> bytes:
-    """``value`` as compact JSON (RFC 8259). Raises ``UnencodableResult`` or ``ValueError``."""
-    try:
-        return orjson.dumps(value, default, OPTIONS)
-    except orjson.JSONEncodeError as error:
-        cause = error.__cause__
-        if isinstance(cause, UnencodableResult):
-            raise cause from None
-        # Integers beyond 64 bits, and deep nesting, are the standard library's.
-        text = json.dumps(value, default=default, separators=(",", ":"), ensure_ascii=False)
-        return text.encode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,23 +147,54 @@ def _from_django(response: Any) -> Rendered:
         return response.status_code, headers, body
     kind = "stream_async" if response.is_async else "stream_sync"
     content = response.streaming_content
-    source = _closing_async(content, response) if response.is_async else _closing(content, response)
+    source = (_ClosingAsync if response.is_async else _Closing)(content, response)
     return response.status_code, headers, (kind, source)
 
 
-def _closing(content: Iterable[Any], response: Any) -> Iterable[Any]:
-    try:
-        yield from content
-    finally:
-        response.close()
+class _Closing:
+    """A Django response's chunks; closes the response with them, even before the first one."""
+
+    def __init__(self, content: Any, response: Any) -> None:
+        self._chunks = iter(content)
+        self._response = response
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Closes the chunks' generator, where it is one, and the response."""
+        try:
+            close = getattr(self._chunks, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._response.close()
 
 
-async def _closing_async(content: AsyncIterable[Any], response: Any) -> Any:
-    try:
-        async for chunk in content:
-            yield chunk
-    finally:
-        response.close()
+class _ClosingAsync:
+    """The same for asynchronous chunks."""
+
+    def __init__(self, content: Any, response: Any) -> None:
+        self._chunks = aiter(content)
+        self._response = response
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """Closes the chunks' generator, where it is one, and the response."""
+        try:
+            close = getattr(self._chunks, "aclose", None)
+            if close is not None:
+                await close()
+        finally:
+            self._response.close()
 
 
 def _plain(value: Any) -> Rendered:
@@ -267,14 +210,22 @@ def _plain(value: Any) -> Rendered:
 def render(value: Any) -> Rendered:
     """Whatever a handler returned, as status, header pairs and body.
 
-    Raises :class:`UnencodableResult` for what is no answer.
+    Raises :class:`UnencodableResult` for what is no answer. A status below 200 is none: another
+    one has to follow it (RFC 9110, 15.2).
     """
+    rendered = _render(value)
+    if not 200 <= rendered[0] <= 599:
+        raise UnencodableResult(f"{rendered[0]} is not the status of an answer: write 200 to 599")
+    return rendered
+
+
+def _render(value: Any) -> Rendered:
     if isinstance(value, Response):
         return value.render()
     if isinstance(value, tuple):
-        if len(value) != 2 or type(value[0]) is not int or not 100 <= value[0] <= 599:
+        if len(value) != 2 or type(value[0]) is not int:
             raise UnencodableResult("a tuple must be (status, value)")
-        _, headers, body = render(value[1])
+        _, headers, body = _render(value[1])
         return value[0], headers, body
     if hasattr(value, "status_code") and hasattr(value, "streaming"):
         return _from_django(value)

@@ -6,7 +6,6 @@ worker that dies is answered by the one that replaces it.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -15,20 +14,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .config.options import RunOptions
+from .listeners import StartFailed, bind
+from .preflight import Progress, preflight, say
+from .watch import Watch
 
-BACKLOG = 2048
 BACK_OFF = (0.1, 10.0)
 HEALTHY_AFTER = 10.0
 FIRST_START = 15.0
 #: Seconds beyond the drain timeout before a worker that does not end is killed.
 KILL_GRACE = 2.0
-
-
-class StartFailed(Exception):
-    """The server cannot start; the message is one line for the user."""
 
 
 class Worker:
@@ -52,7 +49,11 @@ class Worker:
         self.is_ready = False
 
     def command(self, command: bytes) -> None:
-        """Sends ``d`` (drain) or ``q`` (end now)."""
+        """Sends ``d`` (drain) or ``q`` (end now). A worker that does not serve yet has nothing to
+        lose, and is ended."""
+        if not self.is_ready:
+            self.process.kill()
+            return
         try:
             os.write(self.control_fd, command)
         except BrokenPipeError:
@@ -80,16 +81,33 @@ class Slot:
         self.number = number
         self.listeners = listeners
         self.worker: Worker | None = None
+        #: Workers of before a reload, which serve until the new one does.
+        self.old: list[Worker] = []
         self.failures = 0
         self.next_start = 0.0
+
+    def failed(self, lived: float) -> float:
+        """Takes note of a worker that ended after ``lived`` seconds; how long to wait now."""
+        self.failures = 0 if lived > HEALTHY_AFTER else self.failures + 1
+        delay = back_off(self.failures)
+        self.next_start = time.monotonic() + delay
+        return delay
+
+
+def back_off(failures: int) -> float:
+    """Seconds before the next start after so many short-lived workers in a row."""
+    first, longest = BACK_OFF
+    # The exponent is bounded: a crash loop may go on for days.
+    return float(min(first * 2 ** min(failures - 1, 16), longest)) if failures else 0.0
 
 
 class Supervisor:
     """Keeps the slots filled until it is told to end."""
 
-    def __init__(self, options: RunOptions, summary: dict[str, Any]) -> None:
+    def __init__(self, options: RunOptions, summary: dict[str, Any], patience: float) -> None:
         self.options = options
         self.summary = summary
+        self.patience = patience
         self.slots = [
             Slot(number, listeners)
             for number, listeners in enumerate(bind(summary["listen"], worker_count(summary)))
@@ -101,35 +119,39 @@ class Supervisor:
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        self.ever_ready = False
+        self.announced = False
+        self.any_served = False
         self.deadline: float | None = None
         self.watch = Watch(options) if options.reload else None
+        self.progress = Progress("starting workers")
 
     def run(self) -> int:
-        """Serves; the exit code."""
-        begun = time.monotonic()
+        """Serves; the exit code. Raises :class:`StartFailed`."""
         while True:
             self._fill_slots()
             self._wait()
-            now = time.monotonic()
             if self.deadline is not None:
                 if not self._living():
                     return 0
-                if now > self.deadline:
-                    for worker in self._living():
-                        worker.process.kill()
-            elif not self.ever_ready and now - begun > FIRST_START and self._has_failed():
-                self._kill_all()
-                raise StartFailed("no worker could start; its error is above")
+                if time.monotonic() > self.deadline:
+                    self._kill_all()
+            elif not self.announced:
+                self._look_at_start()
             elif self.watch is not None and self.watch.changed():
                 self._reload()
 
     def _living(self) -> list[Worker]:
         slotted = [slot.worker for slot in self.slots if slot.worker is not None]
-        return slotted + self.leaving
+        return slotted + [old for slot in self.slots for old in slot.old] + self.leaving
 
-    def _has_failed(self) -> bool:
-        return all(slot.failures > 0 for slot in self.slots)
+    def _look_at_start(self) -> None:
+        self.progress.tick()
+        if not self.any_served and self.progress.elapsed() > self.patience:
+            self._fail(f"no worker serves after {self.patience:.0f} s; what it says is above")
+
+    def _fail(self, message: str) -> NoReturn:
+        self._kill_all()
+        raise StartFailed(message)
 
     def _fill_slots(self) -> None:
         now = time.monotonic()
@@ -141,19 +163,31 @@ class Supervisor:
 
     def _wait(self) -> None:
         ready = {w.ready_fd: w for w in self._living() if w.ready_fd is not None}
-        readable, _, _ = select.select([self.signals, *ready], [], [], 0.25)
+        poll = select.poll()
+        for fd in (self.signals, *ready):
+            poll.register(fd, select.POLLIN)
+        readable = [fd for fd, _ in poll.poll(250)]
         for fd in readable:
             if fd in ready:
                 ready[fd].read_ready()
-                self._announce()
+                self._served(ready[fd])
         if self.signals in readable:
             for number in os.read(self.signals, 64):
                 self._signal(number)
         self._reap()
 
-    def _announce(self) -> None:
-        if not self.ever_ready and all(s.worker and s.worker.is_ready for s in self.slots):
-            self.ever_ready = True
+    def _served(self, worker: Worker) -> None:
+        if not worker.is_ready:
+            return
+        self.any_served = True
+        for slot in self.slots:
+            if slot.worker is worker:
+                for old in slot.old:
+                    old.command(b"d")
+                self.leaving += slot.old
+                slot.old = []
+        if not self.announced and all(s.worker and s.worker.is_ready for s in self.slots):
+            self.announced = True
             print(banner(self.summary, self.slots), flush=True)
 
     def _signal(self, number: int) -> None:
@@ -169,106 +203,49 @@ class Supervisor:
             say("SIGHUP: a running server does not read its configuration again; restart it")
 
     def _reap(self) -> None:
-        for worker in list(self.leaving):
-            if worker.process.poll() is not None:
-                worker.close()
-                self.leaving.remove(worker)
+        for workers in (self.leaving, *(slot.old for slot in self.slots)):
+            for worker in list(workers):
+                if worker.process.poll() is not None:
+                    worker.close()
+                    workers.remove(worker)
         for slot in self.slots:
             worker_ = slot.worker
             if worker_ is None or worker_.process.poll() is None:
                 continue
             worker_.close()
             slot.worker = None
-            if self.deadline is not None:
-                continue
-            lived = time.monotonic() - worker_.started
-            slot.failures = 0 if lived > HEALTHY_AFTER else slot.failures + 1
-            delay = min(BACK_OFF[0] * 2 ** max(0, slot.failures - 1), BACK_OFF[1])
-            delay = 0.0 if slot.failures == 0 else delay
-            slot.next_start = time.monotonic() + delay
-            say(
-                f"worker {worker_.process.pid} ended with {_exit(worker_.process.returncode)}; "
-                f"starting another{f' in {delay:.1f} s' if delay else ''}"
-            )
-            if not self.ever_ready and slot.failures >= 3:
-                self._kill_all()
-                raise StartFailed("the workers end before they serve; their error is above")
+            if self.deadline is None:
+                self._replace(slot, worker_)
+
+    def _replace(self, slot: Slot, dead: Worker) -> None:
+        delay = slot.failed(time.monotonic() - dead.started)
+        say(
+            f"worker {dead.process.pid} ended with {_exit(dead.process.returncode)}; "
+            f"starting another{f' in {delay:.1f} s' if delay else ''}"
+        )
+        if not self.any_served and slot.failures >= 3:
+            self._fail("the workers end before they serve; their error is above")
 
     def _reload(self) -> None:
         say("a file has changed; checking")
-        summary = preflight(self.options)
+        summary = preflight(self.options, interrupt=self.signals)
         if summary is None:
             say("the old workers go on")
             return
         self.summary = summary
         for slot in self.slots:
-            if slot.worker is not None:
-                slot.worker.command(b"d")
+            if slot.worker is not None and slot.worker.is_ready:
+                slot.old.append(slot.worker)
+            elif slot.worker is not None:
+                slot.worker.process.kill()
                 self.leaving.append(slot.worker)
             slot.worker = Worker(slot, self.options)
-        say("reloaded")
+        say("reloading: the old workers serve until the new ones do")
 
     def _kill_all(self) -> None:
         for worker in self._living():
             worker.process.kill()
             worker.process.wait()
-
-
-class Watch:
-    """Notices changes of the configuration and of Python files below the working directory."""
-
-    SKIP = frozenset({".git", ".venv", "node_modules", "__pycache__", "target"})
-
-    def __init__(self, options: RunOptions) -> None:
-        self.config = options.config
-        self.checked = 0.0
-        self.seen = self._stamps()
-
-    def changed(self) -> bool:
-        """Whether anything changed since the last look; looks twice a second at most."""
-        if time.monotonic() - self.checked < 0.5:
-            return False
-        stamps = self._stamps()
-        changed, self.seen = stamps != self.seen, stamps
-        self.checked = time.monotonic()
-        return changed
-
-    def _stamps(self) -> dict[str, int]:
-        stamps = {}
-        for directory, names, files in os.walk("."):
-            names[:] = [name for name in names if name not in self.SKIP]
-            for name in files:
-                if name.endswith((".py", ".yaml", ".yml")):
-                    path = os.path.join(directory, name)
-                    try:
-                        stamps[path] = os.stat(path).st_mtime_ns
-                    except FileNotFoundError:
-                        continue
-        if self.config is not None and Path(self.config).exists():
-            stamps[self.config] = os.stat(self.config).st_mtime_ns
-        return stamps
-
-
-def say(line: str) -> None:
-    """One line to the terminal."""
-    print(f"bolt: {line}", file=sys.stderr, flush=True)
-
-
-def preflight(options: RunOptions) -> dict[str, Any] | None:
-    """Loads and checks everything in a process of its own; ``None`` if it may not be served."""
-    read, write = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pybolt.worker", "preflight", str(write), *options.to_argv()],
-        pass_fds=[write],
-        stdin=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as file:
-        text = file.read()
-    if process.wait() != 0 or not text:
-        return None
-    summary: dict[str, Any] = json.loads(text)
-    return summary
 
 
 def worker_count(summary: dict[str, Any]) -> int:
@@ -283,48 +260,6 @@ def worker_count(summary: dict[str, Any]) -> int:
     except (OSError, ValueError):
         return cores
     return cores
-
-
-def bind(addresses: list[str], slots: int) -> list[list[socket.socket]]:
-    """One listening socket for every slot and address. Raises :class:`StartFailed`."""
-    bound: list[list[socket.socket]] = [[] for _ in range(slots)]
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        family, where = _resolve(host.strip("[]"), int(port), address)
-        # SO_REUSEPORT lets two servers of one user share a port without a word; ask first.
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            _bind(probe, where, address)
-            where = probe.getsockname()
-        for slot in bound:
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            _bind(listener, where, address)
-            listener.listen(BACKLOG)
-            slot.append(listener)
-    return bound
-
-
-def _resolve(host: str, port: int, address: str) -> tuple[int, Any]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise StartFailed(f"cannot listen on {address}: {error.strerror}") from None
-    family, _, _, _, where = found[0]
-    return family, where
-
-
-def _bind(listener: socket.socket, where: Any, address: str) -> None:
-    try:
-        listener.bind(where)
-    except OSError as error:
-        hint = {
-            98: "; another server uses it (see `ss -ltnp`), or choose one with --port",
-            99: "; this machine has no such address",
-            13: "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
-        }.get(error.errno or 0, "")
-        raise StartFailed(f"cannot listen on {address}: {error.strerror}{hint}") from None
 
 
 def _exit(code: int) -> str:
@@ -359,13 +294,35 @@ def _url(name: Any) -> str:
     return f"http://{host}:{name[1]}"
 
 
+class _Interrupted(BaseException):
+    """A signal that ends the start; nothing is bound yet."""
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    raise _Interrupted(number)
+
+
 def run(options: RunOptions) -> int:
-    """Serves until told to end. The exit code: 0, or 1 if nothing could be started."""
-    summary = preflight(options)
-    if summary is None:
-        return 1
+    """Serves until told to end. The exit code: 0, 1 if nothing could be started, or 128 and the
+    signal that ended the start."""
+    before = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    begun = time.monotonic()
     try:
-        return Supervisor(options, summary).run()
+        summary = preflight(options)
+        if summary is None:
+            return 1
+        # Workers load what the preflight has loaded; several at once take longer.
+        patience = max(FIRST_START, 4 * (time.monotonic() - begun))
+        return Supervisor(options, summary, patience).run()
     except StartFailed as error:
         say(str(error))
         return 1
+    except _Interrupted as interrupted:
+        say("ended before it served")
+        return 128 + int(interrupted.args[0])
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -25,6 +25,9 @@ def main(argv: list[str]) -> int:
     """Runs one of the two jobs; the exit code is 0, or 1 for a wrong configuration."""
     configure_logging()
     if argv[0] == "preflight":
+        # Nothing is served yet: Ctrl-C ends it at once, and it ends with its supervisor.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _die_with_parent(signal.SIGKILL)
         return preflight(int(argv[1]), RunOptions.from_argv(argv[2:]))
     listeners = [int(fd) for fd in argv[1].split(",")]
     return serve(listeners, int(argv[2]), int(argv[3]), RunOptions.from_argv(argv[4:]))
@@ -53,7 +56,14 @@ def preflight(out: int, options: RunOptions) -> int:
     from . import bootstrap
 
     if not bootstrap.is_attached(loaded.settings):
-        bootstrap.prepare_database(say)
+        from django.core.management import CommandError
+        from django.db import DatabaseError
+
+        try:
+            bootstrap.prepare_database(say)
+        except (DatabaseError, CommandError, OSError) as error:
+            say(f"the database {_database()} cannot be prepared: {error}")
+            return 1
     with os.fdopen(out, "w") as file:
         json.dump(summary(loaded), file)
     return 0
@@ -62,24 +72,28 @@ def preflight(out: int, options: RunOptions) -> int:
 def summary(loaded: LoadedConfig) -> dict[str, Any]:
     """What the supervisor needs to know, and shows."""
     from django.conf import settings
-    from django.db import connection
 
     from . import _engine, bootstrap
 
     server: dict[str, Any] = json.loads(_engine.server(loaded.wire))
-    database = f"{connection.vendor} {connection.settings_dict.get('NAME', '')}".strip()
     attached = bootstrap.is_attached(loaded.settings)
     return server | {
         "routes": json.loads(_engine.routes(loaded.wire)),
         "sources": loaded.sources,
         "mode": settings.SETTINGS_MODULE if attached else "embedded",
-        "database": database if settings.DATABASES.get("default") else "none",
+        "database": _database() if settings.DATABASES.get("default") else "none",
     }
+
+
+def _database() -> str:
+    from django.db import connection
+
+    return f"{connection.vendor} {connection.settings_dict.get('NAME', '')}".strip()
 
 
 def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -> int:
     """Serves the inherited sockets until the supervisor says otherwise or is gone."""
-    _die_with_parent()
+    _die_with_parent(signal.SIGTERM)
     # The terminal's Ctrl-C reaches the whole group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from . import _engine
@@ -99,11 +113,12 @@ def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -
     return 0
 
 
-def _die_with_parent() -> None:
-    """Has the kernel end this process when the supervisor dies without a word (Linux)."""
+def _die_with_parent(number: signal.Signals) -> None:
+    """Has the kernel send this process ``number`` when the supervisor dies without a word
+    (Linux)."""
     parent_death_signal = 1
     try:
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(parent_death_signal, number)
     except (OSError, AttributeError):
         # Elsewhere the closed control pipe has to do.
         return

@@ -1,0 +1,134 @@
+"""The embedded Django, each time in a process and a directory of its own."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pybolt.conf import SECRET_FILE, secret_key
+
+ROOT = Path(__file__).parent.parent.parent
+HELLO = """
+from pybolt import BoltAPI
+api = BoltAPI()
+
+@api.get("/hello")
+def hello(request):
+    return {}
+"""
+MODEL = """
+from django.db import models
+
+class Thing(models.Model):
+    name = models.CharField(max_length=10)
+"""
+
+
+def bolt(directory, *arguments):
+    environ = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    return subprocess.run(
+        [sys.executable, "-m", "pybolt", *arguments],
+        cwd=directory,
+        env=environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def preflight(directory, app):
+    """What ``bolt run`` does before it binds."""
+    program = (
+        "import sys; from pybolt.config.options import RunOptions; "
+        "from pybolt.preflight import preflight; "
+        f"sys.exit(preflight(RunOptions(app={app!r})) is None)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=directory,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_file_without_a_model_needs_no_migrations(tmp_path):
+    (tmp_path / "app.py").write_text(HELLO)
+    ran = preflight(tmp_path, "app.py")
+    assert ran.returncode == 0, ran.stderr
+    assert "making" not in ran.stderr
+    assert not (tmp_path / "app_migrations").exists()
+    for command in ("migrate", "makemigrations", "migrations"):
+        assert bolt(tmp_path, command, "--app", "app.py").returncode == 0
+
+
+def test_a_files_models_are_migrated_once_and_a_change_is_noticed(tmp_path):
+    app = tmp_path / "app.py"
+    app.write_text(HELLO + MODEL)
+    first = preflight(tmp_path, "app.py")
+    assert first.returncode == 0, first.stderr
+    assert "making the first migrations of app" in first.stderr
+    assert (tmp_path / "app_migrations" / "0001_initial.py").is_file()
+    again = preflight(tmp_path, "app.py")
+    assert (again.returncode, again.stderr) == (0, "")
+    app.write_text(HELLO + MODEL + "    size = models.IntegerField(default=0)\n")
+    changed = preflight(tmp_path, "app.py")
+    assert changed.returncode == 0
+    assert "models of app differ from its migrations" in changed.stderr
+    assert bolt(tmp_path, "makemigrations", "--app", "app.py").returncode == 0
+    assert "applying 1 migrations" in preflight(tmp_path, "app.py").stderr
+    assert (tmp_path / "app_migrations" / "0002_thing_size.py").is_file()
+
+
+@pytest.mark.parametrize("regular", [True, False], ids=["package", "directory"])
+def test_a_package_is_an_app_with_or_without_its_init_file(tmp_path, regular):
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "api.py").write_text(HELLO + MODEL)
+    if regular:
+        (package / "__init__.py").touch()
+    ran = preflight(tmp_path, "shop.api:api")
+    assert ran.returncode == 0, ran.stderr
+    assert (package / "migrations" / "0001_initial.py").is_file()
+
+
+def test_the_database_is_in_wal_mode(tmp_path):
+    import sqlite3
+
+    (tmp_path / "app.py").write_text(HELLO)
+    assert preflight(tmp_path, "app.py").returncode == 0
+    connection = sqlite3.connect(tmp_path / "db.sqlite3")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert {"auth_user", "django_content_type", "django_migrations"} <= tables
+    connection.close()
+
+
+def test_a_database_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "app.py").write_text(HELLO)
+    (tmp_path / "db.sqlite3").write_bytes(b"\x01no database" * 500)
+    ran = preflight(tmp_path, "app.py")
+    assert ran.returncode == 1
+    [line] = ran.stderr.splitlines()
+    assert "cannot be prepared: file is not a database" in line
+
+
+def test_the_secret_key_is_made_once_and_is_private(tmp_path, monkeypatch):
+    monkeypatch.delenv("BOLT_SECRET_KEY", raising=False)
+    key = secret_key(tmp_path)
+    assert len(key) >= 50
+    assert secret_key(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / SECRET_FILE).stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [SECRET_FILE]
+
+
+def test_the_environments_key_comes_first_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOLT_SECRET_KEY", "given")
+    assert secret_key(tmp_path) == "given"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,92 @@
+"""What becomes of exceptions: an answer always, a record where nobody expected them."""
+
+import json
+import logging
+
+import pytest
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
+
+from pybolt import HTTPError, RequestValidationError
+from pybolt.bridge import failure
+
+
+class Asked:
+    method, path, request_id = "GET", "/x", "r-1"
+
+
+class Hostile(BaseException):
+    def __str__(self):
+        raise ValueError("no")
+
+    __repr__ = __str__
+
+
+class HostileRequest:
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (HTTPError(409, "taken"), 409),
+        (RequestValidationError([{"in": "query", "field": "n", "message": "is required"}]), 422),
+        (Http404("secret"), 404),
+        (PermissionDenied("secret"), 403),
+        (SuspiciousOperation("secret"), 400),
+        (MultiPartParserError("secret"), 400),
+        (RequestDataTooBig("secret"), 413),
+    ],
+)
+def test_expected_exceptions_are_problems_and_no_record(error, status, caplog):
+    found, headers, body = failure(error, "app:view", Asked())
+    assert found == status == json.loads(body)["status"]
+    assert ("content-type", "application/problem+json") in headers
+    assert b"secret" not in body
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("secret"), SystemExit(1), KeyboardInterrupt(), MemoryError(), Hostile()],
+    ids=lambda error: type(error).__name__,
+)
+def test_all_others_are_500_and_one_record(error, caplog):
+    status, _, body = failure(error, "app:view", Asked())
+    assert status == 500
+    assert b"secret" not in body
+    [record] = caplog.records
+    assert (record.name, record.levelno) == ("pybolt.request", logging.ERROR)
+    assert "app:view" in record.getMessage()
+    assert "r-1" in record.getMessage()
+    assert record.exc_info[1] is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPError(400, headers={"x": "a\r\nb: c"}),
+        HTTPError(400, headers={"a b": "c"}),
+        HTTPError(400, headers={"x": 5}),
+        HTTPError(101),
+        HTTPError(1000),
+        HTTPError("400"),
+        HTTPError(400, object()),
+    ],
+    ids=lambda error: str(error)[:20],
+)
+def test_an_answer_that_cannot_be_given_is_500_and_one_record(error, caplog):
+    status, _, _ = failure(error, "app:view", Asked())
+    assert status == 500
+    [record] = caplog.records
+    assert record.exc_info[1].__context__ is error
+
+
+@pytest.mark.parametrize(
+    "request_", [None, HostileRequest(), object()], ids=["none", "raises", "odd"]
+)
+def test_nothing_makes_it_raise(request_, caplog):
+    assert failure(ValueError(), "app:view", request_)[0] == 500
+    assert len(caplog.records) == 1
