@@ -130,3 +130,26 @@ def small(request):
 @api.get("/stats", auth="public")
 def stats(request):
     return pybolt.stats()
+
+
+SMUGGLED = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\npwn"
+
+
+@api.get("/bodiless/{status}", auth="public")
+def bodiless(request, status: int):
+    return status, SMUGGLED
+
+
+@api.get("/endless", auth="public")
+def endless(request):
+    return Stream(iter(lambda: b"x" * 1000, None))
+
+
+@api.get("/one-stream", auth="public", python={"concurrency": 1, "queue": 0, "max_wait": "1ms"})
+async def one_stream(request):
+    async def produce():
+        yield b"first"
+        await asyncio.sleep(0.5)
+        yield b"last"
+
+    return Stream(produce())

@@ -56,6 +56,42 @@ def test_pipelined_requests_are_answered_in_order(server):
     assert statuses == [b"200", b"404", b"200"]
 
 
+def statuses_of(server, *requests):
+    """The status lines in the bytes that the server sends for these requests, all sent at once."""
+    head = " HTTP/1.1\r\nHost: x\r\n"
+    text = "".join(f"{request}{head}\r\n" for request in requests[:-1])
+    text += f"{requests[-1]}{head}Connection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(text.encode())
+        received = b""
+        while chunk := raw.recv(65536):
+            received += chunk
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", received)], received
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_without_content_sends_none(server, status):
+    found, received = statuses_of(server, f"GET /bodiless/{status}", "GET /hello")
+    assert found == [status, 200]
+    assert b"pwn" not in received
+
+
+@pytest.mark.parametrize("url", ["/endless", "/broken", "/bodiless/200"])
+def test_head_produces_no_body(server, url):
+    found, received = statuses_of(server, f"HEAD {url}", "GET /hello")
+    assert found == [200, 200]
+    assert received.count(b"\r\n\r\n") == 2
+
+
+def test_a_stream_keeps_its_place_to_its_end(server):
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(server.request, "GET", "/one-stream")
+        time.sleep(0.2)
+        assert server.request("GET", "/one-stream")[0] == 503
+        assert first.result()[2] == b"firstlast"
+    assert until(lambda: server.request("GET", "/one-stream")[0] == 200)
+
+
 REFUSALS = [
     ("GET", "/private", None, {}, 401),
     ("GET", "/undecided", None, {}, 403),

@@ -1,23 +1,29 @@
 //! Bulkhead: how many requests of a route or group may be with Python at once.
 //!
 //! Innermost, so that only a permitted request takes a place. Past `concurrency` a request waits
-//! in a bounded queue for at most `max_wait`; past either it is refused with `Retry-After`.
+//! in a bounded queue for at most `max_wait`; past either it is refused with `Retry-After`. A
+//! place is given back with the last byte of the answer, streamed or not.
 //!
 //! Options: `python: {concurrency: 64, queue: 128, max_wait: 250ms}`. Refusal: `overloaded`.
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, TryAcquireError};
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::authorize::Permitted;
 use super::rejection::{Rejection, RejectionKind};
+use crate::body::{Body, BodyStream};
 use crate::http::{HeaderMap, HeaderValue, header};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -89,14 +95,9 @@ where
 
     fn call(&mut self, request: Permitted<Request>) -> Reply {
         match self.places.running.clone().try_acquire_owned() {
-            Ok(place) => match self.inner.borrow_mut().call(request) {
-                Reply::Pending(answer) => Reply::pending(async move {
-                    let response = answer.await;
-                    drop(place);
-                    response
-                }),
-                ready @ Reply::Ready(_) => ready,
-            },
+            Ok(place) => {
+                self.inner.borrow_mut().call(request).map(|response| keep(place, response))
+            }
             Err(TryAcquireError::NoPermits) => match Waiting::enter(&self.places) {
                 Some(waiting) => self.wait(waiting, request),
                 None => overloaded(&request.headers).into(),
@@ -122,9 +123,34 @@ where
             drop(waiting);
             let reply = inner.borrow_mut().call(request);
             let Ok(response) = reply.await;
-            drop(place);
-            response
+            keep(place, response)
         })
+    }
+}
+
+/// A streamed answer keeps its place until its last chunk: producing it runs Python as well.
+fn keep(place: OwnedSemaphorePermit, mut response: Response) -> Response {
+    response.body = match response.body {
+        Body::Stream(stream) => {
+            let length = stream.length();
+            Body::stream(Producing { stream, _place: place }, length)
+        }
+        whole => whole,
+    };
+    response
+}
+
+/// A stream that is being produced.
+struct Producing {
+    stream: BodyStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Stream for Producing {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        BodyStream::poll_next(&mut self.stream, cx)
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::body::Body;
-use crate::http::{HeaderMap, HeaderName, HeaderValue, header};
+use crate::http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -50,14 +50,26 @@ impl Stream for Incoming {
     }
 }
 
-/// Hands a response to actix-http. Framing is the server's: whatever an application says about
-/// length, encoding of the transfer or the connection is dropped.
-pub fn outgoing(response: Response, closing: bool) -> actix_http::Response<OutgoingBody> {
-    let mut message = actix_http::Response::with_body(response.status, OutgoingBody(response.body));
+/// Hands a response to a request of `method` to actix-http. Framing is the server's: whatever an
+/// application says about length, encoding of the transfer or the connection is dropped, and a
+/// body where RFC 9110 has none is never sent, because the client would read it as the next answer.
+pub fn outgoing(
+    response: Response,
+    method_is_head: bool,
+    closing: bool,
+) -> actix_http::Response<OutgoingBody> {
+    let body = match response.status {
+        status if status.is_informational() => OutgoingBody::Omitted(BodySize::None),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => OutgoingBody::Omitted(BodySize::None),
+        StatusCode::RESET_CONTENT => OutgoingBody::Omitted(BodySize::Sized(0)),
+        _ if method_is_head => OutgoingBody::Omitted(size(&response.body)),
+        _ => OutgoingBody::Sent(response.body),
+    };
+    let mut message = actix_http::Response::with_body(response.status, body);
     let headers = message.headers_mut();
     for (name, value) in response.headers {
         if !is_framing(&name) {
-            append(headers, name, value);
+            headers.append(name, value);
         }
     }
     if closing {
@@ -66,8 +78,12 @@ pub fn outgoing(response: Response, closing: bool) -> actix_http::Response<Outgo
     message
 }
 
-fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    headers.append(name, value);
+fn size(body: &Body) -> BodySize {
+    match body {
+        Body::Empty => BodySize::Sized(0),
+        Body::Full(bytes) => BodySize::Sized(bytes.len() as u64),
+        Body::Stream(stream) => stream.length().map_or(BodySize::Stream, BodySize::Sized),
+    }
 }
 
 fn is_framing(name: &HeaderName) -> bool {
@@ -79,16 +95,20 @@ fn is_framing(name: &HeaderName) -> bool {
 }
 
 /// A response body as actix-http wants it.
-pub struct OutgoingBody(Body);
+pub enum OutgoingBody {
+    /// The body.
+    Sent(Body),
+    /// None follows, whatever its size would be.
+    Omitted(BodySize),
+}
 
 impl MessageBody for OutgoingBody {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        match &self.0 {
-            Body::Empty => BodySize::Sized(0),
-            Body::Full(bytes) => BodySize::Sized(bytes.len() as u64),
-            Body::Stream(stream) => stream.length().map_or(BodySize::Stream, BodySize::Sized),
+        match self {
+            Self::Sent(body) => size(body),
+            Self::Omitted(size) => *size,
         }
     }
 
@@ -96,22 +116,22 @@ impl MessageBody for OutgoingBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, io::Error>>> {
-        match &mut self.0 {
-            Body::Empty => Poll::Ready(None),
-            Body::Full(bytes) => {
+        match &mut *self {
+            Self::Omitted(_) | Self::Sent(Body::Empty) => Poll::Ready(None),
+            Self::Sent(Body::Full(bytes)) => {
                 let bytes = mem::take(bytes);
-                self.0 = Body::Empty;
+                *self = Self::Sent(Body::Empty);
                 Poll::Ready(Some(Ok(bytes)))
             }
-            Body::Stream(stream) => stream.poll_next(cx),
+            Self::Sent(Body::Stream(stream)) => stream.poll_next(cx),
         }
     }
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {
-        match self.0 {
-            Body::Empty => Ok(Bytes::new()),
-            Body::Full(bytes) => Ok(bytes),
-            body @ Body::Stream(_) => Err(Self(body)),
+        match self {
+            Self::Sent(Body::Empty) => Ok(Bytes::new()),
+            Self::Sent(Body::Full(bytes)) => Ok(bytes),
+            body => Err(body),
         }
     }
 }

@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use self::convert::OutgoingBody;
 pub use self::drain::Drain;
 use crate::engine::Engine;
+use crate::http::Method;
 use crate::reply::Reply;
 
 /// How long a draining worker waits for requests that are already on their way.
@@ -126,13 +127,16 @@ impl Service<actix_http::Request> for RequestService {
     }
 
     fn call(&self, request: actix_http::Request) -> Answer {
-        Answer { reply: self.engine.call(convert::incoming(request)), drain: self.drain.clone() }
+        let method_is_head = request.method() == Method::HEAD;
+        let reply = self.engine.call(convert::incoming(request));
+        Answer { reply, method_is_head, drain: self.drain.clone() }
     }
 }
 
 /// A [`Reply`] on its way to actix-http.
 struct Answer {
     reply: Reply,
+    method_is_head: bool,
     drain: Drain,
 }
 
@@ -140,8 +144,9 @@ impl Future for Answer {
     type Output = Result<actix_http::Response<OutgoingBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.reply)
-            .poll(cx)
-            .map(|Ok(response)| Ok(convert::outgoing(response, self.drain.is_draining())))
+        let Poll::Ready(Ok(response)) = Pin::new(&mut self.reply).poll(cx) else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(convert::outgoing(response, self.method_is_head, self.drain.is_draining())))
     }
 }

@@ -1,0 +1,135 @@
+//! What a refusal allocates, from the request to the answer. The request itself (its box, its
+//! header map) is made before the count begins.
+
+#![allow(clippy::unwrap_used)] // a document that cannot be compiled is a failed test
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use pybolt_engine::body::Body;
+use pybolt_engine::engine::Engine;
+use pybolt_engine::handler::Handler;
+use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pybolt_engine::middleware::authorize::Permitted;
+use pybolt_engine::plan::Plan;
+use pybolt_engine::reply::Reply;
+use pybolt_engine::request::Request;
+use pybolt_engine::response::Response;
+use serde_json::json;
+
+struct Never;
+
+impl Handler for Never {
+    fn call(&self, _: Permitted<Request>) -> Reply {
+        Response::json("{}".into()).into()
+    }
+}
+
+fn engine() -> Engine {
+    let wire = json!({"documents": [{"source": "test", "config": {
+        "version": 1,
+        "define": {"auth": {"jwt": {
+            "type": "jwt", "secret": "0123456789abcdef0123456789abcdef", "algorithms": ["HS256"],
+        }}},
+        "defaults": {
+            "access_log": "off",
+            "cors": {"origins": ["https://app.example.com"]},
+            "security_headers": "on",
+        },
+        "routes": [
+            {"path": "/hello", "handler": "m:f", "auth": "public"},
+            {"path": "/private", "handler": "m:f", "auth": "jwt"},
+            {"path": "/denied", "handler": "m:f", "auth": "deny"},
+            {"path": "/small", "handler": "m:f", "methods": ["POST"], "auth": "public",
+             "body_limit": "4B"},
+            {"path": "/limited", "handler": "m:f", "auth": "public",
+             "rate_limit": {"tight": {"rate": "1/1h", "burst": 1}}},
+        ],
+    }}]});
+    let (plan, diagnostics) = Plan::compile(&wire.to_string());
+    Engine::new(Arc::new(plan.unwrap_or_else(|| panic!("{diagnostics:?}"))), |_| Rc::new(Never))
+}
+
+fn request(method: &str, target: &str, headers: &[(&'static str, &'static str)]) -> Request {
+    let mut map = HeaderMap::with_capacity(8);
+    map.append(HeaderName::from_static("host"), HeaderValue::from_static("localhost"));
+    for (name, value) in headers {
+        map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let length = map.get("content-length").map(|length| length.to_str().unwrap().parse().unwrap());
+    let body = length.map_or(Body::Empty, |length| Body::stream(Unread, Some(length)));
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    Request::new(method, target.parse().unwrap(), map, body)
+}
+
+/// A body that nobody may read.
+struct Unread;
+
+impl futures_core::Stream for Unread {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        panic!("a refusal reads no body")
+    }
+}
+
+fn answer(engine: &Engine, request: Request) -> Response {
+    let reply = pin!(engine.call(request));
+    match reply.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok::<_, Infallible>(response)) => response,
+        Poll::Pending => panic!("a refusal waits for nothing"),
+    }
+}
+
+/// Allocations of the second of two equal requests: the first may fill caches and buckets.
+fn allocations(
+    engine: &Engine,
+    (method, target, status): (&str, &str, u16),
+    headers: &[(&'static str, &'static str)],
+) -> u64 {
+    answer(engine, request(method, target, headers));
+    let asked = request(method, target, headers);
+    let mut answered = None;
+    let counted = measure(|| answered = Some(answer(engine, asked)));
+    assert_eq!(answered.unwrap().status.as_u16(), status, "{method} {target}");
+    counted.count_total
+}
+
+/// The list of header fields, and nothing else: bodies and constant fields are static.
+const HEADER_LIST: u64 = 1;
+
+#[test]
+fn a_refusal_allocates_its_header_list_alone() {
+    let engine = engine();
+    for (row, headers) in [
+        (("GET", "/nowhere", 404), &[][..]),
+        (("DELETE", "/hello", 405), &[]),
+        (("GET", "/a/../x", 400), &[]),
+        (("GET", "/private", 401), &[]),
+        (("GET", "/private", 401), &[("authorization", "Bearer junk")]),
+        (("GET", "/denied", 403), &[]),
+        (("POST", "/small", 413), &[("content-length", "5")]),
+        (("GET", "/private", 401), &[("origin", "https://app.example.com")]),
+        (("GET", "/private", 401), &[("accept", "text/html")]),
+        (
+            ("OPTIONS", "/hello", 204),
+            &[("origin", "https://app.example.com"), ("access-control-request-method", "GET")],
+        ),
+    ] {
+        assert_eq!(allocations(&engine, row, headers), HEADER_LIST, "{row:?} {headers:?}");
+    }
+}
+
+#[test]
+fn a_limited_request_allocates_its_counts_besides() {
+    // `Retry-After` and `RateLimit` say how long to wait: they cannot be built with the plan.
+    let engine = engine();
+    let counts = allocations(&engine, ("GET", "/limited", 429), &[]) - HEADER_LIST;
+    assert!(counts <= 3, "{counts}");
+}

@@ -1,0 +1,1 @@
+"""An attached Django project on PostgreSQL."""

@@ -1,0 +1,19 @@
+"""A Django project on PostgreSQL; the port comes from the test."""
+
+import os
+
+SECRET_KEY = "tests-only-" + "x" * 40
+INSTALLED_APPS = ["tests.live.orm_project"]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": os.environ["POSTGRES_PORT"],
+        "NAME": "postgres",
+        "USER": "bolt",
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True

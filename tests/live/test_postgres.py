@@ -1,0 +1,126 @@
+"""An attached project on a real PostgreSQL: the ORM on every lane, restarts, open transactions."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.live.postgres import postgres
+from tests.live.server import ROOT, Server
+
+WORKERS = 2
+#: Of each worker: the pool's eight, the compute and quick lanes, and asgiref's thread.
+THREADS = 11
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def server(cluster, tmp_path_factory):
+    environ = {
+        "DJANGO_SETTINGS_MODULE": "tests.live.orm_project.settings",
+        "POSTGRES_PORT": str(cluster.port),
+    }
+    script = (
+        "import django; django.setup()\n"
+        "from django.db import connection\n"
+        "from tests.live.orm_project.models import Note\n"
+        "with connection.schema_editor() as editor: editor.create_model(Note)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | environ | {"PYTHONPATH": str(ROOT)},
+    )
+    arguments = ("tests.live.orm_project.api:api", "--workers", str(WORKERS))
+    directory = tmp_path_factory.mktemp("postgres")
+    with Server(directory, *arguments, environ=environ) as server:
+        yield server
+
+
+def get(server, url):
+    status, _, body = server.request("GET", url)
+    return status, json.loads(body)
+
+
+def test_the_orm_sync_and_async(server):
+    status, _, body = server.request("POST", "/notes", json.dumps({"text": "ä"}))
+    assert status == 201
+    pk = json.loads(body)["id"]
+    assert get(server, "/notes") == (200, [{"id": pk, "text": "ä"}])
+    assert get(server, f"/notes/{pk}") == (200, {"id": pk, "text": "ä", "of": 1})
+
+
+@pytest.mark.parametrize(
+    ("url", "status"), [("/leave-open", 200), ("/enter-atomic", 200), ("/raise-in-atomic", 500)]
+)
+def test_the_next_requests_see_nothing_of_an_open_transaction(server, url, status):
+    before = get(server, "/count")[1]["count"]
+    for _ in range(2 * WORKERS * THREADS):
+        assert server.request("GET", url)[0] == status
+    for _ in range(200):
+        assert get(server, "/count") == (200, {"count": before, "open": False})
+
+
+def test_a_client_that_goes_leaves_no_connection_behind(server):
+    for _ in range(50):
+        connection = server.connect()
+        connection.request("GET", "/cancelled")
+        connection.close()
+    assert get(server, "/acount")[0] == 200
+    assert get(server, "/connections")[1]["connections"] <= WORKERS * THREADS
+
+
+class Load:
+    """One request after the other on a keep-alive connection, until stopped."""
+
+    def __init__(self, server, url, pause):
+        self.server, self.url, self.pause = server, url, pause
+        self.answers: list[tuple[float, int]] = []
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        connection = self.server.connect()
+        while not self.stopped.wait(self.pause):
+            begun = time.monotonic()
+            connection.request("GET", self.url)
+            response = connection.getresponse()
+            response.read()
+            self.answers.append((begun, response.status))
+        connection.close()
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join(20)
+        return self.answers
+
+
+def test_a_restart_of_the_database_is_over_within_a_second(server, cluster):
+    # 100 requests a second, sync and async.
+    loads = [Load(server, url, 0.04) for url in ("/count", "/acount") * 2]
+    time.sleep(1)
+    stopping = time.monotonic()
+    cluster.stop()
+    cluster.start()
+    back = time.monotonic()
+    time.sleep(2.5)
+    answers = [answer for load in loads for answer in load.stop()]
+    print(json.dumps({"name": "D1", "answers": len(answers), "outage": back - stopping}))
+    assert {status for begun, status in answers if begun < stopping} == {200}
+    assert [status for begun, status in answers if begun > back + 1 and status != 200] == []
+    after = [status for begun, status in answers if begun > back]
+    assert len(after) > 100
+    assert {*after} <= {200, 500}
+    # At most one failure for each connection that was live when the server went away.
+    assert after.count(500) <= WORKERS * THREADS
