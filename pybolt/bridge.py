@@ -136,8 +136,16 @@ class Runtime:
     pump_sync = staticmethod(pump_sync)
 
     def __init__(self, *, threads: int = 8, switch_interval: float = 0.001) -> None:
+        from .django import connections
+        from .django.threads import install, move_context, request_thread
+
         self.threads = threads
         self.switch_interval = switch_interval
+        self.request_thread = request_thread
+        self.move_context = move_context
+        self.close_connections = connections.close_all
+        self._executors = install(threads)
+        self.release_thread = self._executors.release
 
     def new_loop(self, slot: Any) -> SlotLoop:
         """The loop, not yet running."""
@@ -147,6 +155,7 @@ class Runtime:
         """The body of the loop's thread."""
         sys.setswitchinterval(self.switch_interval)
         loop.serve()
+        self._executors.close()
 
     def stop_loop(self, loop: SlotLoop) -> None:
         """Has the loop's thread end."""
@@ -160,16 +169,3 @@ class Runtime:
             connections.housekeeping()
         except Exception:
             logger.exception("looking after database connections failed")
-
-    def housekeeping_async(self) -> None:
-        """Has the connections of asgiref's thread looked after; called on the loop's thread."""
-        import asyncio
-
-        from asgiref.sync import sync_to_async
-
-        task = asyncio.get_running_loop().create_task(sync_to_async(self.housekeeping)())
-        _background.add(task)
-        task.add_done_callback(_background.discard)
-
-
-_background: set[Any] = set()

@@ -8,10 +8,10 @@ meanwhile, the I/O thread may take the first step of a task on this loop.
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextvars
 import selectors
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 #: The name of every task that the engine starts.
@@ -59,6 +59,10 @@ class SlotLoop(asyncio.SelectorEventLoop):
         self._stopped = False
         self._armed = False
         self._first_step: tuple[Any, Any] | None = None
+        #: What ``start_task`` is called with besides the coroutine and ``context``.
+        self.task_options: dict[str, Any] = {}
+        if sys.version_info >= (3, 12):
+            self.task_options |= {"loop": self, "name": TASK_NAME, "eager_start": True}
 
     def watch(self, slot: Slot) -> None:
         """Has the engine's queue drained whenever it asks for it."""
@@ -90,7 +94,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
         """As the base class's; lets go of the engine, which holds this loop in turn."""
         super().close()
         self.__dict__.pop("_slot", None)
-        self.__dict__.pop("start_task", None)
+        self.task_options.clear()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """As the base class's, except for the exception of a handler's own task: the bridge has
@@ -108,12 +112,13 @@ class SlotLoop(asyncio.SelectorEventLoop):
         self.run_until_complete(self.shutdown_asyncgens())
         asyncio.set_event_loop(None)
 
-    if sys.version_info >= (3, 12):
+    def _check_thread(self) -> None:
+        """The slot, not the thread, guards this loop: the I/O thread may call in while it holds
+        it. Only asyncio's debug mode asks."""
 
-        @functools.cached_property
-        def start_task(self) -> Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]:
-            """Makes a task whose first step has been taken."""
-            return functools.partial(asyncio.Task, loop=self, name=TASK_NAME, eager_start=True)
+    if sys.version_info >= (3, 12):
+        #: Makes a task whose first step has been taken.
+        start_task = asyncio.Task
 
     else:
 
@@ -128,18 +133,20 @@ class SlotLoop(asyncio.SelectorEventLoop):
                 return None
             return super().call_soon(callback, *args, context=context)
 
-        def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        def start_task(
+            self, coroutine: Coroutine[Any, Any, Any], *, context: contextvars.Context
+        ) -> asyncio.Task[Any]:
             """A task whose first step has been taken: 3.11 has no eager start, so the step that
             the new task schedules is caught and run at once. Not to be called inside a task."""
             self._armed = True
             try:
-                task = asyncio.Task(coroutine, loop=self, name=TASK_NAME)
+                task = asyncio.Task(coroutine, loop=self, name=TASK_NAME, context=context)
             finally:
                 self._armed = False
             if self._first_step is not None:
-                callback, context = self._first_step
+                callback, first_context = self._first_step
                 self._first_step = None
-                context.run(callback)
+                first_context.run(callback)
             return task
 
 

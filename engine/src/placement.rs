@@ -203,7 +203,7 @@ impl Placement {
     /// Learns from a run.
     pub fn record(&self, run: &Run) {
         self.runs.fetch_add(1, Relaxed);
-        if self.mode != RunMode::Auto {
+        if matches!(self.mode, RunMode::Inline | RunMode::Thread) {
             return;
         }
         if run.database {
@@ -340,6 +340,13 @@ mod tests {
     #[test]
     fn the_configuration_overrides_the_measurement() {
         assert!(Placement::new(RunMode::Inline, false).may_inline());
+        let queue = Placement::new(RunMode::Queue, false);
+        queue.record(&Run {
+            wall: Duration::from_millis(5),
+            cpu: Some(Duration::from_millis(5)),
+            ..QUICK_RUN
+        });
+        assert_eq!((queue.may_inline(), queue.lane()), (false, Lane::Compute));
         let thread = Placement::new(RunMode::Thread, false);
         thread.record(&QUICK_RUN);
         assert_eq!(thread.lane(), Lane::Pool);

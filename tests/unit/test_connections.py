@@ -2,11 +2,15 @@
 
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from pybolt import BoltAPI
+from pybolt import BoltAPI, Stream
 from pybolt.django import connections
 from pybolt.testing import Client
 
@@ -37,6 +41,31 @@ def look(request):
         [found] = cursor.fetchone()
     used.append(id(connection.connection))
     return {"found": found, "open": connection.in_atomic_block, "thread": threading.get_ident()}
+
+
+@api.get("/age")
+def age(request):
+    return told()
+
+
+@api.get("/age-async")
+async def age_async(request):
+    return await sync_to_async(told)()
+
+
+def told():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    late = connection.close_at is not None and time.monotonic() >= connection.close_at
+    return {"thread": threading.get_ident(), "late": late}
+
+
+@api.get("/streamed")
+def streamed(request):
+    def rows():
+        yield str(told()["thread"])
+
+    return Stream(rows())
 
 
 @api.get("/where")
@@ -74,3 +103,27 @@ def test_a_route_that_queries_never_runs_on_the_io_thread(client):
         client.get("/look")
     told = client.get("/where").json()
     assert (told["inline"], told["lane"], told["reason"]) == (False, "pool", "database")
+
+
+@pytest.mark.parametrize("url", ["/age", "/age-async"])
+def test_no_request_gets_a_connection_older_than_its_age(client, monkeypatch, url):
+    from django.conf import settings
+
+    monkeypatch.setitem(settings.DATABASES["default"], "CONN_MAX_AGE", 0.2)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            answers = list(pool.map(lambda _: client.get(url).json(), range(40)))
+            assert not [answer for answer in answers if answer["late"]]
+            time.sleep(0.3)
+
+
+def test_async_requests_that_come_one_after_the_other_share_a_thread(client):
+    assert len({client.get("/age-async").json()["thread"] for _ in range(20)}) == 1
+
+
+def test_the_thread_of_a_stream_leaves_no_connection_behind(client, tmp_path):
+    for _ in range(30):
+        client.get("/streamed")
+    descriptors = Path("/proc/self/fd").iterdir()
+    database = str(tmp_path / "db.sqlite3")
+    assert sum(1 for fd in descriptors if fd.exists() and str(fd.readlink()) == database) <= 1

@@ -58,7 +58,8 @@ class Engine:
         with self.slot.lock:
             set_running_loop(self.loop)
             try:
-                task = contextvars.Context().run(self.loop.start_task, coroutine)
+                context = contextvars.Context()
+                task = self.loop.start_task(coroutine, context=context, **self.loop.task_options)
             finally:
                 set_running_loop(None)
         self.slot.wake()

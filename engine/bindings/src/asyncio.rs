@@ -1,141 +1,25 @@
-//! The asyncio loop's side: the queue that its thread drains, tasks, their answers, cancellation.
+//! The asyncio loop's side: the slot around its sleep, and the queue that its thread drains.
 
-use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
-use pybolt_engine::request::Parts;
-use pyo3::exceptions::PyOSError;
+use pybolt_engine::placement::Run;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::answer::Answer;
-use crate::bridge::{Bridge, LOOP_CAPACITY, Route};
+use crate::bridge::{Bridge, MAX_WAIT};
 use crate::counters::Place;
-use crate::job::{Job, Replier, RequestBody, Ticket};
-use crate::request::Request;
-use crate::run;
-use pybolt_engine::placement::Run;
+use crate::job::Job;
+use crate::run::{self, RequestContext};
+use crate::tasks::{Started, follow, start, start_task};
 
 /// So many jobs one turn of the loop starts.
 const BATCH: usize = 64;
 
 /// So long one turn of the loop goes on starting jobs that are not known to be quick.
 const TURN: Duration = Duration::from_millis(1);
-
-/// What is to be done on the loop's thread; pushing needs no GIL.
-pub struct LoopQueue {
-    quick: SegQueue<Job>,
-    others: SegQueue<Job>,
-    cancelled: SegQueue<Arc<Ticket>>,
-    resumed: SegQueue<Py<PyAny>>,
-    spawned: SegQueue<(Py<PyAny>, Arc<Ticket>)>,
-    under_way: AtomicUsize,
-    woken: AtomicBool,
-    /// Whether the I/O thread is going to wake the loop anyway.
-    waking: AtomicBool,
-    /// How many timers the loop had when it was last looked at from outside.
-    timers: AtomicUsize,
-    event: RawFd,
-}
-
-impl LoopQueue {
-    /// An empty queue with its eventfd.
-    pub fn new() -> PyResult<Self> {
-        // SAFETY: no pointers are passed.
-        let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if event < 0 {
-            return Err(PyOSError::new_err(std::io::Error::last_os_error().to_string()));
-        }
-        Ok(Self {
-            quick: SegQueue::new(),
-            others: SegQueue::new(),
-            cancelled: SegQueue::new(),
-            resumed: SegQueue::new(),
-            spawned: SegQueue::new(),
-            under_way: AtomicUsize::new(0),
-            woken: AtomicBool::new(false),
-            waking: AtomicBool::new(false),
-            timers: AtomicUsize::new(0),
-            event,
-        })
-    }
-
-    /// The eventfd that the loop watches.
-    pub fn event(&self) -> RawFd {
-        self.event
-    }
-
-    /// Queues a job without waking the loop; gives it back when there is no room.
-    pub fn push(&self, job: Job, quick: bool) -> Result<(), Job> {
-        if self.under_way.fetch_add(1, Ordering::Relaxed) >= LOOP_CAPACITY {
-            self.under_way.fetch_sub(1, Ordering::Relaxed);
-            return Err(job);
-        }
-        if quick {
-            self.quick.push(job);
-        } else {
-            self.others.push(job);
-        }
-        Ok(())
-    }
-
-    /// Has the task of `ticket` cancelled.
-    pub fn cancel(&self, ticket: Arc<Ticket>) {
-        self.cancelled.push(ticket);
-        self.wake();
-    }
-
-    /// Has an asyncio future resolved.
-    pub fn resume(&self, future: Py<PyAny>) {
-        self.resumed.push(future);
-        self.wake();
-    }
-
-    /// Has a coroutine started as a task of its own, which `ticket` can cancel.
-    pub fn spawn(&self, coroutine: Py<PyAny>, ticket: Arc<Ticket>) {
-        self.spawned.push((coroutine, ticket));
-        self.wake();
-    }
-
-    /// Wakes the loop, once for everything pushed since it last looked.
-    pub fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            let one = 1_u64.to_ne_bytes();
-            // SAFETY: `event` is our eventfd and `one` has the eight bytes it takes. The only
-            // failure of a non-blocking eventfd is a full counter, which wakes the loop as well.
-            unsafe { libc::write(self.event, one.as_ptr().cast(), one.len()) };
-        }
-    }
-
-    /// Whether the caller, the I/O thread, has to see to it that the loop is woken.
-    pub fn begin_waking(&self) -> bool {
-        !self.waking.swap(true, Ordering::Relaxed)
-    }
-
-    /// Wakes the loop after [`LoopQueue::begin_waking`].
-    pub fn end_waking(&self) {
-        self.waking.store(false, Ordering::Relaxed);
-        self.wake();
-    }
-
-    fn clear(&self) {
-        let mut count = [0_u8; 8];
-        // SAFETY: as above, for reading; an empty counter is no failure that matters.
-        unsafe { libc::read(self.event, count.as_mut_ptr().cast(), count.len()) };
-        self.woken.store(false, Ordering::Release);
-    }
-}
-
-impl Drop for LoopQueue {
-    fn drop(&mut self) {
-        // SAFETY: the descriptor is ours and nobody uses it any more.
-        unsafe { libc::close(self.event) };
-    }
-}
 
 /// The slot and the queue as the loop's thread sees them.
 #[pyclass(frozen, module = "pybolt._engine")]
@@ -173,9 +57,10 @@ impl SlotHandle {
     }
 
     /// Gives the slot back before the loop sleeps.
-    fn release(&self) {
+    fn release(&self, py: Python<'_>) {
         let Some(bridge) = self.bridge() else { return };
         let Some((asked, got)) = self.held_since.lock().take() else { return };
+        bridge.queue.timers.store(timers(py, bridge), Ordering::Relaxed);
         bridge.counters.record(Place::Loop, asked, got, Instant::now());
         bridge.completions.flush();
         // SAFETY: `held_since` says that this thread took the slot by `acquire`.
@@ -199,17 +84,17 @@ fn drain(py: Python<'_>, bridge: &Arc<Bridge>) {
     let queue = &bridge.queue;
     queue.clear();
     run::own_thread();
-    while let Some((coroutine, ticket)) = queue.spawned.pop() {
-        match bridge.runtime.start_task.bind(py).call1((coroutine,)) {
+    while let Some((coroutine, context, ticket)) = queue.spawned.pop() {
+        let context = RequestContext(context.into_bound(py));
+        match start_task(py, bridge, coroutine.bind(py), &context) {
+            Ok(task) if ticket.is_cancelled() => cancel(&task),
             Ok(task) => ticket.set_task(task.unbind()),
             Err(error) => error.write_unraisable(py, None),
         }
     }
     while let Some(ticket) = queue.cancelled.pop() {
-        if let Some(task) = ticket.take_task()
-            && let Err(error) = task.bind(py).call_method0(intern!(py, "cancel"))
-        {
-            error.write_unraisable(py, None);
+        if let Some(task) = ticket.take_task() {
+            cancel(task.bind(py));
         }
     }
     while let Some(future) = queue.resumed.pop() {
@@ -230,10 +115,11 @@ fn drain(py: Python<'_>, bridge: &Arc<Bridge>) {
     if !queue.quick.is_empty() || !queue.others.is_empty() {
         queue.wake();
     }
-    if bridge.foreign_database.swap(false, Ordering::Relaxed)
-        && let Err(error) = bridge.runtime.housekeeping_async.bind(py).call0()
-    {
-        error.write_unraisable(py, None);
+}
+
+fn cancel(task: &Bound<'_, PyAny>) {
+    if let Err(error) = task.call_method0(intern!(task.py(), "cancel")) {
+        error.write_unraisable(task.py(), None);
     }
 }
 
@@ -251,12 +137,13 @@ fn resolve(future: &Bound<'_, PyAny>) {
 }
 
 fn start_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
-    let Job { route, parts, body, reply } = job;
-    if reply.ticket.is_cancelled() || reply.answer.is_closed() {
+    let Job { route, parts, body, reply, queued } = job;
+    let begun = Instant::now();
+    if reply.ticket.is_cancelled() || reply.answer.is_closed() || begun - queued > MAX_WAIT {
+        // Without an answer it is told that there is no room.
         bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
         return;
     }
-    let begun = Instant::now();
     let started = start(py, bridge, &route, parts, body);
     route.placement.record(&Run {
         wall: begun.elapsed(),
@@ -266,118 +153,20 @@ fn start_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         database: run::take_database_mark(),
     });
     match started {
-        Started::Done(answer) => {
-            bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
-            bridge.completions.push(reply.answer, answer);
-        }
-        Started::Suspended(task, request) => {
-            follow(py, bridge, &route, &task, request, reply);
-            bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
-        }
+        Started::Done(answer) => bridge.completions.push(reply.answer, answer),
+        Started::Suspended(suspended) => follow(py, bridge, &route, suspended, reply),
     }
+    bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// What came of a coroutine's first step.
-pub enum Started<'py> {
-    /// It finished.
-    Done(Answer),
-    /// It suspended; the task goes on on the loop.
-    Suspended(Bound<'py, PyAny>, Py<Request>),
-}
-
-/// Calls an async handler and takes its coroutine's first step.
-pub fn start<'py>(
-    py: Python<'py>,
-    bridge: &Arc<Bridge>,
-    route: &Route,
-    parts: Box<Parts>,
-    body: RequestBody,
-) -> Started<'py> {
-    let request = match run::request_object(py, parts, body) {
-        Ok(request) => request,
-        Err(error) => return Started::Done(run::fail(py, bridge, route, None, error)),
-    };
-    let task = route
-        .call
-        .bind(py)
-        .call1((&request,))
-        .and_then(|coroutine| bridge.runtime.start_task.bind(py).call1((coroutine,)));
-    let done = task.and_then(|task| {
-        if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Ok(Err(task));
-        }
-        let result = task.call_method0(intern!(py, "result"))?;
-        run::answer(py, bridge, &result).map(Ok)
-    });
-    match done {
-        Ok(Ok(answer)) => Started::Done(answer),
-        Ok(Err(task)) => Started::Suspended(task, request),
-        Err(error) => Started::Done(run::fail(py, bridge, route, Some(&request), error)),
-    }
-}
-
-/// Has the answer sent when `task` is done.
-pub fn follow(
-    py: Python<'_>,
-    bridge: &Arc<Bridge>,
-    route: &Arc<Route>,
-    task: &Bound<'_, PyAny>,
-    request: Py<Request>,
-    reply: Replier,
-) {
-    bridge.queue.under_way.fetch_add(1, Ordering::Relaxed);
-    reply.ticket.set_task(task.clone().unbind());
-    let callback = Finished {
-        bridge: Arc::clone(bridge),
-        route: Arc::clone(route),
-        request,
-        reply: Mutex::new(Some(reply)),
-    };
-    let added = Py::new(py, callback)
-        .and_then(|callback| task.call_method1(intern!(py, "add_done_callback"), (callback,)));
-    if let Err(error) = added {
-        error.write_unraisable(py, None);
-    }
-}
-
-/// Whether the loop has callbacks that it does not know of while it sleeps, or may have timers.
+/// Whether the loop has callbacks or timers that it does not know of while it sleeps.
 pub fn loop_has_work(py: Python<'_>, bridge: &Bridge) -> bool {
-    let runtime = &bridge.runtime;
-    if runtime.ready.bind(py).len().map_or(true, |ready| ready > 0) {
-        return true;
-    }
-    let timers = runtime.event_loop.bind(py).getattr(intern!(py, "_scheduled"));
-    let timers = timers.and_then(|timers| timers.len()).unwrap_or(usize::MAX);
-    bridge.queue.timers.swap(timers, Ordering::Relaxed) < timers
+    bridge.runtime.ready.bind(py).len().map_or(true, |ready| ready > 0)
+        || timers(py, bridge) != bridge.queue.timers.load(Ordering::Relaxed)
 }
 
-/// The done-callback of a handler's task.
-#[pyclass(frozen, module = "pybolt._engine")]
-struct Finished {
-    bridge: Arc<Bridge>,
-    route: Arc<Route>,
-    request: Py<Request>,
-    reply: Mutex<Option<Replier>>,
-}
-
-#[pymethods]
-impl Finished {
-    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
-        let Some(reply) = self.reply.lock().take() else { return };
-        self.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
-        drop(reply.ticket.take_task());
-        if reply.answer.is_closed() && run::is_cancelled(py, task) {
-            return;
-        }
-        let answer = task
-            .call_method0(intern!(py, "result"))
-            .and_then(|result| run::answer(py, &self.bridge, &result))
-            .unwrap_or_else(|error| {
-                run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
-            });
-        self.bridge.completions.push(reply.answer, answer);
-        if self.bridge.foreign_database.load(Ordering::Relaxed) {
-            self.bridge.queue.wake();
-        }
-    }
+/// How many timers the loop has.
+fn timers(py: Python<'_>, bridge: &Bridge) -> usize {
+    let timers = bridge.runtime.event_loop.bind(py).getattr(intern!(py, "_scheduled"));
+    timers.and_then(|timers| timers.len()).unwrap_or_default()
 }

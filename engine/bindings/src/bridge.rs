@@ -1,15 +1,17 @@
 //! Everything the I/O thread, the lanes and the loop share about one engine's Python side.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use pybolt_engine::plan::{Plan, PythonRun, RoutePlan};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use crate::asyncio::LoopQueue;
 use crate::completions::Completions;
 use crate::counters::Counters;
 use crate::lanes::Lanes;
+use crate::loop_queue::LoopQueue;
 use crate::slot::Slot;
 use pybolt_engine::placement::{Placement, RunMode};
 
@@ -52,18 +54,26 @@ pub struct Runtime {
     pub render: Py<PyAny>,
     /// `failure(exception, handler, request) -> (status, headers, body)`; never raises.
     pub failure: Py<PyAny>,
-    /// `start_task(coroutine) -> Task`, its first step taken.
+    /// `start_task(coroutine, context=..., **task_options) -> Task`, its first step taken.
     pub start_task: Py<PyAny>,
-    /// `asyncio._set_running_loop`.
+    /// The options that all tasks have in common.
+    pub task_options: Py<PyDict>,
+    /// `set_running_loop(loop or None)`, for the calling thread.
     pub set_running_loop: Py<PyAny>,
+    /// asgiref's context variable that says whose thread sync code runs on.
+    pub request_thread: Py<PyAny>,
+    /// `move_context(context, thread or None)`: it goes on on another thread.
+    pub move_context: Py<PyAny>,
+    /// `release_thread(executor, done)`: a request's thread goes back; `done()` is called there.
+    pub release_thread: Py<PyAny>,
     /// The loop.
     pub event_loop: Py<PyAny>,
     /// The loop's queue of callbacks that are ready.
     pub ready: Py<PyAny>,
     /// `housekeeping()`: on the thread whose run touched the database.
     pub housekeeping: Py<PyAny>,
-    /// `housekeeping_async()`: on the loop's thread, for the threads of asgiref.
-    pub housekeeping_async: Py<PyAny>,
+    /// `close_connections()`: at the end of a thread that touched the database.
+    pub close_connections: Py<PyAny>,
     /// `pump(iterator, sink)` coroutine function: an async stream's chunks into a sink.
     pub pump: Py<PyAny>,
     /// `pump_sync(iterator, sink)`: a sync stream's chunks into a sink.
@@ -86,8 +96,6 @@ pub struct Bridge {
     pub completions: Completions,
     /// The counters.
     pub counters: Counters,
-    /// Whether a query ran on a thread that is not ours since the loop last looked.
-    pub foreign_database: AtomicBool,
     /// Synchronous response streams that are being produced.
     pub streams: AtomicUsize,
 }
@@ -101,11 +109,22 @@ pub const LANE_CAPACITY: usize = 1024;
 /// How many coroutines may be under way.
 pub const LOOP_CAPACITY: usize = 10_000;
 
+/// How long a request may wait in a lane before it is refused: an answer that comes later is one
+/// that nobody waits for any more. A bulkhead (`python: {concurrency, queue, max_wait}`) is stricter.
+pub const MAX_WAIT: Duration = Duration::from_secs(5);
+
 impl Route {
     /// The Python side of `plan`'s route, where it has a handler.
     pub fn new(py: Python<'_>, plan: &RoutePlan, callables: &[Py<PyAny>]) -> Option<Self> {
         let handler = plan.handler.as_ref()?;
+        let request_body = match handler.request_body.as_str() {
+            "stream" => BodyMode::Stream,
+            "none" => BodyMode::Ignore,
+            _ => BodyMode::Buffer,
+        };
         let mode = match plan.python.run {
+            // Whoever reads a body as it arrives waits for its client, however quick it is.
+            _ if request_body == BodyMode::Stream => RunMode::Thread,
             PythonRun::Auto => RunMode::Auto,
             PythonRun::Inline => RunMode::Inline,
             PythonRun::Queue => RunMode::Queue,
@@ -115,11 +134,7 @@ impl Route {
             call: callables.get(handler.index)?.clone_ref(py),
             is_async: handler.is_async,
             name: handler.name.clone(),
-            request_body: match handler.request_body.as_str() {
-                "stream" => BodyMode::Stream,
-                "none" => BodyMode::Ignore,
-                _ => BodyMode::Buffer,
-            },
+            request_body,
             placement: Placement::new(mode, handler.is_async),
         })
     }
@@ -129,8 +144,6 @@ impl Runtime {
     /// Reads the functions off `pybolt.bridge.Runtime`.
     pub fn new(runtime: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
         let get = |name: &str| runtime.getattr(name).map(Bound::unbind);
-        let set_running_loop =
-            runtime.py().import("asyncio")?.getattr("_set_running_loop")?.unbind();
         Ok(Self {
             dumps: get("dumps")?,
             default: get("default")?,
@@ -139,11 +152,15 @@ impl Runtime {
             render: get("render")?,
             failure: get("failure")?,
             start_task: event_loop.getattr("start_task")?.unbind(),
-            set_running_loop,
+            task_options: event_loop.getattr("task_options")?.cast_into::<PyDict>()?.unbind(),
+            set_running_loop: get("set_running_loop")?,
+            request_thread: get("request_thread")?,
+            move_context: get("move_context")?,
+            release_thread: get("release_thread")?,
             event_loop: event_loop.clone().unbind(),
             ready: event_loop.getattr("_ready")?.unbind(),
             housekeeping: get("housekeeping")?,
-            housekeeping_async: get("housekeeping_async")?,
+            close_connections: get("close_connections")?,
             pump: get("pump")?,
             pump_sync: get("pump_sync")?,
         })
@@ -171,7 +188,6 @@ impl Bridge {
             queue: LoopQueue::new()?,
             completions: Completions::default(),
             counters: Counters::default(),
-            foreign_database: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
         })
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use pybolt_engine::body::Body;
@@ -64,6 +65,7 @@ impl Handler for PythonHandler {
 impl PythonHandler {
     fn dispatch(&self, parts: Box<Parts>, body: Bytes) -> Reply {
         if self.route.placement.may_inline()
+            && (!self.route.is_async || self.bridge.queue.has_room())
             && let Some(slot) = self.bridge.slot.try_hold()
         {
             return match inline::run(&self.bridge, slot, &self.route, parts, body) {
@@ -78,7 +80,8 @@ impl PythonHandler {
         let (sender, receiver) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
         let reply = Replier { answer: sender, ticket: Arc::clone(&ticket) };
-        let job = Job { route: Arc::clone(&self.route), parts, body, reply };
+        let route = Arc::clone(&self.route);
+        let job = Job { route, parts, body, reply, queued: Instant::now() };
         let queued = match self.route.placement.lane() {
             Lane::Loop { quick } => self.push_to_loop(job, quick),
             Lane::Quick => self.bridge.lanes.quick.push(job),
@@ -87,10 +90,7 @@ impl PythonHandler {
         };
         match queued {
             Ok(()) => self.wait(receiver, ticket),
-            Err(job) => Rejection::new(RejectionKind::Overloaded)
-                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-                .into_response(&job.parts.headers)
-                .into(),
+            Err(job) => overloaded(&job.parts.headers).into(),
         }
     }
 
@@ -119,8 +119,8 @@ impl PythonHandler {
                     let Ok(response) = respond(answer).await;
                     response
                 }
-                // The Python side dropped the request: it is ending.
-                Err(_) => refusal(RejectionKind::Internal, &HeaderMap::new()),
+                // The Python side dropped the request: it waited too long, or the worker ends.
+                Err(_) => overloaded(&HeaderMap::new()),
             }
         })
     }
@@ -162,6 +162,12 @@ fn unreadable(error: &io::Error, headers: &HeaderMap) -> Response {
         _ => RejectionKind::BadBody,
     };
     refusal(kind, headers)
+}
+
+fn overloaded(headers: &HeaderMap) -> Response {
+    Rejection::new(RejectionKind::Overloaded)
+        .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        .into_response(headers)
 }
 
 fn refusal(kind: RejectionKind, headers: &HeaderMap) -> Response {

@@ -11,12 +11,13 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
-use crate::asyncio::{self, Started};
+use crate::asyncio::loop_has_work;
 use crate::bridge::{Bridge, Route};
 use crate::counters::Place;
 use crate::job::{Replier, RequestBody, Ticket};
 use crate::run;
 use crate::slot::Held;
+use crate::tasks::{self, Started};
 use pybolt_engine::placement::Run;
 
 /// What came of an inline run.
@@ -86,20 +87,21 @@ fn start(
     body: RequestBody,
 ) -> Inline {
     set_running_loop(py, bridge, true);
-    let started = asyncio::start(py, bridge, route, parts, body);
+    let started = tasks::start(py, bridge, route, parts, body);
     match started {
         Started::Done(answer) => {
             // A task that the handler left behind must not wait for the next event.
-            if asyncio::loop_has_work(py, bridge) {
+            if loop_has_work(py, bridge) {
                 bridge.queue.wake();
             }
             Inline::Done(answer)
         }
-        Started::Suspended(task, request) => {
+        Started::Suspended(suspended) => {
             let (answer, receiver) = oneshot::channel();
             let ticket = Arc::new(Ticket::default());
             let reply = Replier { answer, ticket: Arc::clone(&ticket) };
-            asyncio::follow(py, bridge, route, &task, request, reply);
+            suspended.leave_thread(py, bridge);
+            tasks::follow(py, bridge, route, suspended, reply);
             bridge.queue.wake();
             Inline::Suspended(receiver, ticket)
         }

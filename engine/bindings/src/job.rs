@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -23,6 +24,8 @@ pub struct Job {
     pub body: RequestBody,
     /// Where the answer goes.
     pub reply: Replier,
+    /// When it began to wait.
+    pub queued: Instant,
 }
 
 /// The body of a request as Python gets it.

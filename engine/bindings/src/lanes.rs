@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use pyo3::prelude::*;
 
-use crate::bridge::{Bridge, LANE_CAPACITY};
+use crate::bridge::{Bridge, LANE_CAPACITY, MAX_WAIT};
 use crate::counters::Place;
 use crate::job::Job;
 use crate::run;
@@ -135,12 +135,13 @@ fn work(bridge: &Arc<Bridge>, place: Place) {
 }
 
 fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
-    let Job { route, parts, body, reply } = job;
-    if reply.answer.is_closed() {
+    let Job { route, parts, body, reply, queued } = job;
+    let begun = Instant::now();
+    if reply.answer.is_closed() || begun - queued > MAX_WAIT {
+        // Without an answer it is told that there is no room.
         return;
     }
-    let alone = bridge.slot.is_alone();
-    let (begun, cpu) = (Instant::now(), thread_cpu_time());
+    let (alone, cpu) = (bridge.slot.is_alone(), thread_cpu_time());
     let answer = catch_unwind(AssertUnwindSafe(|| run::run_sync(py, bridge, &route, parts, body)))
         .unwrap_or_else(|_| run::internal_error());
     route.placement.record(&Run {

@@ -1,8 +1,8 @@
 //! The extension module `pybolt._engine`: the bridge between the engine and Python.
 //!
-//! The only code that names pyo3. The interpreter is attached in three files: `inline.rs` (a quick
-//! handler on the I/O thread), `lanes.rs` (the lane threads) and `control.rs` (construction and
-//! serving); the asyncio loop's own thread is Python's and calls in.
+//! The only code that names pyo3. The interpreter is attached in two files: `inline.rs` (a quick
+//! handler on the I/O thread) and `lanes.rs` (the lane threads); the asyncio loop's own thread is
+//! Python's and calls in.
 
 // pyo3 hands arguments over by value, and methods must take the object.
 #![allow(clippy::needless_pass_by_value, clippy::type_complexity, clippy::unused_self)]
@@ -18,11 +18,13 @@ mod inline;
 mod inspect;
 mod job;
 mod lanes;
+mod loop_queue;
 mod multidict;
 mod request;
 mod run;
 mod slot;
 mod stream;
+mod tasks;
 
 use pyo3::prelude::*;
 
@@ -37,6 +39,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Principal>()?;
     module.add_class::<multidict::MultiDict>()?;
     module.add_class::<stream::BodyReader>()?;
+    module.add_class::<tasks::RequestThread>()?;
     module.add_function(wrap_pyfunction!(inspect::check, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::explain, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::routes, module)?)?;

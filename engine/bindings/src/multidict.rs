@@ -1,5 +1,7 @@
 //! A small ordered mapping from names to several values: query parameters and cookies.
 
+use std::collections::{HashMap, HashSet};
+
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -14,13 +16,15 @@ impl MultiDict {
     }
 
     fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::with_capacity(self.0.len());
-        for (name, _) in &self.0 {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
+        let mut seen = HashSet::with_capacity(self.0.len());
+        self.0.iter().map(|(name, _)| name.as_str()).filter(|name| seen.insert(*name)).collect()
+    }
+
+    /// Every name with its last value, in the order of the names' first.
+    fn lasts(&self) -> Vec<(&str, &str)> {
+        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let lasts: HashMap<&str, &str> = pairs.collect();
+        self.names().into_iter().map(|name| (name, lasts[name])).collect()
     }
 }
 
@@ -65,12 +69,12 @@ impl MultiDict {
     }
 
     fn values(&self) -> Vec<&str> {
-        self.names().into_iter().filter_map(|name| self.last(name)).collect()
+        self.lasts().into_iter().map(|(_, value)| value).collect()
     }
 
     /// Every name with its last value.
     fn items(&self) -> Vec<(&str, &str)> {
-        self.names().into_iter().filter_map(|name| Some((name, self.last(name)?))).collect()
+        self.lasts()
     }
 
     /// Every (name, value) pair, in order.

@@ -1,6 +1,6 @@
 //! The request as Python sees it: one frozen class whose getters do their work when asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -8,6 +8,7 @@ use pybolt_engine::http::{HeaderName, HeaderValue, header};
 use pybolt_engine::middleware::authenticate::Principal as Known;
 use pybolt_engine::request::Parts;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
@@ -43,7 +44,7 @@ pub struct Request {
     body: Bytes,
     inlet: Mutex<Option<Inlet>>,
     streams: bool,
-    state: PyOnceLock<Py<PyDict>>,
+    state: OnceLock<Py<PyDict>>,
     principal: PyOnceLock<Py<Principal>>,
     query: PyOnceLock<Py<MultiDict>>,
 }
@@ -60,7 +61,7 @@ impl Request {
             body,
             streams: inlet.is_some(),
             inlet: Mutex::new(inlet),
-            state: PyOnceLock::new(),
+            state: OnceLock::new(),
             principal: PyOnceLock::new(),
             query: PyOnceLock::new(),
         }
@@ -181,7 +182,17 @@ impl Request {
     /// A dict for the handler's own notes.
     #[getter]
     fn state(&self, py: Python<'_>) -> Py<PyDict> {
-        self.state.get_or_init(py, || PyDict::new(py).unbind()).clone_ref(py)
+        if let Some(state) = self.state.get() {
+            return state.clone_ref(py);
+        }
+        // Made before it is set, so that nobody waits for it with the GIL held.
+        let state = PyDict::new(py).unbind();
+        self.state.get_or_init(|| state).clone_ref(py)
+    }
+
+    /// The state may hold the request: the collector has to know, and clears the dict itself.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.state.get().map_or(Ok(()), |state| visit.call(state))
     }
 
     /// The cookies.

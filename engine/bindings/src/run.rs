@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pybolt_engine::http::{HeaderName, HeaderValue, Headers, StatusCode, header};
@@ -22,6 +21,8 @@ use crate::stream;
 thread_local! {
     /// Whether this thread belongs to a lane, and whether its current run touched the database.
     static OURS: Cell<bool> = const { Cell::new(false) };
+    /// Whether any run of it ever did.
+    static CONNECTED: Cell<bool> = const { Cell::new(false) };
     static TOUCHED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -35,8 +36,7 @@ pub fn own_thread() {
 pub fn mark_database() {
     if OURS.get() {
         TOUCHED.set(true);
-    } else if let Some(bridge) = crate::inspect::serving() {
-        bridge.foreign_database.store(true, Ordering::Relaxed);
+        CONNECTED.set(true);
     }
 }
 
@@ -45,27 +45,58 @@ pub fn take_database_mark() -> bool {
     TOUCHED.replace(false)
 }
 
-/// A fresh `contextvars.Context`, current until dropped.
-pub struct FreshContext<'py>(Bound<'py, PyAny>);
+/// A `contextvars.Context` that one request has to itself.
+#[derive(Clone)]
+pub struct RequestContext<'py>(pub Bound<'py, PyAny>);
 
-impl<'py> FreshContext<'py> {
-    /// Makes a new empty context current.
-    pub fn enter(py: Python<'py>) -> PyResult<Self> {
+/// A context that is current on this thread, until dropped.
+pub struct Entered<'a, 'py>(&'a RequestContext<'py>);
+
+impl<'py> RequestContext<'py> {
+    /// A new, empty context.
+    pub fn new(py: Python<'py>) -> PyResult<Self> {
         // SAFETY: the GIL is held; `PyContext_New` gives a new reference or null with an error.
-        let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
-        // SAFETY: `context` is a context object that is not current anywhere.
-        if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
-            return Err(PyErr::fetch(py));
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New()) }.map(Self)
+    }
+
+    /// A copy of the current one.
+    pub fn copy_current(py: Python<'py>) -> PyResult<Self> {
+        // SAFETY: as above.
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }.map(Self)
+    }
+
+    /// What it holds by thread goes on on the loop's.
+    pub fn move_to_loop(&self, py: Python<'_>, bridge: &Bridge) {
+        let event_loop = bridge.runtime.event_loop.bind(py);
+        let moved = event_loop
+            .getattr(intern!(py, "_thread_id"))
+            .and_then(|thread| bridge.runtime.move_context.bind(py).call1((&self.0, thread)));
+        if let Err(error) = moved {
+            error.write_unraisable(py, None);
         }
-        Ok(Self(context))
+    }
+
+    /// What it holds by thread goes on on this one.
+    pub fn move_here(&self, py: Python<'_>, bridge: &Bridge) -> PyResult<()> {
+        bridge.runtime.move_context.bind(py).call1((&self.0,)).map(drop)
+    }
+
+    /// Makes it current; it must not be current anywhere.
+    pub fn enter(&self) -> PyResult<Entered<'_, 'py>> {
+        // SAFETY: this is a context object, and the GIL is held.
+        if unsafe { ffi::PyContext_Enter(self.0.as_ptr()) } != 0 {
+            return Err(PyErr::fetch(self.0.py()));
+        }
+        Ok(Entered(self))
     }
 }
 
-impl Drop for FreshContext<'_> {
+impl Drop for Entered<'_, '_> {
     fn drop(&mut self) {
+        let context = &self.0.0;
         // SAFETY: `enter` made it current on this thread, and contexts nest.
-        if unsafe { ffi::PyContext_Exit(self.0.as_ptr()) } != 0 {
-            PyErr::fetch(self.0.py()).write_unraisable(self.0.py(), None);
+        if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+            PyErr::fetch(context.py()).write_unraisable(context.py(), None);
         }
     }
 }
@@ -91,7 +122,12 @@ pub fn run_sync(
         Ok(request) => request,
         Err(error) => return fail(py, bridge, route, None, error),
     };
-    let result = FreshContext::enter(py).and_then(|_context| {
+    if CONNECTED.get() {
+        // What has grown old since this thread's last run is not handed to this one.
+        housekeeping(py, bridge);
+    }
+    let result = RequestContext::new(py).and_then(|context| {
+        let _entered = context.enter()?;
         let result = route.call.bind(py).call1((&request,))?;
         answer(py, bridge, &result)
     });
@@ -156,7 +192,7 @@ pub fn fail(
         .runtime
         .failure
         .bind(py)
-        .call1((error.value(py), route.name.as_str(), request))
+        .call1((error.into_value(py), route.name.as_str(), request))
         .and_then(|rendered| from_rendered(bridge, &rendered));
     described.unwrap_or_else(|second| {
         second.write_unraisable(py, None);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError, error::TrySendError};
 use crate::bridge::{Bridge, MAX_SYNC_STREAMS};
 use crate::counters::Place;
 use crate::job::Ticket;
+use crate::run::RequestContext;
 
 /// So many chunks are between the two sides.
 const AHEAD: usize = 2;
@@ -29,7 +31,17 @@ const AHEAD: usize = 2;
 struct Waiter(Mutex<Option<Py<PyAny>>>);
 
 impl Waiter {
+    /// A future that [`Waiter::wake`] resolves.
+    ///
+    /// # Errors
+    /// `RuntimeError` where somebody waits already.
     fn wait(&self, py: Python<'_>, bridge: &Bridge) -> PyResult<Py<PyAny>> {
+        let waits = self.0.lock().as_ref().map(|future| future.clone_ref(py));
+        if let Some(future) = waits
+            && !future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?
+        {
+            return Err(PyRuntimeError::new_err("somebody else is reading this stream"));
+        }
         let create = intern!(py, "create_future");
         let future = bridge.runtime.event_loop.bind(py).call_method0(create)?.unbind();
         *self.0.lock() = Some(future.clone_ref(py));
@@ -96,6 +108,7 @@ impl Drop for Outlet {
 pub struct Sink {
     chunks: Mutex<Option<mpsc::Sender<Bytes>>>,
     shared: Arc<Shared>,
+    held_since: Mutex<Instant>,
 }
 
 fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
@@ -106,7 +119,11 @@ fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
         complete: AtomicBool::new(false),
         ticket: Arc::new(Ticket::default()),
     });
-    let sink = Sink { chunks: Mutex::new(Some(sender)), shared: Arc::clone(&shared) };
+    let sink = Sink {
+        chunks: Mutex::new(Some(sender)),
+        shared: Arc::clone(&shared),
+        held_since: Mutex::new(Instant::now()),
+    };
     (sink, Outlet { chunks: receiver, shared, ended: false })
 }
 
@@ -118,7 +135,10 @@ pub fn start_async(
 ) -> PyResult<Outlet> {
     let (sink, outlet) = open(bridge);
     let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
-    bridge.queue.spawn(pump.unbind(), Arc::clone(&outlet.shared.ticket));
+    // What the handler has set is seen by its generator.
+    let context = RequestContext::copy_current(py)?;
+    context.move_to_loop(py, bridge);
+    bridge.queue.spawn(pump.unbind(), context.0.unbind(), Arc::clone(&outlet.shared.ticket));
     Ok(outlet)
 }
 
@@ -131,41 +151,80 @@ pub fn start_sync(
     bridge: &Arc<Bridge>,
     iterator: &Bound<'_, PyAny>,
 ) -> PyResult<Outlet> {
-    if bridge.streams.fetch_add(1, Ordering::Relaxed) >= MAX_SYNC_STREAMS {
-        bridge.streams.fetch_sub(1, Ordering::Relaxed);
+    let producing = Producing::enter(bridge);
+    if bridge.streams.load(Ordering::Relaxed) > MAX_SYNC_STREAMS {
+        if let Some(close) = iterator.getattr_opt(intern!(py, "close"))? {
+            close.call0()?;
+        }
         let error = py.import("pybolt.exceptions")?.getattr("HTTPError")?.call1((503,))?;
         return Err(PyErr::from_value(error));
     }
     let (sink, outlet) = open(bridge);
     let body = StreamThread {
-        bridge: Arc::clone(bridge),
         iterator: iterator.clone().unbind(),
         sink: Py::new(py, sink)?,
+        context: RequestContext::copy_current(py)?.0.unbind(),
+        producing: Mutex::new(Some(producing)),
     };
     crate::control::start_thread(py, "bolt-stream", Py::new(py, body)?.into_any())?;
     Ok(outlet)
 }
 
+/// One of the bridge's synchronous streams, until dropped.
+struct Producing(Arc<Bridge>);
+
+impl Producing {
+    fn enter(bridge: &Arc<Bridge>) -> Self {
+        bridge.streams.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(bridge))
+    }
+}
+
+impl Drop for Producing {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[pyclass(frozen, module = "pybolt._engine")]
 struct StreamThread {
-    bridge: Arc<Bridge>,
     iterator: Py<PyAny>,
     sink: Py<Sink>,
+    context: Py<PyAny>,
+    producing: Mutex<Option<Producing>>,
 }
 
 #[pymethods]
 impl StreamThread {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         crate::run::own_thread();
-        let busy = self.bridge.slot.enter_lane();
-        let pumped = self.bridge.runtime.pump_sync.bind(py).call1((&self.iterator, &self.sink));
+        let Some(producing) = self.producing.lock().take() else { return Ok(()) };
+        let bridge = &producing.0;
+        let busy = bridge.slot.enter_lane();
+        let sink = self.sink.get();
+        *sink.held_since.lock() = Instant::now();
+        let context = RequestContext(self.context.bind(py).clone());
+        context.move_here(py, bridge)?;
+        let pumped = context.enter().and_then(|_entered| {
+            bridge.runtime.pump_sync.bind(py).call1((&self.iterator, &self.sink))
+        });
         if crate::run::take_database_mark() {
-            crate::run::housekeeping(py, &self.bridge);
+            // The thread ends here, and its connections with it.
+            bridge.runtime.close_connections.bind(py).call0()?;
         }
+        sink.record(Instant::now());
         drop(busy);
-        self.bridge.streams.fetch_sub(1, Ordering::Relaxed);
-        self.sink.get().abort();
+        sink.abort();
         pumped.map(|_| ())
+    }
+}
+
+impl Sink {
+    /// Counts what this thread's last take of the GIL was for; the next begins.
+    fn record(&self, asked: Instant) {
+        let now = Instant::now();
+        let got = std::mem::replace(&mut *self.held_since.lock(), now);
+        self.shared.bridge.counters.record(Place::Stream, got, got, asked);
     }
 }
 
@@ -197,11 +256,10 @@ impl Sink {
     fn send_blocking(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> bool {
         let Some(sender) = self.chunks.lock().clone() else { return false };
         let bytes = Bytes::copy_from_slice(chunk.as_bytes());
-        let bridge = &self.shared.bridge;
-        let released = std::time::Instant::now();
-        let sent = bridge.slot.outside_lane(|| py.detach(|| sender.blocking_send(bytes).is_ok()));
-        let got = std::time::Instant::now();
-        bridge.counters.record(Place::Stream, released, got, got);
+        let released = Instant::now();
+        let slot = &self.shared.bridge.slot;
+        let sent = slot.outside_lane(|| py.detach(|| sender.blocking_send(bytes).is_ok()));
+        self.record(released);
         sent
     }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
 from pybolt import BoltAPI
@@ -61,6 +62,24 @@ def raise_in_atomic(request):
 async def cancelled(request):
     await Note.objects.acount()
     await asyncio.sleep(60)
+
+
+@api.post("/anotes")
+async def awrite(request):
+    return 201, {"id": (await Note.objects.acreate(text="kept")).pk}
+
+
+@api.get("/aleave-open")
+async def aleave_open(request):
+    await sync_to_async(transaction.set_autocommit)(False)
+    await Note.objects.acreate(text="never committed")
+    await asyncio.sleep(0.01)
+    return {}
+
+
+@api.get("/texts")
+def texts(request):
+    return {"texts": sorted(set(Note.objects.values_list("text", flat=True)))}
 
 
 @api.get("/connections")

@@ -1,0 +1,250 @@
+//! A handler's coroutine as a task: its first step, its answer, and the end of what it held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use pybolt_engine::request::Parts;
+use pyo3::prelude::*;
+use pyo3::{ffi, intern};
+use tokio::sync::oneshot;
+
+use crate::answer::Answer;
+use crate::bridge::{Bridge, Route};
+use crate::job::{Replier, RequestBody};
+use crate::request::Request;
+use crate::run::{self, RequestContext};
+
+/// What came of a coroutine's first step.
+pub enum Started<'py> {
+    /// It finished.
+    Done(Answer),
+    /// It suspended; the task goes on on the loop.
+    Suspended(Suspended<'py>),
+}
+
+/// A handler's task that goes on on the loop.
+pub struct Suspended<'py> {
+    task: Bound<'py, PyAny>,
+    request: Py<Request>,
+    context: RequestContext<'py>,
+    thread: Py<RequestThread>,
+}
+
+/// Calls an async handler and takes its coroutine's first step, all of it in a context of the
+/// request's own.
+pub fn start<'py>(
+    py: Python<'py>,
+    bridge: &Arc<Bridge>,
+    route: &Route,
+    parts: Box<Parts>,
+    body: RequestBody,
+) -> Started<'py> {
+    let request = match run::request_object(py, parts, body) {
+        Ok(request) => request,
+        Err(error) => return Started::Done(run::fail(py, bridge, route, None, error)),
+    };
+    let started = context(py, bridge).and_then(|(context, thread)| {
+        let coroutine = {
+            let _entered = context.enter()?;
+            route.call.bind(py).call1((&request,))?
+        };
+        let task = start_task(py, bridge, &coroutine, &context)?;
+        if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
+            return Ok(Err((task, context, thread)));
+        }
+        let left = thread.get().end();
+        debug_assert!(left.is_none(), "waiting for a thread suspends");
+        let _entered = context.enter()?;
+        let result = task.call_method0(intern!(py, "result"))?;
+        run::answer(py, bridge, &result).map(Ok)
+    });
+    match started {
+        Ok(Ok(answer)) => Started::Done(answer),
+        Ok(Err((task, context, thread))) => {
+            Started::Suspended(Suspended { task, request, context, thread })
+        }
+        Err(error) => Started::Done(run::fail(py, bridge, route, Some(&request), error)),
+    }
+}
+
+/// A request's own context, in which sync code has a thread of the request's own.
+fn context<'py>(
+    py: Python<'py>,
+    bridge: &Bridge,
+) -> PyResult<(RequestContext<'py>, Py<RequestThread>)> {
+    let context = RequestContext::new(py)?;
+    let thread = Py::new(py, RequestThread::default())?;
+    {
+        let _entered = context.enter()?;
+        let variable = bridge.runtime.request_thread.as_ptr();
+        // SAFETY: the GIL is held, `variable` is a `ContextVar` and `thread` an object; a new
+        // reference or null with an error comes back.
+        let token = unsafe { ffi::PyContextVar_Set(variable, thread.as_ptr()) };
+        // SAFETY: as above.
+        unsafe { Bound::from_owned_ptr_or_err(py, token)? };
+    }
+    Ok((context, thread))
+}
+
+/// A task of `coroutine` in `context` whose first step has been taken.
+pub fn start_task<'py>(
+    py: Python<'py>,
+    bridge: &Bridge,
+    coroutine: &Bound<'py, PyAny>,
+    context: &RequestContext<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = bridge.runtime.task_options.bind(py);
+    options.set_item(intern!(py, "context"), &context.0)?;
+    let task = bridge.runtime.start_task.bind(py).call((coroutine,), Some(options));
+    // The context is the request's alone: nothing here keeps it.
+    options.set_item(intern!(py, "context"), py.None())?;
+    task
+}
+
+impl Suspended<'_> {
+    /// The task goes on on the loop's thread, and with it what its context holds by thread.
+    pub fn leave_thread(&self, py: Python<'_>, bridge: &Bridge) {
+        self.context.move_to_loop(py, bridge);
+    }
+}
+
+/// Has the answer sent when the task is done.
+pub fn follow(
+    py: Python<'_>,
+    bridge: &Arc<Bridge>,
+    route: &Arc<Route>,
+    suspended: Suspended<'_>,
+    reply: Replier,
+) {
+    let Suspended { task, request, context, thread } = suspended;
+    bridge.queue.under_way.fetch_add(1, Ordering::Relaxed);
+    reply.ticket.set_task(task.clone().unbind());
+    let callback = Finished {
+        bridge: Arc::clone(bridge),
+        route: Arc::clone(route),
+        request,
+        context: context.0.unbind(),
+        thread,
+        reply: Mutex::new(Some(reply)),
+    };
+    let added = Py::new(py, callback)
+        .and_then(|callback| task.call_method1(intern!(py, "add_done_callback"), (callback,)));
+    if let Err(error) = added {
+        error.write_unraisable(py, None);
+    }
+}
+
+/// The done-callback of a handler's task.
+#[pyclass(frozen, module = "pybolt._engine")]
+struct Finished {
+    bridge: Arc<Bridge>,
+    route: Arc<Route>,
+    request: Py<Request>,
+    context: Py<PyAny>,
+    thread: Py<RequestThread>,
+    reply: Mutex<Option<Replier>>,
+}
+
+#[pymethods]
+impl Finished {
+    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
+        let Some(reply) = self.reply.lock().take() else { return };
+        self.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
+        drop(reply.ticket.take_task());
+        let answer = (!reply.answer.is_closed() || !run::is_cancelled(py, task))
+            .then(|| self.answer(py, task));
+        let completion = Completion {
+            bridge: Arc::clone(&self.bridge),
+            answer: Mutex::new(answer.map(|answer| (reply.answer, answer))),
+        };
+        let Some(executor) = self.thread.get().end() else { return completion.send() };
+        // Nobody hears of the answer before the request's transactions and connections are done
+        // with.
+        let released = Py::new(py, completion).and_then(|completion| {
+            self.bridge.runtime.release_thread.bind(py).call1((executor, completion))
+        });
+        if let Err(error) = released {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+impl Finished {
+    fn answer(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> Answer {
+        let context = RequestContext(self.context.bind(py).clone());
+        let answer = context.enter().and_then(|_entered| {
+            let result = task.call_method0(intern!(py, "result"))?;
+            run::answer(py, &self.bridge, &result)
+        });
+        answer.unwrap_or_else(|error| {
+            run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
+        })
+    }
+}
+
+/// An answer that is sent when it is called.
+#[pyclass(frozen, module = "pybolt._engine")]
+struct Completion {
+    bridge: Arc<Bridge>,
+    answer: Mutex<Option<(oneshot::Sender<Answer>, Answer)>>,
+}
+
+#[pymethods]
+impl Completion {
+    fn __call__(&self) {
+        self.send();
+        self.bridge.completions.flush();
+    }
+}
+
+impl Completion {
+    fn send(&self) {
+        if let Some((to, answer)) = self.answer.lock().take() {
+            self.bridge.completions.push(to, answer);
+        }
+    }
+}
+
+/// Stands for one request where asgiref asks on whose thread sync code is to run: see
+/// `pybolt.django.threads`.
+#[derive(Default)]
+#[pyclass(frozen, module = "pybolt._engine")]
+pub struct RequestThread {
+    executor: Mutex<Option<Py<PyAny>>>,
+    ended: AtomicBool,
+}
+
+#[pymethods]
+impl RequestThread {
+    /// The executor that runs the request's sync code, where it has any.
+    #[getter]
+    fn executor(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.executor.lock().as_ref().map(|executor| executor.clone_ref(py))
+    }
+
+    /// Whether the request has been answered; a task that it left behind may still ask.
+    #[getter]
+    fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether asgiref has to refuse it; never.
+    #[getter]
+    fn _exited(&self) -> bool {
+        false
+    }
+
+    /// Gives the request an executor.
+    fn keep(&self, executor: Py<PyAny>) {
+        *self.executor.lock() = Some(executor);
+    }
+}
+
+impl RequestThread {
+    /// The request is over: whoever gets its executor gives it back.
+    fn end(&self) -> Option<Py<PyAny>> {
+        self.ended.store(true, Ordering::Relaxed);
+        self.executor.lock().take()
+    }
+}
