@@ -262,21 +262,25 @@ fn apply<'a>(
         );
         return vec![route];
     }
-    // Which document would be the inner one is anybody's guess, so none of them is.
-    for theirs in policy.groups.iter().copied().chain([&policy.route.slots]) {
-        for ours in route.slots() {
-            conflicts(ours, theirs, out);
+    // Which document would be the inner one is anybody's guess, so none of them is. What both
+    // declarations stand in is settled by its own nesting.
+    let theirs: Vec<&Slots> = policy.groups.iter().copied().chain([&policy.route.slots]).collect();
+    let ours: Vec<&Slots> = route.slots().collect();
+    for one in ours.iter().filter(|one| !has(&theirs, one)) {
+        for other in theirs.iter().filter(|other| !has(&ours, other)) {
+            conflicts(one, other, out);
         }
     }
     let mut part = route.part(concerned);
-    for group in &policy.groups {
-        if !part.groups.iter().any(|known| std::ptr::eq(*known, *group)) {
-            part.groups.push(group);
-        }
-    }
+    part.groups.extend(policy.groups.iter().filter(|group| !has(&ours, group)));
     part.own.push(&policy.route.slots);
     part.locations.push(policy.route.at.clone());
     if others.is_empty() { vec![part] } else { vec![part, route.part(others)] }
+}
+
+/// Whether `slots` are these very ones.
+fn has(among: &[&Slots], slots: &Slots) -> bool {
+    among.iter().any(|known| std::ptr::eq(*known, slots))
 }
 
 /// A policy must have a handler for everything that it speaks of (`E052`).
@@ -313,9 +317,6 @@ fn check_reach(
 
 /// Slots that two declarations both set; limits are compared by name.
 pub fn conflicts(first: &Slots, second: &Slots, out: &mut Diagnostics) {
-    if std::ptr::eq(first, second) {
-        return;
-    }
     if let (Some(one), Some(other)) = (&first.rate_limit, &second.rate_limit)
         && let (Limits::Named(one), Limits::Named(other)) = (&one.value, &other.value)
     {
