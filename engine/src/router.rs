@@ -1,7 +1,8 @@
 //! (method, path) → the route, or why there is none.
 //!
 //! matchit holds one entry for each distinct pattern with the methods that have routes there.
-//! `HEAD` follows `GET`. `/{*rest}` also matches `/` of its prefix, with an empty `rest`.
+//! `HEAD` follows `GET`. `/{*rest}` also matches `/` of its prefix, with an empty `rest`, for every
+//! method that has no route of its own there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,9 +61,16 @@ pub struct Router {
 
 /// The routes of one pattern.
 struct Entry {
-    methods: Vec<(Method, RouteId)>,
-    names: Vec<Arc<str>>,
+    targets: Vec<Target>,
     allow: HeaderValue,
+}
+
+/// A route under one of its methods, with the names of its own pattern's parameters.
+#[derive(Clone)]
+struct Target {
+    method: Method,
+    route: RouteId,
+    names: Arc<[Arc<str>]>,
 }
 
 impl Router {
@@ -71,31 +79,40 @@ impl Router {
     /// # Errors
     /// Every pattern that is malformed or conflicts with another.
     pub fn build(routes: &[(RouteId, &str, &[Method])]) -> Result<Self, Vec<RouterConflict>> {
-        let mut patterns: BTreeMap<&str, Vec<(Method, RouteId)>> = BTreeMap::new();
+        let mut patterns: BTreeMap<&str, Vec<Target>> = BTreeMap::new();
         for (route, pattern, methods) in routes {
-            let entry = patterns.entry(pattern).or_default();
-            entry.extend(methods.iter().map(|method| (method.clone(), *route)));
+            let names: Arc<[Arc<str>]> =
+                parameter_names(pattern).into_iter().map(Arc::from).collect();
+            let target = |method: &Method| Target {
+                method: method.clone(),
+                route: *route,
+                names: Arc::clone(&names),
+            };
+            patterns.entry(pattern).or_default().extend(methods.iter().map(target));
+        }
+        let catch_alls: Vec<_> = patterns
+            .iter()
+            .filter_map(|(pattern, targets)| Some((catch_all_prefix(pattern)?, targets.clone())))
+            .collect();
+        for (prefix, targets) in catch_alls {
+            let there = patterns.entry(prefix).or_default();
+            // What the prefix itself handles stays its own; HEAD goes where GET goes.
+            let own: Vec<Method> = there.iter().map(|target| target.method.clone()).collect();
+            let taken = |method: &Method| {
+                own.contains(method) || (*method == Method::HEAD && own.contains(&Method::GET))
+            };
+            there.extend(targets.into_iter().filter(|target| !taken(&target.method)));
         }
         let mut table = matchit::Router::new();
         let mut conflicts = Vec::new();
-        for (pattern, methods) in patterns {
-            let Some(&(_, route)) = methods.first() else { continue };
-            let mut insert = |at: &str| {
-                if let Err(error) = table.insert(at, Entry::new(pattern, methods.clone())) {
-                    let with = match &error {
-                        matchit::InsertError::Conflict { with } => Some(with.clone()),
-                        _ => None,
-                    };
-                    conflicts.push(RouterConflict { route, with, message: error.to_string() });
-                    return false;
-                }
-                true
-            };
-            if insert(pattern)
-                && let Some(prefix) = catch_all_prefix(pattern)
-                && !routes.iter().any(|(_, other, _)| *other == prefix)
-            {
-                insert(prefix);
+        for (pattern, targets) in patterns {
+            let Some(route) = targets.first().map(|target| target.route) else { continue };
+            if let Err(error) = table.insert(pattern, Entry::new(targets)) {
+                let with = match &error {
+                    matchit::InsertError::Conflict { with } => Some(with.clone()),
+                    _ => None,
+                };
+                conflicts.push(RouterConflict { route, with, message: error.to_string() });
             }
         }
         if conflicts.is_empty() { Ok(Self { table }) } else { Err(conflicts) }
@@ -105,10 +122,10 @@ impl Router {
     pub fn find(&self, method: &Method, path: &str) -> Result<RouteMatch, RouteError> {
         let Ok(found) = self.table.at(path) else { return Err(RouteError::NotFound) };
         let entry = found.value;
-        if let Some(route) = entry.route(method) {
-            return Ok(RouteMatch { route, params: entry.params(&found.params) });
+        if let Some(target) = entry.target(method) {
+            return Ok(RouteMatch { route: target.route, params: target.params(&found.params) });
         }
-        let route = entry.methods[0].1;
+        let route = entry.targets[0].route;
         let allow = entry.allow.clone();
         if *method == Method::OPTIONS {
             return Err(RouteError::Options { allow, route });
@@ -118,18 +135,14 @@ impl Router {
 
     /// The route that a CORS preflight for `requested` asks about.
     pub fn find_preflight(&self, requested: &Method, path: &str) -> Option<RouteId> {
-        let found = self.table.at(path).ok()?;
-        found
-            .value
-            .route(requested)
-            .or_else(|| found.value.methods.first().map(|(_, route)| *route))
+        let entry = self.table.at(path).ok()?.value;
+        entry.target(requested).or_else(|| entry.targets.first()).map(|target| target.route)
     }
 }
 
 impl Entry {
-    fn new(pattern: &str, methods: Vec<(Method, RouteId)>) -> Self {
-        let names = parameter_names(pattern).into_iter().map(Arc::from).collect();
-        let mut allowed: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    fn new(targets: Vec<Target>) -> Self {
+        let mut allowed: Vec<&str> = targets.iter().map(|target| target.method.as_str()).collect();
         if allowed.contains(&"GET") {
             allowed.push("HEAD");
         }
@@ -137,16 +150,16 @@ impl Entry {
         allowed.sort_unstable();
         allowed.dedup();
         let allow = HeaderValue::from_str(&allowed.join(", ")).expect("methods are tokens");
-        Self { methods, names, allow }
+        Self { targets, allow }
     }
 
-    fn route(&self, method: &Method) -> Option<RouteId> {
-        let of = |wanted: &Method| {
-            self.methods.iter().find(|(known, _)| known == wanted).map(|(_, route)| *route)
-        };
+    fn target(&self, method: &Method) -> Option<&Target> {
+        let of = |wanted: &Method| self.targets.iter().find(|target| target.method == *wanted);
         of(method).or_else(|| if *method == Method::HEAD { of(&Method::GET) } else { None })
     }
+}
 
+impl Target {
     fn params(&self, captured: &matchit::Params<'_, '_>) -> Params {
         if self.names.is_empty() {
             return Vec::new();
@@ -176,7 +189,9 @@ pub fn parameter_names(pattern: &str) -> Vec<&str> {
 /// `/api/` of `/api/{*rest}`.
 fn catch_all_prefix(pattern: &str) -> Option<&str> {
     let open = pattern.rfind("{*")?;
-    (open > 0 && pattern.ends_with('}')).then(|| &pattern[..open])
+    let prefix = &pattern[..open];
+    // After another brace it is an escaped one.
+    (open > 0 && pattern.ends_with('}') && !prefix.ends_with('{')).then_some(prefix)
 }
 
 #[cfg(test)]
@@ -213,5 +228,28 @@ mod tests {
         assert_eq!(router.find(&Method::GET, "/api/x").unwrap().route, RouteId(1));
         assert_eq!(&*router.find(&Method::GET, "/api/a/b").unwrap().params[0].1, "a/b");
         assert_eq!(router.find(&Method::GET, "/api"), Err(RouteError::NotFound));
+    }
+
+    #[test]
+    fn a_catch_all_shares_the_slash_of_its_prefix_by_method() {
+        let router = router(&[
+            ("/{a}/{*rest}", &[Method::GET, Method::PUT]),
+            ("/{a}/", &[Method::POST, Method::PUT]),
+            ("/b/{*rest}", &[Method::HEAD]),
+            ("/b/", &[Method::GET]),
+        ]);
+        let found = router.find(&Method::GET, "/x/").unwrap();
+        let captured = [("a", "x"), ("rest", "")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(found, RouteMatch { route: RouteId(0), params: captured.into() });
+        for (method, path, route, params) in [
+            (Method::POST, "/x/", 1, 1),
+            (Method::PUT, "/x/", 1, 1),
+            (Method::PUT, "/x/y", 0, 2),
+            (Method::HEAD, "/b/", 3, 0),
+            (Method::HEAD, "/b/c", 2, 1),
+        ] {
+            let found = router.find(&method, path).unwrap();
+            assert_eq!((found.route, found.params.len()), (RouteId(route), params), "{path}");
+        }
     }
 }

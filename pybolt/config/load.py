@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import traceback
 from collections.abc import Callable
@@ -142,8 +143,15 @@ class _Loading:
     def bind_file(self, config: dict[str, Any]) -> None:
         """Resolves the handlers that the file names."""
         for at, route, path in _routes(config, (0,), ""):
-            name = route.get("handler")
+            if "handler" not in route:
+                continue
+            name = route["handler"]
             if not isinstance(name, str):
+                message = "a handler in a file is the name of a function"
+                hint = 'write for example `handler: "shop.api:hello"`'
+                self.report("E009", message, (*at, "handler"), hint)
+                # Only what is imported here becomes a callable's number.
+                route["handler"] = "?"
                 continue
             methods = route.get("methods", ["GET"])
             methods = methods if isinstance(methods, list) else [methods]
@@ -174,6 +182,11 @@ class _Loading:
                     server.pop(key, None)
         config = {"version": 1, "server": given}
         self.documents.append({"source": "the command line", "config": config})
+
+    def wire(self) -> str:
+        """The documents as the engine reads them. What JSON has no form for becomes its ``repr``,
+        which no key takes, so that the engine says where it stands."""
+        return json.dumps({"documents": _finite(self.documents)}, default=repr)
 
 
 def load(options: RunOptions) -> LoadedConfig:
@@ -214,9 +227,8 @@ def load(options: RunOptions) -> LoadedConfig:
         if api is not None:
             loading.bind_api(api, app)
     loading.override()
-    wire = json.dumps({"documents": loading.documents})
     return LoadedConfig(
-        wire=wire,
+        wire=loading.wire(),
         callables=loading.callables,
         diagnostics=loading.diagnostics,
         table=loading.table,
@@ -233,9 +245,8 @@ def from_api(api: BoltAPI) -> LoadedConfig:
     bootstrap.setup(None, None)
     loading = _Loading(RunOptions())
     loading.bind_api(api, "api")
-    wire = json.dumps({"documents": loading.documents})
     return LoadedConfig(
-        wire, loading.callables, loading.diagnostics, loading.table, ["api"], None, None
+        loading.wire(), loading.callables, loading.diagnostics, loading.table, ["api"], None, None
     )
 
 
@@ -247,6 +258,14 @@ def parameter_names(path: str) -> list[str]:
         if closed:
             names.append(name.lstrip("*"))
     return names
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: Any) -> str | None:

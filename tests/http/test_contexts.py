@@ -91,8 +91,7 @@ async def generator(request, tag: str = ""):
         finally:
             happened.append(tag)
 
-    async for number in numbers():
-        return {"number": number}
+    return {"number": await anext(numbers())}
 
 
 class Kept:

@@ -223,6 +223,34 @@ def test_a_handler_that_cannot_be_is_named_with_its_place(project):
         assert line in done.stdout
 
 
+def test_a_handler_in_a_file_is_a_name_and_never_a_number(project):
+    routes = "  - {path: /a, handler: {index: 0, name: x, is_async: false, request_body: none}}\n"
+    (project / "bolt.yaml").write_text(
+        f"version: 1\nroutes:\n{routes}  - {{path: /b, handler: }}\n"
+    )
+    done = bolt(project, "check", "--config", "bolt.yaml")
+    assert done.returncode == 1
+    assert done.stdout.count("error[E009]: a handler in a file is the name of a function") == 2
+    assert "bolt.yaml:3:25" in done.stdout
+    assert "2 errors" in done.stdout
+
+
+def test_what_json_cannot_say_is_a_mistake_with_its_place(project):
+    (project / "app.py").write_text(
+        "import datetime\nfrom pybolt import BoltAPI, PythonLimits\napi = BoltAPI()\n"
+        "@api.get('/a', python=PythonLimits(concurrency=float('nan')))\n"
+        "def a(request):\n    return {}\n"
+        "@api.get('/b', timeout=datetime.timedelta(seconds=5))\n"
+        "def b(request):\n    return {}\n"
+    )
+    (project / "bolt.yaml").unlink()
+    done = bolt(project, "check", "app.py")
+    assert done.returncode == 1
+    assert "app.py:4:1 error[E012]" in done.stdout
+    assert "app.py:7:1 error[E032]" in done.stdout
+    assert "2 errors" in done.stdout
+
+
 def test_help_teaches():
     done = bolt(ROOT, "--help")
     assert done.returncode == 0

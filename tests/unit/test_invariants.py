@@ -59,9 +59,15 @@ def test_nothing_on_the_request_path_unwraps_or_prints():
     assert not found
 
 
-def test_every_diagnostic_code_of_the_engine_is_used_by_one_kind_of_mistake_or_more():
-    codes = {code for p in ENGINE for code in re.findall(r'"([EW]\d{3})"', p.read_text())}
-    assert {"E010", "E012", "E013", "E014", "E020", "E031", "E050", "E051", "E052"} <= codes
+def codes(paths: list[Path]) -> set[str]:
+    return {code for path in paths for code in re.findall(r'"([EW]\d{3})"', path.read_text())}
+
+
+def test_every_diagnostic_code_is_listed_and_every_listed_one_is_used():
+    listed = ROOT / "engine" / "src" / "config" / "codes.rs"
+    assert codes([path for path in ENGINE if path != listed]) == codes([listed])
+    listed = ROOT / "pybolt" / "config" / "codes.py"
+    assert codes([path for path in PYTHON if path != listed]) == codes([listed])
 
 
 def test_declarations_do_not_import_the_extension():

@@ -60,7 +60,7 @@ config! {
         trusted_proxies: Spanned<Vec<Spanned<String>>> = optional,
         /// The header that trusted proxies name the client in.
         client_ip_header: Spanned<String> = optional,
-        /// How long a worker that is told to end waits for its requests.
+        /// How long a worker that is told to end waits for its requests; 1ms to 1d.
         drain_timeout: Spanned<Span> = optional,
         /// The Python side of a worker.
         python: Spanned<ServerPythonConfig> = optional,
@@ -72,7 +72,7 @@ config! {
     pub struct ServerPythonConfig {
         /// Threads for sync handlers that wait.
         threads: Spanned<u64> = optional,
-        /// How often Python offers to switch threads.
+        /// How often Python offers to switch threads; 1ms to 1s.
         switch_interval: Spanned<Span> = optional,
     }
 }
@@ -106,9 +106,9 @@ config! {
         run: Spanned<String> = optional,
         /// How many requests may be with Python at once.
         concurrency: Spanned<u64> = optional,
-        /// How many more may wait.
+        /// How many more may wait; 0 = none.
         queue: Spanned<u64> = optional,
-        /// How long they wait at most.
+        /// How long they wait at most; 1ms to 60s.
         max_wait: Spanned<Span> = optional,
     }
 }
@@ -158,9 +158,9 @@ slots! {
     auth: AuthSlot,
     /// What the one who asks must have.
     allow: Switch<Spanned<String>>,
-    /// How long an answer may take to begin.
+    /// How long an answer may take to begin; at most a day.
     timeout: Switch<Span>,
-    /// How long a request's body may be.
+    /// How long a request's body may be; `0B` = there may be none.
     body_limit: Switch<Size>,
     /// How the handler runs.
     python: Slot<PythonConfig>,
@@ -239,6 +239,12 @@ impl Decode for RouteConfig {
         let slots = Slots::read(object, node.at, out);
         let name = field(object, node.at, "name", out);
         let methods = field::<OneOrMany<Spanned<MethodName>>>(object, node.at, "methods", out);
+        if object.get("methods").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            out.push(
+                Diagnostic::error("E055", &node.at.key("methods"), "no methods")
+                    .hint("name one, or leave the key out"),
+            );
+        }
         let handler = field(object, node.at, "handler", out);
         let path: Option<Spanned<String>> = field(object, node.at, "path", out);
         if !object.contains_key("path") {
@@ -330,16 +336,27 @@ impl Decode for HandlerConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         if let Value::Object(object) = node.value {
-            let text = |key| object.get(key).and_then(Value::as_str).map(str::to_owned);
-            return Some(Self {
-                index: usize::try_from(object.get("index")?.as_u64()?).ok()?,
-                name: text("name")?,
-                is_async: object.get("is_async")?.as_bool()?,
-                request_body: text("request_body")?,
-            });
+            let resolved = Self::resolved(object);
+            if resolved.is_none() {
+                node.mismatch(Self::EXPECTED, out);
+            }
+            return resolved;
         }
         let name = node.text(Self::EXPECTED, out)?.to_owned();
         Some(Self { index: usize::MAX, name, is_async: false, request_body: "buffer".into() })
+    }
+}
+
+impl HandlerConfig {
+    /// What Python made of a handler's name.
+    fn resolved(object: &serde_json::Map<String, Value>) -> Option<Self> {
+        let text = |key| object.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            index: usize::try_from(object.get("index")?.as_u64()?).ok()?,
+            name: text("name")?,
+            is_async: object.get("is_async")?.as_bool()?,
+            request_body: text("request_body")?,
+        })
     }
 }
 

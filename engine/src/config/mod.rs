@@ -1,5 +1,6 @@
 //! What the user wrote: typed configuration, decoded strictly, every mistake at once.
 
+pub mod codes;
 pub mod decode;
 pub mod diagnostic;
 pub mod document;

@@ -16,6 +16,11 @@ impl Span {
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
+
+    /// The span in seconds, where it is a whole number of them.
+    pub const fn whole_seconds(self) -> Option<u64> {
+        if self.0.subsec_nanos() == 0 { Some(self.0.as_secs()) } else { None }
+    }
 }
 
 /// A number of bytes, written with a unit: `512B`, `64KiB`, `2MiB`, `1GiB` (also `KB`, `MB`, `GB`).

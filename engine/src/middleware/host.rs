@@ -3,7 +3,8 @@
 //! Exactly one well-formed `Host` (RFC 9112, 3.2); in absolute form the target's authority must be
 //! the same. With `server.hosts` every other host is refused.
 //!
-//! Option: `server.hosts: [example.com, "*.example.com"]`. Refusals: `bad_host`, `misdirected`.
+//! Option: `server.hosts: [example.com, "*.example.com", "api.test:8443"]`; without a port any will
+//! do. Refusals: `bad_host`, `misdirected`.
 
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
@@ -13,36 +14,37 @@ use crate::request::Parts;
 
 /// The hosts that are ours.
 #[derive(Debug, Default)]
-pub struct HostPolicy {
-    /// Exact names, lower case.
-    exact: Vec<Box<str>>,
-    /// `.example.com` of `*.example.com`: subdomains, not the domain itself.
-    suffixes: Vec<Box<str>>,
+pub struct HostPolicy(Vec<Known>);
+
+/// One host of ours.
+#[derive(Debug)]
+struct Known {
+    /// A name, or `.example.com` of `*.example.com`: subdomains, not the domain itself.
+    name: Box<str>,
+    suffix: bool,
+    /// The only port; none = any.
+    port: Option<u16>,
 }
 
 impl HostPolicy {
     /// Checks and compiles `server.hosts`; an empty list admits every well-formed host.
     pub fn compile(hosts: &[Spanned<String>], out: &mut Diagnostics) -> Self {
-        let mut policy = Self::default();
+        let mut known = Vec::new();
         for host in hosts {
-            let name = host.to_ascii_lowercase();
-            let bare = name.strip_prefix("*.").unwrap_or(&name);
-            if bare.contains('*')
-                || bare.contains('/')
-                || split_port(bare).is_none()
-                || bare.is_empty()
-            {
+            let suffix = host.starts_with("*.");
+            let bare = if suffix { &host[2..] } else { &host.value };
+            let Some((name, port)) = split_port(bare) else {
                 out.push(
                     Diagnostic::error("E041", &host.at, format!("`{}` is not a host", host.value))
                         .hint("write a name such as `example.com` or `*.example.com`, without scheme and path"),
                 );
-            } else if name.starts_with("*.") {
-                policy.suffixes.push(format!(".{bare}").into());
-            } else {
-                policy.exact.push(name.into());
-            }
+                continue;
+            };
+            let name = without_root(name).to_ascii_lowercase();
+            let name = if suffix { format!(".{name}") } else { name };
+            known.push(Known { name: name.into(), suffix, port });
         }
-        policy
+        Self(known)
     }
 
     /// Whether the request is meant for us.
@@ -64,32 +66,37 @@ impl HostPolicy {
         {
             return Err(bad());
         }
-        let (name, _) = split_port(host).ok_or_else(bad)?;
-        if self.admits(name, host) {
+        let (name, port) = split_port(host).ok_or_else(bad)?;
+        if self.admits(without_root(name), port) {
             Ok(())
         } else {
             Err(Rejection::new(RejectionKind::Misdirected))
         }
     }
 
-    fn admits(&self, name: &str, host: &str) -> bool {
-        if self.exact.is_empty() && self.suffixes.is_empty() {
-            return true;
-        }
-        let name = name.strip_suffix('.').unwrap_or(name);
-        self.exact
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
-            || self.suffixes.iter().any(|suffix| {
-                name.len() > suffix.len()
-                    && name.as_bytes()[name.len() - suffix.len()..]
-                        .eq_ignore_ascii_case(suffix.as_bytes())
-            })
+    fn admits(&self, name: &str, port: Option<u16>) -> bool {
+        self.0.is_empty() || self.0.iter().any(|known| known.is(name, port))
     }
 }
 
+impl Known {
+    fn is(&self, name: &str, port: Option<u16>) -> bool {
+        let end = match name.len().checked_sub(self.name.len()) {
+            Some(0) if !self.suffix => name.as_bytes(),
+            Some(begin @ 1..) if self.suffix => &name.as_bytes()[begin..],
+            _ => return false,
+        };
+        end.eq_ignore_ascii_case(self.name.as_bytes()) && (self.port.is_none() || self.port == port)
+    }
+}
+
+/// A name without the dot that stands for the root: `example.com.` is `example.com`.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
 /// Splits `name[:port]`; `None` where it is not a host at all.
-fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
+pub fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = host.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
         address.parse::<std::net::Ipv6Addr>().ok()?;
@@ -118,4 +125,44 @@ fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
 
 fn port(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    fn policy(host: &str) -> (HostPolicy, Diagnostics) {
+        let mut out = Diagnostics::default();
+        let host = Spanned { value: host.to_owned(), at: Location::default() };
+        (HostPolicy::compile(&[host], &mut out), out)
+    }
+
+    #[test]
+    fn a_port_and_the_dot_of_the_root_mean_what_they_say() {
+        for (host, name, port, expected) in [
+            ("*.example.com:8443", "a.example.com", Some(8443), true),
+            ("*.example.com:8443", "a.example.com", Some(443), false),
+            ("*.example.com:8443", "a.example.com", None, false),
+            ("*.example.com.", "a.b.example.com", Some(1), true),
+            ("*.example.com", "example.com", None, false),
+            ("*.example.com", ".example.com", None, false),
+            ("*.example.com", "aexample.com", None, false),
+            ("Example.com.", "example.COM", None, true),
+            ("example.com.:8443", "example.com", Some(8443), true),
+            ("[::1]", "[::1]", Some(80), true),
+        ] {
+            let (policy, out) = policy(host);
+            assert!(out.as_slice().is_empty(), "{host}");
+            assert_eq!(policy.admits(name, port), expected, "{host} {name} {port:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_host_is_refused() {
+        for host in ["", "*.", "*", "a.*.b", "a/b", "a:", "a:x", "a:70000", "*.*.b", "a b", "[::1"]
+        {
+            assert!(policy(host).1.has_errors(), "{host}");
+        }
+    }
 }

@@ -27,8 +27,9 @@ use crate::response::Response;
 config! {
     /// Security headers.
     pub struct SecurityHeadersConfig {
-        /// `Strict-Transport-Security`: for how long; not sent unless written.
-        hsts: Switch<Span> = optional,
+        /// `Strict-Transport-Security`: for how long, in whole seconds; `0s` makes browsers forget.
+        /// Not sent unless written.
+        hsts: Switch<Spanned<Span>> = optional,
         /// Whether HSTS speaks of subdomains too.
         hsts_subdomains: bool = default(false),
         /// `X-Content-Type-Options: nosniff`.
@@ -99,8 +100,15 @@ impl SecurityHeadersConfig {
         }
         let hsts = match &self.hsts {
             Some(Switch::Value(span)) => {
+                let Some(seconds) = span.whole_seconds() else {
+                    out.push(
+                        Diagnostic::error("E106", &span.at, "browsers count whole seconds")
+                            .hint("write for example `1y`"),
+                    );
+                    return None;
+                };
                 let subdomains = if self.hsts_subdomains { "; includeSubDomains" } else { "" };
-                HeaderValue::from_str(&format!("max-age={}{subdomains}", span.0.as_secs())).ok()
+                HeaderValue::from_str(&format!("max-age={seconds}{subdomains}")).ok()
             }
             _ => None,
         };

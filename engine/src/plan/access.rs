@@ -2,14 +2,54 @@
 
 use std::sync::Arc;
 
-use super::merge::Inherited;
+use super::merge::{Inherited, Merged};
 use super::resolve::{Resolver, innermost};
 use super::{Access, StagePlan};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::document::{Document, Slots};
 use crate::config::slot::{AuthSlot, Limits, Slot, Switch};
+use crate::http::HeaderName;
+use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::authorize::Requirement;
 use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
+
+/// Whether any document mentions auth: then a route without a decision is denied.
+pub(super) fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
+    let method = |slots: &&Slots| {
+        slots.auth.as_ref().is_some_and(|auth| !matches!(auth.value, AuthSlot::Public))
+    };
+    documents.iter().any(|document| {
+        document
+            .config
+            .define
+            .as_ref()
+            .and_then(|define| define.0.as_ref())
+            .is_some_and(|define| !define.auth.entries.is_empty() || !define.auth.broken.is_empty())
+            || method(&&document.config.defaults)
+    }) || routes.iter().any(|route| route.slots().any(|slots| method(&slots)))
+}
+
+/// The headers that any auth method reads: no log writes their values.
+pub(super) fn credentials(documents: &[Document], routes: &[Merged<'_>]) -> Vec<HeaderName> {
+    let defined = documents
+        .iter()
+        .filter_map(|document| document.config.define.as_ref()?.0.as_ref())
+        .flat_map(|define| define.auth.entries.iter().map(|(_, method)| &method.value));
+    let inline = documents
+        .iter()
+        .map(|document| &document.config.defaults)
+        .chain(routes.iter().flat_map(Merged::slots))
+        .filter_map(|slots| match &slots.auth.as_ref()?.value {
+            AuthSlot::Inline(method) => Some(&**method),
+            AuthSlot::Public | AuthSlot::Deny | AuthSlot::Name(_) => None,
+        });
+    let mut headers: Vec<HeaderName> =
+        defined.chain(inline).filter_map(AuthConfig::header).collect();
+    headers.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    headers.dedup();
+    headers
+}
 
 impl<'a> Resolver<'a> {
     pub(super) fn limits(
@@ -31,20 +71,38 @@ impl<'a> Resolver<'a> {
             }
         }
         let (mut before, mut after) = (Vec::new(), Vec::new());
+        let mut seen: Vec<(&Location, &Location)> = Vec::new();
         for (name, value) in named {
-            let (config, at) = match &value.value {
+            // A definition counts under its own name, whatever a route calls it.
+            let (called, config, at) = match &value.value {
                 Slot::Off => continue,
-                Slot::Inline(config) => (config, &value.at),
+                Slot::Inline(config) => (name, config, &value.at),
                 Slot::On => match self.rate_limit.named(name, &value.at, out) {
-                    Some(definition) => (&definition.value, &definition.at),
+                    Some(definition) => (name, &definition.value, &definition.at),
                     None => continue,
                 },
                 Slot::Name(other) => match self.rate_limit.named(other, &value.at, out) {
-                    Some(definition) => (&definition.value, &definition.at),
+                    Some(definition) => (other.as_str(), &definition.value, &definition.at),
                     None => continue,
                 },
             };
-            let Some(policy) = self.rate_limit.policy(at, || config.compile(name, at, out)) else {
+            if let Some((_, first)) = seen.iter().find(|(known, _)| *known == at) {
+                out.push(
+                    Diagnostic::error(
+                        "E095",
+                        &value.at,
+                        format!(
+                            "`{called}` limits this route already: a request would count twice"
+                        ),
+                    )
+                    .hint("keep one of them")
+                    .related(first, "the same limit"),
+                );
+                continue;
+            }
+            seen.push((at, &value.at));
+            let Some(policy) = self.rate_limit.policy(at, || config.compile(called, at, out))
+            else {
                 continue;
             };
             let late = policy.needs_identity();

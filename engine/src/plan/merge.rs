@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use crate::config::document::{Document, GroupConfig, HandlerConfig, RouteConfig, Slots};
+use crate::config::slot::Limits;
 use crate::http::Method;
 use crate::router::parameter_names;
 
@@ -32,8 +33,33 @@ pub struct Merged<'a> {
     pub handler: &'a HandlerConfig,
     /// Where it is declared, the handler's place first.
     pub locations: Vec<Location>,
+    /// The document that declares the handler.
+    document: usize,
+    /// The slots of its groups, in every document, the outermost first.
+    groups: Inherited<'a>,
+    /// The slots of the declarations themselves.
+    own: Inherited<'a>,
+}
+
+impl<'a> Merged<'a> {
     /// The slots of its groups and its own, the outermost first.
-    pub slots: Inherited<'a>,
+    pub fn slots(&self) -> impl Iterator<Item = &'a Slots> {
+        self.groups.iter().chain(&self.own).copied()
+    }
+
+    /// The same route for some of its methods.
+    fn part(&self, methods: Vec<Method>) -> Self {
+        Self {
+            pattern: self.pattern.clone(),
+            methods,
+            name: self.name.clone(),
+            handler: self.handler,
+            locations: self.locations.clone(),
+            document: self.document,
+            groups: self.groups.clone(),
+            own: self.own.clone(),
+        }
+    }
 }
 
 /// Two places that set the same thing differently.
@@ -80,16 +106,7 @@ fn flatten<'a>(
     out: &mut Diagnostics,
 ) {
     let prefix = format!("{prefix}{}", group.prefix.value);
-    if !group.prefix.is_empty() && (!group.prefix.starts_with('/') || group.prefix.ends_with('/')) {
-        out.push(
-            Diagnostic::error(
-                "E053",
-                &group.prefix.at,
-                format!("`{}` cannot be a prefix", group.prefix.value),
-            )
-            .hint("a prefix begins with `/` and does not end with it: `/api`"),
-        );
-    }
+    check_prefix(&group.prefix, out);
     let groups: Vec<&Slots> = outer.iter().copied().chain([&group.slots]).collect();
     for route in &group.routes {
         declare(document, &prefix, route, &groups, group.name.as_deref(), declared, out);
@@ -111,38 +128,62 @@ fn declare<'a>(
     let pattern = format!("{prefix}{}", route.path.value);
     // In a group the prefix alone is a path.
     if prefix.is_empty() || !route.path.is_empty() {
-        check_pattern(&route.path, out);
+        check_path(&route.path, &pattern, out);
     }
     declared.push(Declared { document, pattern, route, groups: groups.to_vec(), group });
 }
 
-fn check_pattern(path: &Spanned<String>, out: &mut Diagnostics) {
-    let mut fail = |message: String, hint: String| {
-        out.push(Diagnostic::error("E053", &path.at, message).hint(hint));
+fn check_prefix(prefix: &Spanned<String>, out: &mut Diagnostics) {
+    let (message, hint) = if prefix.is_empty() {
+        return;
+    } else if !prefix.starts_with('/') || prefix.ends_with('/') {
+        (
+            format!("`{}` cannot be a prefix", prefix.value),
+            "a prefix begins with `/` and does not end with it: `/api`".to_owned(),
+        )
+    } else if let Some(problem) = malformed(prefix) {
+        problem
+    } else {
+        return;
     };
-    if !path.starts_with('/') {
-        fail(format!("`{}` is not a path", path.value), format!("write `/{}`", path.value));
-    } else if let Some(converter) = path.split('<').nth(1).and_then(|rest| rest.split('>').next()) {
+    out.push(Diagnostic::error("E053", &prefix.at, message).hint(hint));
+}
+
+/// Checks the path of a route whose full pattern is `pattern`.
+fn check_path(path: &Spanned<String>, pattern: &str, out: &mut Diagnostics) {
+    let mut names = parameter_names(pattern);
+    names.sort_unstable();
+    let twice = names.windows(2).find(|pair| pair.first() == pair.last());
+    let (message, hint) = if !path.starts_with('/') {
+        (format!("`{}` is not a path", path.value), format!("write `/{}`", path.value))
+    } else if let Some(problem) = malformed(path) {
+        problem
+    } else if let Some([twice, ..]) = twice {
+        (
+            format!("`{twice}` is captured twice in `{pattern}`"),
+            "give each parameter a name of its own".to_owned(),
+        )
+    } else {
+        return;
+    };
+    out.push(Diagnostic::error("E053", &path.at, message).hint(hint));
+}
+
+/// What keeps `text` from being part of a path, and how to mend it.
+fn malformed(text: &str) -> Option<(String, String)> {
+    if let Some(converter) = text.split('<').nth(1).and_then(|rest| rest.split('>').next()) {
         let name = converter.rsplit(':').next().unwrap_or(converter);
-        fail(
+        return Some((
             format!("`<{converter}>` is Django's way to write a parameter"),
             format!("write `{{{name}}}`; the handler's annotation converts it"),
-        );
-    } else if path.contains(['?', '#', ' ']) {
-        fail(
-            format!("`{}` is more than a path", path.value),
-            "a path has no query, fragment or spaces".into(),
-        );
-    } else {
-        let mut names = parameter_names(path);
-        names.sort_unstable();
-        if let Some([twice, ..]) = names.windows(2).find(|pair| pair.first() == pair.last()) {
-            fail(
-                format!("`{twice}` is captured twice"),
-                "give each parameter a name of its own".into(),
-            );
-        }
+        ));
     }
+    text.contains(['?', '#', ' ']).then(|| {
+        (
+            format!("`{text}` is more than a path"),
+            "a path has no query, fragment or spaces".to_owned(),
+        )
+    })
 }
 
 fn methods(one: &Declared<'_>) -> Vec<Method> {
@@ -156,10 +197,10 @@ fn methods(one: &Declared<'_>) -> Vec<Method> {
 fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> Vec<Merged<'a>> {
     let (handlers, policies): (Vec<_>, Vec<_>) =
         same.iter().partition(|one| one.route.handler.is_some());
-    let mut merged: Vec<(usize, Merged<'a>)> = Vec::new();
+    let mut merged: Vec<Merged<'a>> = Vec::new();
     for one in handlers {
         let methods = methods(one);
-        for (_, other) in &merged {
+        for other in &merged {
             if let Some(method) = methods.iter().find(|method| other.methods.contains(method)) {
                 out.push(
                     Diagnostic::error(
@@ -172,85 +213,126 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
             }
         }
         let Some(handler) = &one.route.handler else { continue };
-        let mut slots = one.groups.clone();
-        slots.push(&one.route.slots);
-        let name = one.route.name.clone().or_else(|| one.group.map(str::to_owned));
-        merged.push((
-            one.document,
-            Merged {
-                pattern: one.pattern.clone(),
-                methods,
-                name,
-                handler: &handler.value,
-                locations: vec![one.route.at.clone()],
-                slots,
-            },
-        ));
+        merged.push(Merged {
+            pattern: one.pattern.clone(),
+            methods,
+            name: one.route.name.clone().or_else(|| one.group.map(str::to_owned)),
+            handler: &handler.value,
+            locations: vec![one.route.at.clone()],
+            document: one.document,
+            groups: one.groups.clone(),
+            own: vec![&one.route.slots],
+        });
     }
     for policy in policies {
-        apply(policy, &mut merged, known, out);
+        check_reach(policy, &merged, known, out);
+        let wanted = policy.route.methods.as_ref().map(|_| methods(policy));
+        merged = merged
+            .into_iter()
+            .flat_map(|route| apply(policy, wanted.as_deref(), route, out))
+            .collect();
     }
-    merged.into_iter().map(|(_, route)| route).collect()
+    merged
 }
 
-/// Adds a declaration without a handler to the routes that it speaks of.
+/// Adds a declaration without a handler to `route`. Where it speaks of some of the methods only,
+/// these become a route of their own: what is said of one method holds for no other.
 fn apply<'a>(
     policy: &Declared<'a>,
-    merged: &mut [(usize, Merged<'a>)],
+    wanted: Option<&[Method]>,
+    route: Merged<'a>,
+    out: &mut Diagnostics,
+) -> Vec<Merged<'a>> {
+    let (concerned, others): (Vec<_>, Vec<_>) = route
+        .methods
+        .iter()
+        .cloned()
+        .partition(|method| wanted.is_none_or(|wanted| wanted.contains(method)));
+    if concerned.is_empty() {
+        return vec![route];
+    }
+    if route.document == policy.document {
+        out.push(
+            Diagnostic::error(
+                "E051",
+                &policy.route.at,
+                format!("{} is declared twice", policy.pattern),
+            )
+            .related(&route.locations[0], "the other declaration"),
+        );
+        return vec![route];
+    }
+    // Which document would be the inner one is anybody's guess, so none of them is. What both
+    // declarations stand in is settled by its own nesting.
+    let theirs: Vec<&Slots> = policy.groups.iter().copied().chain([&policy.route.slots]).collect();
+    let ours: Vec<&Slots> = route.slots().collect();
+    for one in ours.iter().filter(|one| !has(&theirs, one)) {
+        for other in theirs.iter().filter(|other| !has(&ours, other)) {
+            conflicts(one, other, out);
+        }
+    }
+    let mut part = route.part(concerned);
+    part.groups.extend(policy.groups.iter().filter(|group| !has(&ours, group)));
+    part.own.push(&policy.route.slots);
+    part.locations.push(policy.route.at.clone());
+    if others.is_empty() { vec![part] } else { vec![part, route.part(others)] }
+}
+
+/// Whether `slots` are these very ones.
+fn has(among: &[&Slots], slots: &Slots) -> bool {
+    among.iter().any(|known| std::ptr::eq(*known, slots))
+}
+
+/// A policy must have a handler for everything that it speaks of (`E052`).
+fn check_reach(
+    policy: &Declared<'_>,
+    merged: &[Merged<'_>],
     known: &[&str],
     out: &mut Diagnostics,
 ) {
-    let wanted = policy.route.methods.as_ref().map(|_| methods(policy));
-    let mut found = false;
-    for (document, route) in merged.iter_mut() {
-        let concerned = wanted
-            .as_ref()
-            .is_none_or(|wanted| route.methods.iter().any(|method| wanted.contains(method)));
-        if !concerned {
-            continue;
-        }
-        found = true;
-        if *document == policy.document {
-            out.push(
-                Diagnostic::error(
-                    "E051",
-                    &policy.route.at,
-                    format!("{} is declared twice", policy.pattern),
-                )
-                .related(&route.locations[0], "the other declaration"),
-            );
-            continue;
-        }
-        for slots in &route.slots {
-            conflicts(slots, &policy.route.slots, out);
-        }
-        // What its groups say applies as well; what the route itself says stays the innermost.
-        let innermost = route.slots.pop();
-        route.slots.extend(policy.groups.iter().copied());
-        route.slots.extend(innermost);
-        route.slots.push(&policy.route.slots);
-        route.locations.push(policy.route.at.clone());
-    }
-    if !found {
-        let mut diagnostic = Diagnostic::error(
-            "E052",
-            &policy.route.path.at,
-            format!("no handler for {}", policy.pattern),
-        );
-        diagnostic.hint = Some(match did_you_mean(&policy.pattern, known.iter().copied()) {
+    let at = &policy.route.path.at;
+    if merged.is_empty() {
+        let diagnostic =
+            Diagnostic::error("E052", at, format!("no handler for {}", policy.pattern));
+        let hint = match did_you_mean(&policy.pattern, known.iter().copied()) {
             Some(near) if near != policy.pattern => format!("did you mean `{near}`?"),
             _ => "add `handler: \"module:function\"`, or declare the route in Python".to_owned(),
-        });
-        out.push(diagnostic);
+        };
+        out.push(diagnostic.hint(hint));
+        return;
+    }
+    let handled = |method: &Method| merged.iter().any(|route| route.methods.contains(method));
+    let join = |methods: &mut dyn Iterator<Item = &Method>| {
+        methods.map(Method::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let wanted = policy.route.methods.as_ref().map(|_| methods(policy)).unwrap_or_default();
+    let missing = join(&mut wanted.iter().filter(|method| !handled(method)));
+    if !missing.is_empty() {
+        let there = join(&mut merged.iter().flat_map(|route| &route.methods));
+        let message = format!("no handler for {missing} {}", policy.pattern);
+        let diagnostic = Diagnostic::error("E052", at, message);
+        out.push(diagnostic.related(&merged[0].locations[0], format!("handles {there}")));
     }
 }
 
-/// Slots that two declarations of one route both set.
-fn conflicts(first: &Slots, second: &Slots, out: &mut Diagnostics) {
+/// Slots that two declarations both set; limits are compared by name.
+pub fn conflicts(first: &Slots, second: &Slots, out: &mut Diagnostics) {
+    if let (Some(one), Some(other)) = (&first.rate_limit, &second.rate_limit)
+        && let (Limits::Named(one), Limits::Named(other)) = (&one.value, &other.value)
+    {
+        for (name, limit) in &one.entries {
+            if let Some((_, twice)) = other.entries.iter().find(|(known, _)| known == name) {
+                out.push(conflict(&format!("rate_limit.{name}"), &limit.at, &twice.at));
+            }
+        }
+    }
+    let by_name = [first, second].into_iter().all(|slots| {
+        matches!(slots.rate_limit.as_ref().map(|limits| &limits.value), Some(Limits::Named(_)))
+    });
     let pairs = first.places().into_iter().zip(second.places());
     for ((key, one), (_, other)) in pairs {
         if let (Some(one), Some(other)) = (one, other)
-            && key != "rate_limit"
+            && !(by_name && key == "rate_limit")
         {
             out.push(conflict(key, one, other));
         }

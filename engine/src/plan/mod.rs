@@ -1,9 +1,10 @@
 //! The plan: what the engine runs. Compiled once from the documents, immutable, shared by all.
 //!
 //! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
-//! inherit, `server.rs` checks the server's settings, `describe.rs` tells what came out.
+//! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `describe.rs` tells what came out.
 
 mod access;
+mod bounds;
 mod describe;
 mod merge;
 mod policies;

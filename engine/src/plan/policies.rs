@@ -155,6 +155,13 @@ pub fn python(config: &PythonConfig, out: &mut Diagnostics) -> Option<PythonPoli
         );
         return None;
     }
+    if let Some(wait) = config.max_wait.as_ref().filter(|wait| wait.0.is_zero()) {
+        out.push(
+            Diagnostic::error("E112", &wait.at, "a place in a queue that nobody waits in")
+                .hint("write `queue: 0` for none"),
+        );
+        return None;
+    }
     if let Some(wait) = config.max_wait.as_ref().filter(|wait| wait.0 > Duration::from_secs(60)) {
         out.push(
             Diagnostic::error("E112", &wait.at, "nobody waits so long for a place")

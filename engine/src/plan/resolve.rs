@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
-use super::merge::{self, Inherited, Merged, conflict};
+use super::access::{credentials, has_auth};
+use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
-use super::{Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, server};
+use super::{
+    Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server,
+};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
-use crate::config::slot::{AuthSlot, Slot, Switch};
+use crate::config::slot::Slot;
+use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
 use crate::middleware::authenticate::{AuthConfig, Authenticator};
 use crate::middleware::authorize::Requirement;
@@ -21,16 +25,14 @@ use crate::middleware::security_headers::{SecurityHeadersConfig, SecurityHeaders
 use crate::request::RouteId;
 use crate::router::Router;
 
-/// A body longer than this is refused where nothing is said, in bytes.
-const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
-
 /// Compiles the documents.
 pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
     let server = server::compile(documents, out);
     let defaults = defaults(documents, out);
     let merged = merge::routes(documents, out);
     let has_auth = has_auth(documents, &merged);
-    let mut resolver = Resolver::new(documents, &server, has_auth, out);
+    let credentials = credentials(documents, &merged);
+    let mut resolver = Resolver::new(documents, &server, credentials, has_auth, out);
     let routes: Vec<RoutePlan> = (0..)
         .zip(&merged)
         .map(|(id, route)| resolver.route(RouteId(id), route, &defaults, out))
@@ -77,30 +79,10 @@ fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherited<'
     let all: Vec<&Slots> = documents.iter().map(|document| &document.config.defaults).collect();
     for (at, second) in all.iter().enumerate() {
         for first in &all[..at] {
-            for ((key, one), (_, other)) in first.places().into_iter().zip(second.places()) {
-                if let (Some(one), Some(other)) = (one, other) {
-                    out.push(conflict(key, one, other));
-                }
-            }
+            merge::conflicts(first, second, out);
         }
     }
     all
-}
-
-/// Whether any document mentions auth: then a route without a decision is denied.
-fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
-    let method = |slots: &&Slots| {
-        slots.auth.as_ref().is_some_and(|auth| !matches!(auth.value, AuthSlot::Public))
-    };
-    documents.iter().any(|document| {
-        document
-            .config
-            .define
-            .as_ref()
-            .and_then(|define| define.0.as_ref())
-            .is_some_and(|define| !define.auth.entries.is_empty() || !define.auth.broken.is_empty())
-            || method(&&document.config.defaults)
-    }) || routes.iter().any(|route| route.slots.iter().any(method))
 }
 
 /// The innermost setting of a slot.
@@ -113,6 +95,8 @@ pub(super) fn innermost<'a, T>(
 
 pub(super) struct Resolver<'a> {
     server: &'a ServerPlan,
+    /// The headers that carry credentials anywhere.
+    credentials: Vec<HeaderName>,
     pub(super) has_auth: bool,
     request_id: Kind<'a, RequestIdConfig, RequestIdPolicy>,
     access_log: Kind<'a, AccessLogConfig, AccessLogPolicy>,
@@ -133,11 +117,13 @@ impl<'a> Resolver<'a> {
     fn new(
         documents: &'a [Document],
         server: &'a ServerPlan,
+        credentials: Vec<HeaderName>,
         has_auth: bool,
         out: &mut Diagnostics,
     ) -> Self {
         Self {
             server,
+            credentials,
             has_auth,
             request_id: Kind::collect(
                 "request_id",
@@ -184,8 +170,9 @@ impl<'a> Resolver<'a> {
         defaults: &Inherited<'a>,
         out: &mut Diagnostics,
     ) -> RoutePlan {
-        let slots: Inherited<'a> = defaults.iter().chain(&merged.slots).copied().collect();
+        let slots: Inherited<'a> = defaults.iter().copied().chain(merged.slots()).collect();
         let mut route = self.resolve(id, &slots, out);
+        warn_nobody_asked(&route, &slots, out);
         route.pattern.clone_from(&merged.pattern);
         route.methods.clone_from(&merged.methods);
         route.name.clone_from(&merged.name);
@@ -215,6 +202,7 @@ impl<'a> Resolver<'a> {
     fn resolve(&mut self, id: RouteId, slots: &Inherited<'a>, out: &mut Diagnostics) -> RoutePlan {
         let mut stages = Vec::new();
         let trusted = &self.server.trusted;
+        let credentials = &self.credentials;
         let request_id = slot(
             &mut self.request_id,
             slots,
@@ -234,7 +222,7 @@ impl<'a> Resolver<'a> {
             &mut stages,
             out,
             Some(AccessLogConfig::default),
-            |c, _, out| c.compile(out),
+            |c, _, out| c.compile(credentials, out),
             AccessLogPolicy::summary,
         );
         let security_headers = slot(
@@ -272,20 +260,6 @@ impl<'a> Resolver<'a> {
         );
         let (limits_before, limits_after) = self.limits(slots, &mut stages, out);
         let (access, requirement) = self.access(slots, &mut stages, out);
-        if let Some(limit) =
-            limits_after.first().filter(|_| !matches!(access, Access::Authenticate(_)))
-        {
-            let at = innermost(slots, |s| s.rate_limit.as_ref())
-                .map_or_else(Location::default, |limits| limits.at.clone());
-            out.push(Diagnostic::warning(
-                "W094",
-                &at,
-                format!(
-                    "the limit `{}` counts by who asks, and nobody is asked: all share one bucket",
-                    limit.name()
-                ),
-            ));
-        }
         let python = slot(
             &mut self.python,
             slots,
@@ -297,45 +271,8 @@ impl<'a> Resolver<'a> {
             |c, _, out| policies::python(c, out),
             PythonPolicy::summary,
         );
-        let timeout =
-            innermost(slots, |s| s.timeout.as_ref()).and_then(|timeout| match &timeout.value {
-                Switch::Off => None,
-                Switch::Value(span) => {
-                    if span.0.is_zero() {
-                        out.push(
-                            Diagnostic::error(
-                                "E114",
-                                &timeout.at,
-                                "a timeout of nothing refuses everything",
-                            )
-                            .hint("write `off` for none"),
-                        );
-                    }
-                    stages.push(StagePlan {
-                        order: 13,
-                        slot: "timeout",
-                        origin: vec![timeout.at.clone()],
-                        name: None,
-                        summary: format!("{:?}", span.0),
-                    });
-                    Some(span.0)
-                }
-            });
-        let written = innermost(slots, |s| s.body_limit.as_ref());
-        let body_limit = match written.map(|limit| &limit.value) {
-            None => Some(DEFAULT_BODY_LIMIT),
-            Some(Switch::Off) => None,
-            Some(Switch::Value(size)) => Some(size.0),
-        };
-        if let Some(limit) = body_limit {
-            stages.push(StagePlan {
-                order: 14,
-                slot: "body_limit",
-                origin: written.iter().map(|limit| limit.at.clone()).collect(),
-                name: None,
-                summary: format!("{limit} bytes"),
-            });
-        }
+        let timeout = bounds::timeout(slots, &mut stages, out);
+        let body_limit = bounds::body_limit(slots, &mut stages, out);
         stages.sort_by_key(|stage| stage.order);
         RoutePlan {
             id,
@@ -361,9 +298,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn finish(&mut self, out: &mut Diagnostics) {
-        let trusted = &self.server.trusted;
+        let (trusted, credentials) = (&self.server.trusted, &self.credentials);
         self.request_id.finish(|_, c, out| c.compile(trusted, out), out);
-        self.access_log.finish(|_, c, out| c.compile(out), out);
+        self.access_log.finish(|_, c, out| c.compile(credentials, out), out);
         self.security_headers.finish(|_, c, out| c.compile(out), out);
         self.cors.finish(|_, c, out| c.compile(out), out);
         self.compress.finish(|_, c, out| c.compile(out), out);
@@ -371,6 +308,24 @@ impl<'a> Resolver<'a> {
         self.auth.finish(|_, c, out| c.compile(&c.at, out), out);
         self.python.finish(|_, c, out| policies::python(c, out), out);
     }
+}
+
+/// A limit by who asks, on a route that asks nobody, is one bucket for all.
+fn warn_nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
+    let Some(limit) = route.limits_after.first().filter(|_| matches!(route.access, Access::Public))
+    else {
+        return;
+    };
+    let at = innermost(slots, |s| s.rate_limit.as_ref())
+        .map_or_else(Location::default, |limits| limits.at.clone());
+    out.push(Diagnostic::warning(
+        "W094",
+        &at,
+        format!(
+            "the limit `{}` counts by who asks, and nobody is asked: all share one bucket",
+            limit.name()
+        ),
+    ));
 }
 
 fn no_python_options() -> PythonConfig {

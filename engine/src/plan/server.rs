@@ -10,6 +10,7 @@ use super::merge::conflict;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::document::{Document, ServerConfig, Workers};
+use crate::config::units::Span;
 use crate::middleware::client_ip::ClientIpPolicy;
 use crate::middleware::host::HostPolicy;
 
@@ -84,6 +85,8 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
         usize::try_from(threads.value).unwrap_or(8)
     });
     let switch_interval = python.and_then(|python| python.switch_interval.as_ref());
+    check_span(drain, Duration::from_secs(86_400), "write 1ms to 1d", out);
+    check_span(switch_interval, Duration::from_secs(1), "write 1ms to 1s", out);
     ServerPlan {
         listen: listen.map_or_else(|| vec!["127.0.0.1:8000".into()], |listen| listen.value.clone()),
         workers: workers.map_or(Workers::Count(1), |workers| workers.value),
@@ -93,6 +96,14 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
         drain_timeout: drain.map_or(Duration::from_secs(30), |drain| drain.0),
         threads,
         switch_interval: switch_interval.map_or(Duration::from_millis(1), |interval| interval.0),
+    }
+}
+
+/// A span that is more than nothing and at most `most`.
+fn check_span(span: Option<&Spanned<Span>>, most: Duration, hint: &str, out: &mut Diagnostics) {
+    if let Some(span) = span.filter(|span| span.0.is_zero() || span.0 > most) {
+        let message = format!("{:?} is out of bounds", span.0);
+        out.push(Diagnostic::error("E045", &span.at, message).hint(hint));
     }
 }
 

@@ -26,12 +26,16 @@ pub struct AccessLogPolicy {
     pub(super) fields: Vec<(HeaderName, bool)>,
 }
 
-/// Never written in clear.
-const ALWAYS_REDACTED: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+/// Never written in clear, as no header is that an auth method reads.
+const ALWAYS_REDACTED: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 impl AccessLogConfig {
-    /// Checks and compiles.
-    pub fn compile(&self, out: &mut Diagnostics) -> Option<AccessLogPolicy> {
+    /// Checks and compiles; `credentials` are the headers that auth methods read.
+    pub fn compile(
+        &self,
+        credentials: &[HeaderName],
+        out: &mut Diagnostics,
+    ) -> Option<AccessLogPolicy> {
         let json = match self.format.as_ref().map(|format| format.as_str()) {
             None | Some("json") => true,
             Some("text") => false,
@@ -48,7 +52,9 @@ impl AccessLogConfig {
         let fields = names(self.fields.as_ref(), out)?
             .into_iter()
             .map(|name| {
-                let hidden = redact.contains(&name) || ALWAYS_REDACTED.contains(&name.as_str());
+                let hidden = redact.contains(&name)
+                    || credentials.contains(&name)
+                    || ALWAYS_REDACTED.contains(&name.as_str());
                 (name, hidden)
             })
             .collect();
@@ -78,5 +84,27 @@ impl AccessLogPolicy {
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
         if self.json { "json".into() } else { "text".into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    #[test]
+    fn credentials_are_never_written() {
+        let at = Location::default();
+        let list = |names: &[&str]| {
+            let name = |name: &&str| Spanned { value: (*name).to_owned(), at: at.clone() };
+            Some(Spanned { value: names.iter().map(name).collect::<Vec<_>>(), at: at.clone() })
+        };
+        let fields = ["Set-Cookie", "X-Api-Key", "x-own", "x-plain"];
+        let config =
+            AccessLogConfig { format: None, redact: list(&["X-Own"]), fields: list(&fields) };
+        let credentials = [HeaderName::from_static("x-api-key")];
+        let policy = config.compile(&credentials, &mut Diagnostics::default()).unwrap();
+        let hidden: Vec<bool> = policy.fields.iter().map(|(_, hidden)| *hidden).collect();
+        assert_eq!(hidden, [true, true, true, false]);
     }
 }

@@ -8,8 +8,8 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use super::Principal;
 use crate::config;
 use crate::config::decode::{Secret, Spanned};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::http::{HeaderName, HeaderValue, header};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::request::Parts;
 
@@ -44,17 +44,21 @@ impl std::fmt::Debug for ApiKey {
 }
 
 impl ApiKeyConfig {
+    /// The header that carries the key, if it is one.
+    pub fn header(&self) -> Option<HeaderName> {
+        match &self.header {
+            None => Some(HeaderName::from_static("x-api-key")),
+            Some(name) => HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).ok(),
+        }
+    }
+
     /// Checks and compiles.
-    pub fn compile(&self, _at: &Location, out: &mut Diagnostics) -> Option<ApiKeys> {
-        let header = match &self.header {
-            None => HeaderName::from_static("x-api-key"),
-            Some(name) => match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
-                Ok(name) => name,
-                Err(_) => {
-                    out.error("E101", &name.at, format!("`{}` is not a header name", name.value));
-                    return None;
-                }
-            },
+    pub fn compile(&self, out: &mut Diagnostics) -> Option<ApiKeys> {
+        let Some(header) = self.header() else {
+            if let Some(name) = &self.header {
+                out.error("E101", &name.at, format!("`{}` is not a header name", name.value));
+            }
+            return None;
         };
         let mut keys: Vec<ApiKey> = Vec::new();
         let mut fine = true;
@@ -63,22 +67,12 @@ impl ApiKeyConfig {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let key = parse(line);
-            let twice = key.as_ref().is_some_and(|key| keys.iter().any(|known| known.id == key.id));
-            match key {
-                Some(key) if !twice => keys.push(key),
-                _ => {
+            match parse(line).and_then(|key| distinct(key, &keys)) {
+                Ok(key) => keys.push(key),
+                Err(what) => {
                     fine = false;
-                    let what = if twice {
-                        "names an id that is there already"
-                    } else {
-                        "is not `id:sha256:<hex>[:role,…]`"
-                    };
-                    out.error(
-                        "E079",
-                        &self.keys.at,
-                        format!("line {} of the keys {what}", number + 1),
-                    );
+                    let message = format!("line {} of the keys {what}", number + 1);
+                    out.error("E079", &self.keys.at, message);
                 }
             }
         }
@@ -93,7 +87,25 @@ impl ApiKeyConfig {
     }
 }
 
-fn parse(line: &str) -> Option<ApiKey> {
+/// A key that no other one could be taken for, and that somebody holds.
+fn distinct(key: ApiKey, known: &[ApiKey]) -> Result<ApiKey, &'static str> {
+    if known.iter().any(|known| known.id == key.id) {
+        return Err("names an id that is there already");
+    }
+    if known.iter().any(|known| known.digest == key.digest) {
+        return Err("has the digest of another id");
+    }
+    if key.digest == <[u8; 32]>::from(Sha256::digest([])) {
+        return Err("has the digest of nothing");
+    }
+    Ok(key)
+}
+
+fn parse(line: &str) -> Result<ApiKey, &'static str> {
+    read(line).ok_or("is not `id:sha256:<hex>[:role,…]`")
+}
+
+fn read(line: &str) -> Option<ApiKey> {
     let mut fields = line.split(':');
     let id = fields
         .next()
@@ -148,6 +160,11 @@ impl ApiKeys {
             method: "api_key",
             ..Principal::default()
         }))
+    }
+
+    /// Takes the key off a request: what is behind sees the id, never the key.
+    pub fn conceal(&self, headers: &mut HeaderMap) {
+        headers.remove(&self.header);
     }
 
     /// One line for `bolt explain`.

@@ -9,6 +9,7 @@ use super::api_key::{ApiKeyConfig, ApiKeys};
 use super::jwt::{JwtConfig, JwtVerifier};
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use crate::http::{HeaderMap, HeaderName};
 use crate::middleware::rejection::Rejection;
 use crate::request::Parts;
 
@@ -67,11 +68,21 @@ impl Decode for AuthConfig {
 }
 
 impl AuthConfig {
+    /// The header that carries the credentials, where it is one.
+    pub fn header(&self) -> Option<HeaderName> {
+        match self {
+            Self::Jwt(config) => {
+                HeaderName::from_bytes(config.header.as_ref()?.to_ascii_lowercase().as_bytes()).ok()
+            }
+            Self::ApiKey(config) => config.header(),
+        }
+    }
+
     /// Checks and compiles.
     pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<Authenticator> {
         match self {
             Self::Jwt(config) => config.compile(at, out).map(Box::new).map(Authenticator::Jwt),
-            Self::ApiKey(config) => config.compile(at, out).map(Authenticator::ApiKey),
+            Self::ApiKey(config) => config.compile(out).map(Authenticator::ApiKey),
         }
     }
 }
@@ -85,6 +96,13 @@ impl Authenticator {
         match self {
             Self::Jwt(jwt) => jwt.authenticate(parts),
             Self::ApiKey(keys) => keys.authenticate(parts),
+        }
+    }
+
+    /// Takes off a request what nobody behind may see: a key. A token stays, it can be passed on.
+    pub fn conceal(&self, headers: &mut HeaderMap) {
+        if let Self::ApiKey(keys) = self {
+            keys.conceal(headers);
         }
     }
 

@@ -1,13 +1,13 @@
 //! JSON Web Tokens: the configuration and where the token is found.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
 use super::Principal;
 use super::keys::{self, Key};
+use super::signature::Algorithm;
 use super::verified::Verified;
 use super::verify::{self, Expectations};
 use crate::config;
@@ -30,17 +30,17 @@ config! {
         /// The algorithms that are accepted.
         algorithms: Spanned<Vec<Spanned<String>>> = required,
         /// Who must have issued the token; makes `iss` required.
-        issuer: OneOrMany<String> = optional,
+        issuer: Spanned<OneOrMany<String>> = optional,
         /// Whom it must be for; makes `aud` required.
-        audience: OneOrMany<String> = optional,
-        /// How far clocks may be apart; at most 5m.
+        audience: Spanned<OneOrMany<String>> = optional,
+        /// How far clocks may be apart; at most 5m, `0s` = not at all.
         leeway: Spanned<Span> = optional,
         /// The header that carries the token after `Bearer `.
         header: Spanned<String> = optional,
         /// The cookie that carries the token instead.
-        cookie: String = optional,
+        cookie: Spanned<String> = optional,
         /// The query parameter that carries the token instead.
-        query: String = optional,
+        query: Spanned<String> = optional,
         /// The claim with the roles.
         roles_claim: String = default("roles".to_owned()),
         /// The claim with the scopes.
@@ -86,28 +86,13 @@ pub struct JwtVerifier {
 /// A longer token is not looked at.
 const MAX_TOKEN: usize = 8 * 1024;
 
-const ALGORITHMS: [(&str, Algorithm); 12] = [
-    ("HS256", Algorithm::HS256),
-    ("HS384", Algorithm::HS384),
-    ("HS512", Algorithm::HS512),
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
-
 impl JwtConfig {
     /// Checks and compiles.
     pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<JwtVerifier> {
         let algorithms = self.algorithms(out);
         let source = self.source(at, out);
         let leeway = match &self.leeway {
-            Some(leeway) if leeway.0.as_secs() > 300 => {
+            Some(leeway) if leeway.0 > Duration::from_secs(300) => {
                 out.push(
                     Diagnostic::error(
                         "E077",
@@ -118,18 +103,17 @@ impl JwtConfig {
                 );
                 None
             }
-            leeway => Some(leeway.as_ref().map_or(0, |leeway| leeway.0.as_secs())),
+            leeway => Some(leeway.as_ref().map_or(0.0, |leeway| leeway.0.as_secs_f64())),
         };
+        let issuers = names(self.issuer.as_ref(), "issuer", out);
+        let audiences = names(self.audience.as_ref(), "audience", out);
         let keys = self.keys(&algorithms?, at, out)?;
-        let list = |values: &Option<OneOrMany<String>>| {
-            values.as_ref().map(|values| values.0.clone()).unwrap_or_default()
-        };
         Some(JwtVerifier {
             keys,
             source: source?,
             expected: Expectations {
-                issuers: list(&self.issuer),
-                audiences: list(&self.audience),
+                issuers: issuers?,
+                audiences: audiences?,
                 leeway: leeway?,
                 roles: self.roles_claim.clone(),
                 scopes: self.scope_claim.clone(),
@@ -146,9 +130,9 @@ impl JwtConfig {
             return None;
         }
         let find = |name: &Spanned<String>| {
-            let found = ALGORITHMS.iter().find(|(known, _)| *known == name.as_str());
+            let found = Algorithm::named(name);
             if found.is_none() {
-                let known = ALGORITHMS.map(|(known, _)| known);
+                let known = Algorithm::ALL.map(|(known, _)| known);
                 let hint = did_you_mean(name, known).map_or_else(
                     || format!("write one of {}", known.join(", ")),
                     |known| format!("did you mean `{known}`?"),
@@ -162,7 +146,7 @@ impl JwtConfig {
                     .hint(hint),
                 );
             }
-            found.map(|(_, algorithm)| *algorithm)
+            found
         };
         self.algorithms.iter().map(find).collect::<Vec<_>>().into_iter().collect()
     }
@@ -206,8 +190,16 @@ impl JwtConfig {
                     }
                 }
             }
-            (None, Some(cookie), None) => Some(Source::Cookie(cookie.clone())),
-            (None, None, Some(query)) => Some(Source::Query(query.clone())),
+            (None, Some(cookie), None) => {
+                // A cookie's name is a token (RFC 6265, 4.1.1), as a header's is.
+                let fine = HeaderName::from_bytes(cookie.as_bytes()).is_ok();
+                named(cookie, fine, "a cookie", out).map(Source::Cookie)
+            }
+            (None, None, Some(query)) => {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+                let fine = !query.is_empty() && query.bytes().all(plain);
+                named(query, fine, "a query parameter", out).map(Source::Query)
+            }
             _ => {
                 out.error(
                     "E078",
@@ -218,6 +210,32 @@ impl JwtConfig {
             }
         }
     }
+}
+
+/// The names of a list that is checked against; an empty list, or name, would switch the check off.
+fn names(
+    written: Option<&Spanned<OneOrMany<String>>>,
+    key: &str,
+    out: &mut Diagnostics,
+) -> Option<Vec<String>> {
+    let Some(written) = written else { return Some(Vec::new()) };
+    let names = &written.value.0;
+    if names.is_empty() || names.iter().any(String::is_empty) {
+        out.push(
+            Diagnostic::error("E084", &written.at, format!("`{key}` names nobody"))
+                .hint("name who is accepted, or leave the key out"),
+        );
+        return None;
+    }
+    Some(names.clone())
+}
+
+/// The name of the place that a token comes from.
+fn named(name: &Spanned<String>, fine: bool, what: &str, out: &mut Diagnostics) -> Option<String> {
+    if !fine {
+        out.error("E078", &name.at, format!("`{}` cannot name {what}", name.value));
+    }
+    fine.then(|| name.value.clone())
 }
 
 impl JwtVerifier {
@@ -292,10 +310,10 @@ impl JwtVerifier {
 
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
-        let mut names: Vec<String> = self
+        let mut names: Vec<&str> = self
             .keys
             .iter()
-            .flat_map(|key| key.algorithms.iter().map(|algorithm| format!("{algorithm:?}")))
+            .flat_map(|key| key.algorithms.iter().map(|algorithm| algorithm.name()))
             .collect();
         names.dedup();
         format!("jwt {}", names.join("|"))

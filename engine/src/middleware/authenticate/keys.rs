@@ -1,9 +1,12 @@
 //! Verifying keys: a secret, a PEM public key, a JWK or a set of them, each bound to algorithms.
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm as Common, DecodingKey};
 use serde_json::Value;
 
+use super::signature::{Algorithm, Verifying};
 use crate::config::decode::{Secret, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 
@@ -11,25 +14,22 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 pub struct Key {
     pub kid: Option<String>,
     pub algorithms: Vec<Algorithm>,
-    pub verifying: DecodingKey,
+    pub verifying: Verifying,
 }
 
-/// How long an HMAC secret must be, in bytes: as long as the hash (RFC 7518, 3.2).
-pub fn secret_length(algorithm: Algorithm) -> usize {
-    match algorithm {
-        Algorithm::HS384 => 48,
-        Algorithm::HS512 => 64,
+const ES256: Algorithm = Algorithm::Common(Common::ES256);
+const ES384: Algorithm = Algorithm::Common(Common::ES384);
+const ED_DSA: Algorithm = Algorithm::Common(Common::EdDSA);
+
+/// How long the secret of the HMAC algorithms among these must be, in bytes: as long as the hash
+/// (RFC 7518, 3.2).
+fn secret_length(algorithms: &[Algorithm]) -> usize {
+    let length = |algorithm: &Algorithm| match algorithm {
+        Algorithm::Common(Common::HS384) => 48,
+        Algorithm::Common(Common::HS512) => 64,
         _ => 32,
-    }
-}
-
-fn is_hmac(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
-}
-
-fn is_rsa(algorithm: Algorithm) -> bool {
-    use Algorithm::{PS256, PS384, PS512, RS256, RS384, RS512};
-    matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512)
+    };
+    algorithms.iter().map(length).max().unwrap_or(32)
 }
 
 /// Keeps the algorithms that fit a key; none that fits, or one that does not, is a mistake.
@@ -42,7 +42,7 @@ fn bound(
 ) -> Option<Vec<Algorithm>> {
     if let Some(wrong) = algorithms.iter().find(|algorithm| !fits(**algorithm)) {
         out.push(
-            Diagnostic::error("E073", at, format!("{wrong:?} cannot be used with {what}"))
+            Diagnostic::error("E073", at, format!("{} cannot be used with {what}", wrong.name()))
                 .hint("a key is used with its own kind of algorithm only"),
         );
         return None;
@@ -56,9 +56,9 @@ pub fn from_secret(
     algorithms: &[Algorithm],
     out: &mut Diagnostics,
 ) -> Option<Vec<Key>> {
-    let algorithms = bound(algorithms, is_hmac, "a secret", &secret.at, out)?;
+    let algorithms = bound(algorithms, Algorithm::is_hmac, "a secret", &secret.at, out)?;
     let bytes = secret.expose().as_bytes();
-    let needed = algorithms.iter().map(|algorithm| secret_length(*algorithm)).max().unwrap_or(32);
+    let needed = secret_length(&algorithms);
     if bytes.len() < needed {
         out.push(
             Diagnostic::error(
@@ -70,7 +70,8 @@ pub fn from_secret(
         );
         return None;
     }
-    Some(vec![Key { kid: None, algorithms, verifying: DecodingKey::from_secret(bytes) }])
+    let verifying = Verifying::Common(DecodingKey::from_secret(bytes));
+    Some(vec![Key { kid: None, algorithms, verifying }])
 }
 
 /// The key of a PEM document.
@@ -90,39 +91,35 @@ pub fn from_pem(
         return bad(out, "this is a private key; it does not belong here");
     }
     let bytes = pem.as_bytes();
-    let der_length = pem
-        .lines()
-        .filter(|line| !line.starts_with("-----"))
-        .map(|line| line.trim().len())
-        .sum::<usize>()
-        * 3
-        / 4;
-    if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
-        // A 2048-bit modulus alone has 256 bytes.
-        if der_length < 256 {
-            return bad(out, "the RSA key has less than 2048 bits");
-        }
-        let algorithms = bound(algorithms, is_rsa, "an RSA key", &pem.at, out)?;
-        return Some(vec![Key { kid: None, algorithms, verifying: key }]);
-    }
-    if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
-        // SubjectPublicKeyInfo of P-256 has 91 bytes, of P-384 120.
-        let fits = if der_length < 105 { Algorithm::ES256 } else { Algorithm::ES384 };
-        let algorithms =
-            bound(algorithms, |algorithm| algorithm == fits, "this elliptic curve", &pem.at, out)?;
-        return Some(vec![Key { kid: None, algorithms, verifying: key }]);
-    }
-    if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
-        let algorithms = bound(
-            algorithms,
-            |algorithm| algorithm == Algorithm::EdDSA,
-            "an Ed25519 key",
-            &pem.at,
-            out,
-        )?;
-        return Some(vec![Key { kid: None, algorithms, verifying: key }]);
-    }
-    bad(out, "this is not a public key in PEM form")
+    let body: String =
+        pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
+    let Ok(der) = STANDARD.decode(body) else {
+        return bad(out, "this is not a public key in PEM form");
+    };
+    let (fits, what, verifying): (fn(Algorithm) -> bool, _, _) =
+        if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
+            // A 2048-bit modulus alone has 256 bytes.
+            if der.len() < 256 {
+                return bad(out, "the RSA key has less than 2048 bits");
+            }
+            (Algorithm::is_rsa, "an RSA key", Verifying::Common(key))
+        } else if let Some(key) = Verifying::p521(&der) {
+            (|algorithm| algorithm == Algorithm::Es512, "this elliptic curve", key)
+        } else if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
+            // SubjectPublicKeyInfo of P-256 has 91 bytes, of P-384 120.
+            let fits: fn(Algorithm) -> bool = match der.len() {
+                91 => |algorithm| algorithm == ES256,
+                120 => |algorithm| algorithm == ES384,
+                _ => return bad(out, "the key's curve is not P-256, P-384 or P-521"),
+            };
+            (fits, "this elliptic curve", Verifying::Common(key))
+        } else if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
+            (|algorithm| algorithm == ED_DSA, "an Ed25519 key", Verifying::Common(key))
+        } else {
+            return bad(out, "this is not a public key in PEM form");
+        };
+    let algorithms = bound(algorithms, fits, what, &pem.at, out)?;
+    Some(vec![Key { kid: None, algorithms, verifying }])
 }
 
 /// The keys of a JWK or a JWK set (RFC 7517).
@@ -139,9 +136,19 @@ pub fn from_jwk(
         Some(keys) => keys.clone(),
         None => vec![parsed],
     };
+    if jwks.is_empty() {
+        out.error("E076", &value.at, "there are no keys in this set");
+        return None;
+    }
     let keys: Vec<_> =
         jwks.iter().map(|jwk| one_jwk(jwk, jwks.len() > 1, algorithms, &value.at, out)).collect();
-    keys.into_iter().collect()
+    let keys: Vec<Key> = keys.into_iter().collect::<Option<_>>()?;
+    let twice = |(at, key): (usize, &Key)| keys[..at].iter().any(|known| known.kid == key.kid);
+    if keys.iter().enumerate().any(twice) {
+        out.error("E076", &value.at, "two keys of this set have the same `kid`");
+        return None;
+    }
+    Some(keys)
 }
 
 fn one_jwk(
@@ -175,41 +182,44 @@ fn one_jwk(
         AlgorithmParameters::RSA(_) if modulus_bits < 2040 => {
             return bad("the RSA key has less than 2048 bits");
         }
-        AlgorithmParameters::RSA(_) => is_rsa,
+        AlgorithmParameters::RSA(_) => Algorithm::is_rsa,
         AlgorithmParameters::EllipticCurve(curve) => match curve.curve {
-            EllipticCurve::P256 => |algorithm| algorithm == Algorithm::ES256,
-            EllipticCurve::P384 => |algorithm| algorithm == Algorithm::ES384,
-            _ => return bad("the JWK's curve is not P-256 or P-384"),
+            EllipticCurve::P256 => |algorithm| algorithm == ES256,
+            EllipticCurve::P384 => |algorithm| algorithm == ES384,
+            EllipticCurve::P521 => |algorithm| algorithm == Algorithm::Es512,
+            EllipticCurve::Ed25519 => {
+                return bad("the JWK's curve is not P-256, P-384 or P-521");
+            }
         },
-        AlgorithmParameters::OctetKeyPair(_) => |algorithm| algorithm == Algorithm::EdDSA,
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve != EllipticCurve::Ed25519 => {
+            return bad("the JWK's curve is not Ed25519");
+        }
+        AlgorithmParameters::OctetKeyPair(_) => |algorithm| algorithm == ED_DSA,
         AlgorithmParameters::OctetKey(octets) => {
-            let bytes = base64::Engine::decode(
-                &base64::engine::general_purpose::URL_SAFE_NO_PAD,
-                &octets.value,
-            );
-            let needed = algorithms
-                .iter()
-                .filter(|a| is_hmac(**a))
-                .map(|a| secret_length(*a))
-                .max()
-                .unwrap_or(32);
-            if bytes.map_or(0, |bytes| bytes.len()) < needed {
+            let length = URL_SAFE_NO_PAD.decode(&octets.value).map_or(0, |bytes| bytes.len());
+            if length < secret_length(algorithms) {
                 return bad("the JWK's secret is too short for its algorithm");
             }
-            is_hmac
+            Algorithm::is_hmac
         }
     };
     let mut usable: Vec<Algorithm> =
         algorithms.iter().copied().filter(|algorithm| fits(*algorithm)).collect();
     if let Some(named) = value.get("alg").and_then(Value::as_str) {
-        usable.retain(|algorithm| format!("{algorithm:?}") == named);
+        usable.retain(|algorithm| algorithm.name() == named);
     }
     if usable.is_empty() {
         return bad("none of `algorithms` can be used with this JWK");
     }
-    match DecodingKey::from_jwk(&jwk) {
-        Ok(key) => Some(Key { kid: jwk.common.key_id, algorithms: usable, verifying: key }),
-        Err(_) => bad("this JWK cannot be used"),
+    let verifying = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P521 => {
+            Verifying::p521_coordinates(&point.x, &point.y)
+        }
+        _ => DecodingKey::from_jwk(&jwk).ok().map(Verifying::Common),
+    };
+    match verifying {
+        Some(verifying) => Some(Key { kid: jwk.common.key_id, algorithms: usable, verifying }),
+        None => bad("this JWK cannot be used"),
     }
 }
 

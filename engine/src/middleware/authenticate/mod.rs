@@ -12,6 +12,7 @@ mod config;
 mod jwt;
 mod keys;
 mod service;
+mod signature;
 mod strict_json;
 mod verified;
 mod verify;
@@ -32,4 +33,16 @@ pub struct Principal {
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// The name of the method that vouches for it: `jwt`, `api_key`.
     pub method: &'static str,
+}
+
+impl Principal {
+    /// A claim by name, or by a path of names with dots between where no claim has the whole name.
+    pub fn claim(&self, path: &str) -> Option<&serde_json::Value> {
+        if let Some(value) = self.claims.get(path) {
+            return Some(value);
+        }
+        let mut names = path.split('.');
+        let first = self.claims.get(names.next()?)?;
+        names.try_fold(first, |value, name| value.get(name))
+    }
 }

@@ -58,6 +58,7 @@ where
         match self.method.authenticate(&request) {
             Err(rejection) => rejection.into_response(&request.headers).into(),
             Ok(principal) => {
+                self.method.conceal(&mut request.headers);
                 request.principal = Some(Arc::clone(&principal));
                 self.inner.call(request).map(move |mut response| {
                     response.principal = Some(principal);

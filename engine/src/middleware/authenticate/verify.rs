@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Principal;
 use super::keys::Key;
+use super::signature::Algorithm;
 use super::strict_json::StrictObject;
 
 /// What the claims must say.
@@ -14,7 +15,7 @@ pub struct Expectations {
     pub issuers: Vec<String>,
     pub audiences: Vec<String>,
     /// Seconds.
-    pub leeway: u64,
+    pub leeway: f64,
     /// The claim with the roles.
     pub roles: String,
     /// The claim with the scopes.
@@ -49,35 +50,15 @@ pub fn verify(
         }
     }
     let key = choose(&header, keys)?;
-    let name = header.get("alg")?.as_str()?;
-    let algorithm = *key.algorithms.iter().find(|known| format_is(**known, name))?;
-    if !jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.verifying, algorithm)
-        .ok()?
+    let algorithm = Algorithm::named(header.get("alg")?.as_str()?)?;
+    if !key.algorithms.contains(&algorithm)
+        || !key.verifying.verifies(algorithm, message.as_bytes(), signature)
     {
         return None;
     }
     let claims = object(payload)?;
     let expires = check_claims(&claims, expected, now)?;
     Some((principal(claims, expected)?, expires))
-}
-
-fn format_is(algorithm: jsonwebtoken::Algorithm, name: &str) -> bool {
-    use jsonwebtoken::Algorithm as A;
-    let known = match algorithm {
-        A::HS256 => "HS256",
-        A::HS384 => "HS384",
-        A::HS512 => "HS512",
-        A::RS256 => "RS256",
-        A::RS384 => "RS384",
-        A::RS512 => "RS512",
-        A::PS256 => "PS256",
-        A::PS384 => "PS384",
-        A::PS512 => "PS512",
-        A::ES256 => "ES256",
-        A::ES384 => "ES384",
-        A::EdDSA => "EdDSA",
-    };
-    known == name
 }
 
 fn object(part: &str) -> Option<Map<String, Value>> {
@@ -102,8 +83,7 @@ fn choose<'a>(header: &Map<String, Value>, keys: &'a [Key]) -> Option<&'a Key> {
 
 /// Until when the claims hold, if they do.
 fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) -> Option<f64> {
-    #[allow(clippy::cast_precision_loss)] // at most 300
-    let leeway = expected.leeway as f64;
+    let leeway = expected.leeway;
     let date = |name: &str| match claims.get(name) {
         None => Some(None),
         Some(value) => value.as_f64().filter(|date| value.is_number() && *date >= 0.0).map(Some),
@@ -140,21 +120,21 @@ fn principal(claims: Map<String, Value>, expected: &Expectations) -> Option<Prin
         None => String::new(),
         Some(sub) => sub.as_str()?.to_owned(),
     };
-    let roles = words(claims.get(&expected.roles))?;
-    let mut scopes = words(claims.get(&expected.scopes))?;
+    let one = |role: &str| vec![role.to_owned()];
+    let split = |scopes: &str| scopes.split_ascii_whitespace().map(str::to_owned).collect();
+    let roles = words(claims.get(&expected.roles), one)?;
+    let mut scopes = words(claims.get(&expected.scopes), split)?;
     if expected.scopes == "scope" {
-        scopes.extend(words(claims.get("scp"))?);
+        scopes.extend(words(claims.get("scp"), split)?);
     }
     Some(Principal { id, roles, scopes, claims, method: "jwt" })
 }
 
-/// A list of words, or words with spaces between; anything else is no claim of ours.
-fn words(claim: Option<&Value>) -> Option<Vec<String>> {
+/// A list of words, or a text that `read` makes words of; anything else is no claim of ours.
+fn words(claim: Option<&Value>, read: impl Fn(&str) -> Vec<String>) -> Option<Vec<String>> {
     match claim {
         None | Some(Value::Null) => Some(Vec::new()),
-        Some(Value::String(text)) => {
-            Some(text.split_ascii_whitespace().map(str::to_owned).collect())
-        }
+        Some(Value::String(text)) => Some(read(text)),
         Some(Value::Array(items)) => {
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         }

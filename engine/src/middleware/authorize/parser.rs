@@ -166,7 +166,12 @@ impl Parser<'_> {
         } else {
             let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
             let length = self.rest().bytes().take_while(word).count();
-            (serde_json::from_str(&self.rest()[..length]).ok(), length)
+            let text = &self.rest()[..length];
+            let value: Option<Value> = serde_json::from_str(text).ok();
+            // A whole number that no integer holds would be compared as its neighbours are.
+            let rounded = value.as_ref().is_some_and(Value::is_f64)
+                && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+            (value.filter(|_| !rounded), length)
         };
         let Some(value) = value else {
             let hint = "write a string in double quotes, a number, `true` or `false`";
@@ -205,6 +210,7 @@ mod tests {
             "role(\"a\") role(\"b\")",
             "claim(\"a\") == ",
             "claim(\"a\") == [1]",
+            "claim(\"a\") == 18446744073709551616",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

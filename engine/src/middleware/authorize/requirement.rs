@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::parser;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
@@ -48,25 +48,15 @@ impl Requirement {
         match self {
             Self::Role(name) => principal.roles.contains(name),
             Self::Scope(name) => principal.scopes.contains(name),
-            Self::Claim(path) => claim(principal, path).is_some_and(is_truthy),
+            Self::Claim(path) => principal.claim(path).is_some_and(is_truthy),
             Self::ClaimIs(path, expected) => {
-                claim(principal, path).is_some_and(|found| equal(found, expected))
+                principal.claim(path).is_some_and(|found| equal(found, expected))
             }
             Self::All(parts) => parts.iter().all(|part| part.is_met_by(principal)),
             Self::Any(parts) => parts.iter().any(|part| part.is_met_by(principal)),
             Self::Not(inner) => !inner.is_met_by(principal),
         }
     }
-}
-
-/// A claim by name, or by a path of names with dots between where no claim has the whole name.
-fn claim<'a>(principal: &'a Principal, path: &str) -> Option<&'a Value> {
-    if let Some(value) = principal.claims.get(path) {
-        return Some(value);
-    }
-    let mut names = path.split('.');
-    let first = principal.claims.get(names.next()?)?;
-    names.try_fold(first, |value, name| value.get(name))
 }
 
 fn is_truthy(value: &Value) -> bool {
@@ -82,8 +72,21 @@ fn is_truthy(value: &Value) -> bool {
 
 fn equal(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) => same_number(a, b),
         _ => found == expected,
+    }
+}
+
+/// `1` is `1.0`, and no number is a neighbour that only shares its double.
+fn same_number(a: &Number, b: &Number) -> bool {
+    let magnitude =
+        |number: &Number| number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+    match (magnitude(a), magnitude(b)) {
+        (Some(_), Some(_)) => (a.as_i64(), a.as_u64()) == (b.as_i64(), b.as_u64()),
+        (None, None) => a.as_f64() == b.as_f64(),
+        (Some(whole), None) | (None, Some(whole)) => {
+            whole <= 1 << f64::MANTISSA_DIGITS && a.as_f64() == b.as_f64()
+        }
     }
 }
 
@@ -115,6 +118,32 @@ impl fmt::Display for Requirement {
                 }
                 _ => write!(f, "!({inner})"),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_exactly() {
+        let cases = [
+            ("1", "1", true),
+            ("1", "1.0", true),
+            ("-1", "-1", true),
+            ("-1", "1", false),
+            ("0.5", "0.5", true),
+            ("0", "0.0", true),
+            ("9007199254740993", "9007199254740992", false),
+            ("9007199254740993", "9007199254740992.0", false),
+            ("18446744073709551615", "18446744073709551614", false),
+            ("-9223372036854775808", "-9223372036854775807", false),
+        ];
+        for (a, b, expected) in cases {
+            let [one, other] = [a, b].map(|text| serde_json::from_str(text).unwrap());
+            assert_eq!(equal(&one, &other), expected, "{a} {b}");
+            assert_eq!(equal(&other, &one), expected, "{b} {a}");
         }
     }
 }

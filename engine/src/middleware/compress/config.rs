@@ -12,7 +12,7 @@ config! {
     pub struct CompressConfig {
         /// The encodings, the preferred one first.
         encodings: Spanned<Vec<Spanned<String>>> = optional,
-        /// Smaller bodies are left alone.
+        /// Smaller bodies are left alone; `0B` = none is.
         min_size: Spanned<Size> = optional,
     }
 }
@@ -54,36 +54,47 @@ impl CompressConfig {
     /// Checks and compiles.
     pub fn compile(&self, out: &mut Diagnostics) -> Option<CompressPolicy> {
         let encodings = match &self.encodings {
-            None => Some(vec![Encoding::Zstd, Encoding::Brotli, Encoding::Gzip]),
-            Some(names) => names
-                .iter()
-                .map(|name| {
-                    let encoding = Encoding::named(name);
-                    if encoding.is_none() {
-                        let hint = did_you_mean(name, ["zstd", "br", "gzip"])
-                            .map_or("write `zstd`, `br` or `gzip`".to_owned(), |known| {
-                                format!("did you mean `{known}`?")
-                            });
-                        out.push(
-                            Diagnostic::error(
-                                "E100",
-                                &name.at,
-                                format!("`{}` is not an encoding", name.value),
-                            )
-                            .hint(hint),
-                        );
-                    }
-                    encoding
-                })
-                .collect::<Vec<_>>()
-                .into_iter()
-                .collect(),
+            None => vec![Encoding::Zstd, Encoding::Brotli, Encoding::Gzip],
+            Some(names) => encodings(names, out)?,
         };
         Some(CompressPolicy {
-            encodings: encodings?,
+            encodings,
             min_size: self.min_size.as_ref().map_or(1024, |size| size.0),
         })
     }
+}
+
+/// The encodings, each once and one at least.
+fn encodings(
+    names: &Spanned<Vec<Spanned<String>>>,
+    out: &mut Diagnostics,
+) -> Option<Vec<Encoding>> {
+    if names.is_empty() {
+        out.push(
+            Diagnostic::error("E100", &names.at, "no encodings")
+                .hint("name one, or switch the slot `off`"),
+        );
+        return None;
+    }
+    let mut found = Vec::new();
+    for name in &names.value {
+        let (message, hint) = match Encoding::named(name) {
+            Some(encoding) if !found.contains(&encoding) => {
+                found.push(encoding);
+                continue;
+            }
+            Some(_) => (format!("`{}` is named twice", name.value), "keep one of them".to_owned()),
+            None => (
+                format!("`{}` is not an encoding", name.value),
+                did_you_mean(name, ["zstd", "br", "gzip"])
+                    .map_or("write `zstd`, `br` or `gzip`".to_owned(), |known| {
+                        format!("did you mean `{known}`?")
+                    }),
+            ),
+        };
+        out.push(Diagnostic::error("E100", &name.at, message).hint(hint));
+    }
+    (found.len() == names.len()).then_some(found)
 }
 
 impl CompressPolicy {

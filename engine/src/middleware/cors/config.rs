@@ -20,7 +20,8 @@ config! {
         allow_headers: Spanned<Vec<Spanned<String>>> = optional,
         /// The response header fields that a page may read.
         expose_headers: Spanned<Vec<Spanned<String>>> = optional,
-        /// How long a browser may remember a preflight; at most 24 h.
+        /// How long a browser may remember a preflight: whole seconds, at most 24 h; `0s` = not at
+        /// all.
         max_age: Spanned<Span> = optional,
     }
 }
@@ -30,22 +31,35 @@ const MAX_AGE: u64 = 24 * 60 * 60;
 
 const DEFAULT_METHODS: &str = "DELETE, GET, HEAD, PATCH, POST, PUT";
 
-/// Header fields that no page may set (the Fetch standard's forbidden ones).
-const FORBIDDEN: [&str; 13] = [
+/// Header fields that no page may set: the Fetch standard's forbidden request headers, which begin
+/// with `proxy-` and `sec-` too.
+const FORBIDDEN_IN_REQUESTS: [&str; 22] = [
     "accept-charset",
     "accept-encoding",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "access-control-request-private-network",
     "connection",
     "content-length",
     "cookie",
+    "cookie2",
     "date",
+    "dnt",
     "expect",
     "host",
     "keep-alive",
     "origin",
+    "referer",
+    "set-cookie",
     "te",
+    "trailer",
     "transfer-encoding",
     "upgrade",
+    "via",
 ];
+
+/// Header fields that no page may read: the Fetch standard's forbidden response headers.
+const FORBIDDEN_IN_ANSWERS: [&str; 2] = ["set-cookie", "set-cookie2"];
 
 /// A compiled CORS policy; every value is built.
 #[derive(Debug)]
@@ -68,20 +82,18 @@ impl CorsConfig {
         let expose_headers = self.header_names(self.expose_headers.as_ref(), false, out);
         let max_age = match &self.max_age {
             None => Some(None),
-            Some(age) if age.0.as_secs() <= MAX_AGE => {
-                Some(Some(HeaderValue::from(age.0.as_secs())))
-            }
-            Some(age) => {
-                out.push(
-                    Diagnostic::error(
-                        "E068",
-                        &age.at,
-                        "no browser remembers a preflight for so long",
-                    )
-                    .hint("write at most `24h`"),
-                );
-                None
-            }
+            Some(age) => match age.whole_seconds() {
+                Some(seconds) if seconds <= MAX_AGE => Some(Some(HeaderValue::from(seconds))),
+                seconds => {
+                    let (message, hint) = if seconds.is_some() {
+                        ("no browser remembers a preflight for so long", "write at most `24h`")
+                    } else {
+                        ("browsers count whole seconds", "write for example `10m`")
+                    };
+                    out.push(Diagnostic::error("E068", &age.at, message).hint(hint));
+                    None
+                }
+            },
         };
         Some(CorsPolicy {
             origins: origins?,
@@ -102,7 +114,8 @@ impl CorsConfig {
             );
             return None;
         }
-        if let Some(any) = written.iter().find(|origin| origin.value == OriginConfig::Any) {
+        let any = written.iter().find(|origin| origin.value == OriginConfig::Any);
+        if let Some(any) = any {
             if self.credentials {
                 out.push(
                     Diagnostic::error(
@@ -114,10 +127,16 @@ impl CorsConfig {
                 );
                 return None;
             }
-            return Some(None);
+            if written.len() == 1 {
+                return Some(None);
+            }
+            out.push(
+                Diagnostic::error("E060", &any.at, "`*` stands for every origin already")
+                    .hint("keep the `*`, or the origins"),
+            );
         }
         let mut compiled = Vec::with_capacity(written.len());
-        for origin in &written.value {
+        for origin in written.iter().filter(|origin| origin.value != OriginConfig::Any) {
             let origin = Origin::compile(origin, self.credentials, &origin.at, out)
                 .map(|compiled| (compiled, &origin.at));
             if let Some((origin, at)) = &origin
@@ -127,7 +146,7 @@ impl CorsConfig {
             }
             compiled.push(origin.map(|(origin, _)| origin));
         }
-        compiled.into_iter().collect::<Option<Vec<_>>>().map(Some)
+        compiled.into_iter().collect::<Option<Vec<_>>>().filter(|_| any.is_none()).map(Some)
     }
 
     fn methods(&self, out: &mut Diagnostics) -> Option<HeaderValue> {
@@ -175,11 +194,13 @@ impl CorsConfig {
             } else if HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 Some("this is not a header name")
             } else if request
-                && (FORBIDDEN.contains(&lower.as_str())
+                && (FORBIDDEN_IN_REQUESTS.contains(&lower.as_str())
                     || lower.starts_with("sec-")
                     || lower.starts_with("proxy-"))
             {
                 Some("browsers let no page set this field")
+            } else if !request && FORBIDDEN_IN_ANSWERS.contains(&lower.as_str()) {
+                Some("browsers let no page read this field")
             } else {
                 None
             };

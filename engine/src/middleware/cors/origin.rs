@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::middleware::host::split_port;
 
 /// An allowed origin as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,10 +92,31 @@ impl Origin {
                 "write the host in lower case",
             );
         }
-        let authority = strip_default_port(&scheme, authority);
-        let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
-            if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
-        });
+        let bare = match authority.strip_prefix("*.") {
+            Some(bare) if suffix && !bare.contains('*') => bare,
+            _ if suffix => {
+                return fail(
+                    "E066",
+                    format!("`{text}` is not a suffix"),
+                    "write `https://*.example.com`",
+                );
+            }
+            _ if authority.contains('*') => {
+                return fail(
+                    "E066",
+                    format!("`{text}` has a `*`"),
+                    "write `{suffix: \"https://*.example.com\"}`",
+                );
+            }
+            _ => authority,
+        };
+        let Some((host, port)) = split_port(bare).filter(|_| is_scheme(&scheme)) else {
+            return fail(
+                "E063",
+                format!("`{text}` is not an origin"),
+                "an origin is scheme, host and port, such as `https://app.example.com:8443`",
+            );
+        };
         let local = host == "localhost"
             || host.ends_with(".localhost")
             || host == "127.0.0.1"
@@ -106,33 +128,23 @@ impl Origin {
                 "write `https://`",
             );
         }
-        if !suffix {
-            if authority.contains('*') {
-                return fail(
-                    "E066",
-                    format!("`{text}` has a `*`"),
-                    "write `{suffix: \"https://*.example.com\"}`",
-                );
-            }
-            return Some(Self::Exact(format!("{scheme}://{authority}")));
-        }
-        let Some(domain) = authority.strip_prefix("*.").filter(|domain| !domain.contains('*'))
-        else {
-            return fail(
-                "E066",
-                format!("`{text}` is not a suffix"),
-                "write `https://*.example.com`",
-            );
-        };
-        let bare = host.strip_prefix("*.").unwrap_or(host);
-        if !local && psl::domain_str(bare).is_none() {
+        if suffix && !local && psl::domain_str(host).is_none() {
             return fail(
                 "E067",
-                format!("anybody can have a name under `{bare}`"),
+                format!("anybody can have a name under `{host}`"),
                 "write a suffix under a domain of your own",
             );
         }
-        Some(Self::Suffix(format!("{scheme}://"), format!(".{domain}")))
+        // Browsers leave the default port out.
+        let port = match (scheme.as_str(), port) {
+            (_, None) | ("https", Some(443)) | ("http", Some(80)) => String::new(),
+            (_, Some(port)) => format!(":{port}"),
+        };
+        Some(if suffix {
+            Self::Suffix(format!("{scheme}://"), format!(".{host}{port}"))
+        } else {
+            Self::Exact(format!("{scheme}://{host}{port}"))
+        })
     }
 
     /// Whether a request's `Origin` is this one.
@@ -155,11 +167,8 @@ impl Origin {
     }
 }
 
-fn strip_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let port = match scheme {
-        "https" => ":443",
-        "http" => ":80",
-        _ => return authority,
-    };
-    authority.strip_suffix(port).unwrap_or(authority)
+/// Whether this is a scheme (RFC 3986, 3.1) in lower case.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }

@@ -76,7 +76,8 @@ impl RateLimitConfig {
         }
         let key = self.key.as_ref().map_or_else(|| vec![RateKey::ClientIp], |key| key.0.clone());
         let quota = Quota { count: rate.count, period: rate.period, burst };
-        let header = format!("\"{name}\";q={};w={}", rate.count, rate.period.as_secs().max(1));
+        let (count, seconds) = in_seconds(rate);
+        let header = format!("\"{name}\";q={count};w={seconds}");
         Some(RateLimitPolicy {
             name: name.to_owned(),
             key,
@@ -85,6 +86,14 @@ impl RateLimitConfig {
             policy_header: HeaderValue::from_str(&header).ok()?,
         })
     }
+}
+
+/// The same rate over a whole number of seconds, the only period that `w` can say: `20/500ms` is
+/// 40 in 1.
+fn in_seconds(rate: Rate) -> (u64, u64) {
+    let millis = rate.period.as_secs() * 1000 + u64::from(rate.period.subsec_millis());
+    let times = (1..1000).find(|times| (millis * times).is_multiple_of(1000)).unwrap_or(1000);
+    (rate.count * times, millis * times / 1000)
 }
 
 impl RateLimitPolicy {
@@ -123,5 +132,24 @@ impl RateLimitPolicy {
     /// Asks for one request; takes it only where `take`.
     pub(super) fn decide(&self, key: u64, take: bool) -> Decision {
         self.store.decide(key, take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_the_rate_in_whole_seconds() {
+        for (count, millis, expected) in [
+            (100, 60_000, (100, 60)),
+            (20, 500, (40, 1)),
+            (1, 1_500, (2, 3)),
+            (3, 1, (3_000, 1)),
+            (7, 1_250, (28, 5)),
+        ] {
+            let rate = Rate { count, period: Duration::from_millis(millis) };
+            assert_eq!(in_seconds(rate), expected, "{count}/{millis}ms");
+        }
     }
 }

@@ -16,7 +16,7 @@ pub enum RateKey {
     ClientIp,
     /// A request header's value.
     Header(HeaderName),
-    /// A claim of the principal.
+    /// A claim of the principal, found as `claim("…")` in `allow` finds it.
     Claim(String),
     /// The principal's identifier.
     ApiKey,
@@ -87,7 +87,7 @@ impl RateKey {
             },
             Self::Header(name) => key.push(parts.header(name).unwrap_or_default()),
             Self::Claim(name) => {
-                match parts.principal.as_ref().and_then(|principal| principal.claims.get(name)) {
+                match parts.principal.as_ref().and_then(|principal| principal.claim(name)) {
                     None => key.push(b""),
                     Some(Value::String(text)) => key.push(text.as_bytes()),
                     Some(other) => key.push(other.to_string().as_bytes()),

@@ -7,7 +7,8 @@
 //!
 //! Options: `rate_limit: {per_ip: {rate: 100/1m, burst: 50, key: client_ip}}`; keys: `client_ip`
 //! (IPv6 by /64), `header:NAME`, `claim:NAME`, `api_key`, `route`, or a list of these. `burst` is
-//! how many may come at once beyond the even pace (the count where nothing is said).
+//! how many may come at once beyond the even pace (the count where nothing is said). A period that
+//! is no whole number of seconds is published as the same rate over one that is.
 //! Refusal: `rate_limited`.
 
 mod config;
