@@ -82,11 +82,14 @@ impl Router {
             let Some(&(_, route)) = methods.first() else { continue };
             let mut insert = |at: &str| {
                 if let Err(error) = table.insert(at, Entry::new(pattern, methods.clone())) {
-                    let with = match &error {
-                        matchit::InsertError::Conflict { with } => Some(with.clone()),
-                        _ => None,
+                    let (with, message) = match error {
+                        matchit::InsertError::Conflict { with } => {
+                            let message = format!("the same paths as `{with}`");
+                            (Some(with), message)
+                        }
+                        other => (None, other.to_string()),
                     };
-                    conflicts.push(RouterConflict { route, with, message: error.to_string() });
+                    conflicts.push(RouterConflict { route, with, message });
                     return false;
                 }
                 true

@@ -10,6 +10,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
 use crate::config::slot::{AuthSlot, Slot, Switch};
+use crate::config::units::Size;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
 use crate::middleware::authenticate::{AuthConfig, Authenticator};
 use crate::middleware::authorize::Requirement;
@@ -62,7 +63,9 @@ pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
                 if let Some(other) =
                     routes.iter().find(|other| Some(&other.pattern) == problem.with.as_ref())
                 {
-                    diagnostic = diagnostic.related(&other.locations[0], "the other pattern");
+                    diagnostic = diagnostic
+                        .related(&other.locations[0], "the other pattern")
+                        .hint("give the parameter the same name in both");
                 }
                 out.push(diagnostic);
             }
@@ -316,7 +319,7 @@ impl<'a> Resolver<'a> {
                         slot: "timeout",
                         origin: vec![timeout.at.clone()],
                         name: None,
-                        summary: format!("{:?}", span.0),
+                        summary: span.to_string(),
                     });
                     Some(span.0)
                 }
@@ -333,7 +336,7 @@ impl<'a> Resolver<'a> {
                 slot: "body_limit",
                 origin: written.iter().map(|limit| limit.at.clone()).collect(),
                 name: None,
-                summary: format!("{limit} bytes"),
+                summary: Size(limit).to_string(),
             });
         }
         stages.sort_by_key(|stage| stage.order);
