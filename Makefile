@@ -67,14 +67,14 @@ bench-peers: $(VENV)/.built  ## CPU per request beside raw actix and django-bolt
 	$(PY) -m bench.render
 
 migrate: $(VENV)/.built   ## apply migrations of the example
-	$(BOLT) migrate --app $(APP)
+	$(BOLT) migrate $(APP)
 
 makemigrations: $(VENV)/.built  ## write migrations of the example
-	$(BOLT) makemigrations --app $(APP)
+	$(BOLT) makemigrations $(APP)
 
 create-user: $(VENV)/.built  ## the user demo with the password demo
-	$(BOLT) migrate --app $(APP)
-	$(BOLT) createuser --app $(APP) demo --password demo
+	$(BOLT) migrate $(APP)
+	$(BOLT) createuser demo $(APP) --password demo
 
 test: check      ## every check and every test; what CI runs
 

@@ -15,6 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .config.importing import ImportFailed, explained
+
+
+class SettingsFailed(ImportFailed):
+    """The settings module cannot be used."""
+
 
 def is_attached(settings: str | None) -> bool:
     """Whether a project's settings are used."""
@@ -22,7 +28,8 @@ def is_attached(settings: str | None) -> bool:
 
 
 def setup(settings: str | None, app_module: str | None) -> None:
-    """Sets Django up, once in a process; raises whatever Django raises.
+    """Sets Django up, once in a process. Raises :class:`SettingsFailed` where the settings module
+    is at fault, else :class:`ImportFailed`: embedded, this imports the app.
 
     ``settings``: a settings module; ``app_module``: the module of the app, for embedded mode.
     """
@@ -34,15 +41,33 @@ def setup(settings: str | None, app_module: str | None) -> None:
 
     if settings:
         os.environ["DJANGO_SETTINGS_MODULE"] = settings
-    if not conf.configured and not is_attached(settings):
-        conf.configure(**_embedded(app_module))
+    doing = f"importing `{app_module}`" if app_module else "setting Django up"
+    if is_attached(settings):
+        doing, app_module = _import_settings(), None
+    elif not conf.configured:
+        with explained(doing, app_module):
+            conf.configure(**_embedded(app_module))
     if not apps.ready:
-        django.setup()
+        with explained(doing, app_module):
+            django.setup()
         for app in apps.get_app_configs():
             if hasattr(app, "is_package") and not migrations_directory(app).is_dir():
                 # Django takes a named module that is not there for a mistake.
                 conf.MIGRATION_MODULES[app.label] = None
     connections.install()
+
+
+def _import_settings() -> str:
+    """Has Django read its settings; what is done with them next, for messages."""
+    from django.conf import settings as conf
+
+    name = os.environ["DJANGO_SETTINGS_MODULE"]
+    try:
+        with explained(f"importing the settings module `{name}`", name):
+            _ = conf.INSTALLED_APPS
+    except ImportFailed as error:
+        raise SettingsFailed(error.message, error.hint, error.position) from error
+    return f"setting Django up with `{name}`"
 
 
 def _embedded(app_module: str | None) -> dict[str, Any]:
@@ -112,13 +137,38 @@ def prepare_database(report: Callable[[str], None]) -> None:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:
-            report(f"applying {len(plan)} migrations to {connection.settings_dict['NAME']}")
+            what = "1 migration" if len(plan) == 1 else f"{len(plan)} migrations"
+            report(f"applying {what} to {connection.settings_dict['NAME']}")
             call_command("migrate", verbosity=0, interactive=False)
         changed = {app.label for app in ours} & _changed_apps(executor)
     finally:
         connection.close()
     for label in sorted(changed):
         report(f"warning: models of {label} differ from its migrations: bolt makemigrations")
+
+
+def warn_of_unapplied_migrations(report: Callable[[str], None]) -> None:
+    """Attached mode: says which migrations are missing, as ``runserver`` does; applies none."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except ImproperlyConfigured:
+        # A project without a database has no migrations.
+        return
+    except Exception as error:
+        # Whatever it is, it does not keep the project from being served.
+        report(f"warning: the state of the migrations is not known: {error}")
+        return
+    finally:
+        connection.close()
+    if plan:
+        labels = ", ".join(sorted({migration.app_label for migration, _ in plan}))
+        what = "1 migration is" if len(plan) == 1 else f"{len(plan)} migrations are"
+        report(f"warning: {what} not applied ({labels}): bolt migrate")
 
 
 def _changed_apps(executor: Any) -> set[str]:

@@ -120,6 +120,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         self.announced = False
+        #: Whether what is served has changed since it was last shown.
+        self.to_show = True
         self.any_served = False
         self.deadline: float | None = None
         self.watch = Watch(options) if options.reload else None
@@ -186,8 +188,8 @@ class Supervisor:
                     old.command(b"d")
                 self.leaving += slot.old
                 slot.old = []
-        if not self.announced and all(s.worker and s.worker.is_ready for s in self.slots):
-            self.announced = True
+        if self.to_show and all(s.worker and s.worker.is_ready for s in self.slots):
+            self.announced, self.to_show = True, False
             print(banner(self.summary, self.slots), flush=True)
 
     def _signal(self, number: int) -> None:
@@ -233,6 +235,7 @@ class Supervisor:
             say("the old workers go on")
             return
         self.summary = summary
+        self.to_show = True
         for slot in self.slots:
             if slot.worker is not None and slot.worker.is_ready:
                 slot.old.append(slot.worker)
@@ -269,24 +272,45 @@ def _exit(code: int) -> str:
 def banner(summary: dict[str, Any], slots: list[Slot]) -> str:
     """What is served, where, by how many, and what everybody may use."""
     where = [_url(listener.getsockname()) for listener in slots[0].listeners]
-    public = [route for route in summary["routes"] if route["public"]]
-    lines = [
-        f"bolt serves {', '.join(summary['sources'])}",
-        f"  on        {', '.join(where)}",
-        f"  workers   {len(slots)} (supervisor {os.getpid()})",
-        f"  django    {summary['mode']}",
-        f"  database  {summary['database']}",
-        f"  routes    {len(summary['routes'])}",
-    ]
+    routes = summary["routes"]
+    return "\n".join(
+        [
+            f"bolt serves {summary['app'] or summary['config']}",
+            f"  on        {', '.join(where)}",
+            f"  config    {_config(summary)}",
+            f"  workers   {len(slots)} (supervisor {os.getpid()})",
+            f"  django    {summary['mode']}",
+            f"  database  {summary['database']}",
+            f"  routes    {len(routes)}",
+            f"  public    {_public(summary)}",
+            f"  log       {_log(routes)}",
+            "  Ctrl-C to stop",
+        ]
+    )
+
+
+def _config(summary: dict[str, Any]) -> str:
+    if summary["config"] is not None:
+        return str(summary["config"])
+    if os.path.exists("bolt.yaml"):
+        return "none; ./bolt.yaml is read with `--config bolt.yaml`"
+    return "none"
+
+
+def _public(summary: dict[str, Any]) -> str:
+    routes = [route for route in summary["routes"] if route["public"]]
     if not summary["has_auth"]:
-        lines.append("  public    all of them: no auth is declared anywhere")
-    elif not public:
-        lines.append("  public    none")
-    else:
-        shown = [f"{','.join(route['methods'])} {route['path']}" for route in public]
-        more = [f"and {len(shown) - 20} more: bolt routes"] if len(shown) > 20 else []
-        lines.append("  public    " + "\n            ".join(shown[:20] + more))
-    return "\n".join(lines)
+        return "all of them: no auth is declared anywhere"
+    shown = [f"{','.join(route['methods'])} {route['path']}" for route in routes]
+    more = [f"and {len(shown) - 20} more: bolt routes"] if len(shown) > 20 else []
+    return "\n            ".join(shown[:20] + more) or "none"
+
+
+def _log(routes: list[dict[str, Any]]) -> str:
+    logged = sum(1 for route in routes if route["logged"])
+    if logged:
+        return "every request" if logged == len(routes) else f"requests of {logged} routes"
+    return "no requests; `access_log: on` logs them"
 
 
 def _url(name: Any) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from .config import LoadedConfig, RunOptions, load
 from .config.diagnostics import render
+from .exceptions import ConfigError
 
 
 def main(argv: list[str]) -> int:
@@ -30,7 +31,12 @@ def main(argv: list[str]) -> int:
         _die_with_parent(signal.SIGKILL)
         return preflight(int(argv[1]), RunOptions.from_argv(argv[2:]))
     listeners = [int(fd) for fd in argv[1].split(",")]
-    return serve(listeners, int(argv[2]), int(argv[3]), RunOptions.from_argv(argv[4:]))
+    try:
+        return serve(listeners, int(argv[2]), int(argv[3]), RunOptions.from_argv(argv[4:]))
+    except ConfigError as error:
+        # It was right when the supervisor looked; somebody has changed it since.
+        print(error.text, file=sys.stderr, flush=True)
+        return 1
 
 
 def configure_logging() -> None:
@@ -55,7 +61,9 @@ def preflight(out: int, options: RunOptions) -> int:
         return 1
     from . import bootstrap
 
-    if not bootstrap.is_attached(loaded.settings):
+    if bootstrap.is_attached(loaded.settings):
+        bootstrap.warn_of_unapplied_migrations(say)
+    else:
         from django.core.management import CommandError
         from django.db import DatabaseError
 
@@ -65,7 +73,7 @@ def preflight(out: int, options: RunOptions) -> int:
             say(f"the database {_database()} cannot be prepared: {error}")
             return 1
     with os.fdopen(out, "w") as file:
-        json.dump(summary(loaded), file)
+        json.dump(summary(loaded) | {"config": options.config}, file)
     return 0
 
 
@@ -79,7 +87,7 @@ def summary(loaded: LoadedConfig) -> dict[str, Any]:
     attached = bootstrap.is_attached(loaded.settings)
     return server | {
         "routes": json.loads(_engine.routes(loaded.wire)),
-        "sources": loaded.sources,
+        "app": loaded.app,
         "mode": settings.SETTINGS_MODULE if attached else "embedded",
         "database": _database() if settings.DATABASES.get("default") else "none",
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const QUICK: Duration = Duration::from_micros(200);
 
 /// So many quick runs in a row promote a route.
-const PROMOTE_AFTER: u32 = 32;
+pub const PROMOTE_AFTER: u32 = 32;
 
 /// On the quick lane other threads' Python is part of the wall time; only this much is damning.
 const QUICK_LANE_WALL: Duration = Duration::from_millis(50);

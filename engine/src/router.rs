@@ -108,11 +108,14 @@ impl Router {
         for (pattern, targets) in patterns {
             let Some(route) = targets.first().map(|target| target.route) else { continue };
             if let Err(error) = table.insert(pattern, Entry::new(targets)) {
-                let with = match &error {
-                    matchit::InsertError::Conflict { with } => Some(with.clone()),
-                    _ => None,
+                let (with, message) = match error {
+                    matchit::InsertError::Conflict { with } => {
+                        let message = format!("the same paths as `{with}`");
+                        (Some(with), message)
+                    }
+                    other => (None, other.to_string()),
                 };
-                conflicts.push(RouterConflict { route, with, message: error.to_string() });
+                conflicts.push(RouterConflict { route, with, message });
             }
         }
         if conflicts.is_empty() { Ok(Self { table }) } else { Err(conflicts) }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
-from ..config import LoadedConfig, RunOptions, load
-from ..config.diagnostics import render
+from ..config import LoadedConfig, Position, RunOptions, load
+from ..config.diagnostics import count, render
 
 
 def check(options: RunOptions, form: str, *, strict: bool) -> int:
@@ -29,9 +30,9 @@ def _public(loaded: LoadedConfig) -> str:
 
     routes = json.loads(_engine.routes(loaded.wire))
     if not json.loads(_engine.server(loaded.wire))["has_auth"]:
-        return f"fine: {len(routes)} routes, all public: no auth is declared anywhere"
+        return f"fine: {count(len(routes), 'route')}, all public: no auth is declared anywhere"
     public = [f"  {','.join(r['methods'])} {r['path']}" for r in routes if r["public"]]
-    return "\n".join([f"fine: {len(routes)} routes, {len(public)} public", *public])
+    return "\n".join([f"fine: {count(len(routes), 'route')}, {len(public)} public", *public])
 
 
 def routes(options: RunOptions) -> int:
@@ -42,14 +43,13 @@ def routes(options: RunOptions) -> int:
     loaded.require()
     rows: list[tuple[str, ...]] = [("METHODS", "PATH", "HANDLER", "AUTH", "WHERE")]
     for route in json.loads(_engine.routes(loaded.wire)):
-        where = loaded.locate(tuple(route["location"]), "key")
         rows.append(
             (
                 ",".join(route["methods"]),
                 route["path"],
                 route["handler"] or "",
                 route["auth"],
-                str(where or ""),
+                ", ".join(map(str, _places(route["locations"], loaded))),
             )
         )
     print(_table(rows))
@@ -70,7 +70,14 @@ def explain(
 
     loaded = load(options)
     loaded.require()
-    told = json.loads(_engine.explain(loaded.wire, method.upper(), url, headers))
+    if not (url.startswith("/") or "://" in url):
+        url = f"/{url}"
+    try:
+        told = json.loads(_engine.explain(loaded.wire, method.upper(), url, headers))
+    except ValueError as error:
+        hint = "; write /path?query, a space as %20" if "URL" in str(error) else ""
+        print(f"bolt explain: {error}{hint}", file=sys.stderr)
+        return 2
     if form == "json":
         print(json.dumps(told, indent=2))
         return 0
@@ -78,41 +85,24 @@ def explain(
     return 0
 
 
-#: Which slot a refusal comes from.
-_STAGE_OF = {
-    "rate_limited": "rate_limit",
-    "unauthorized": "auth",
-    "bad_header": "auth",
-    "forbidden": "allow",
-    "body_too_large": "body_limit",
-}
-
-
 def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
     """An explanation as text: one line for each stage, an arrow where the request stops."""
-    route, outcome = told["route"], told["outcome"]
-    lines = []
-    if told["matched"]:
-        where = _where(route["locations"][:1], loaded)
-        params = "   ".join(f"{name}={value}" for name, value in told["params"].items())
-        name = f"{route['name']} › " if route["name"] else ""
-        line = f"route   {name}{','.join(route['methods'])} {route['path']}   {where}   {params}"
-        lines.append(line.rstrip())
-        lines.append(f"handler {route['handler']}")
-    else:
-        lines.append("route   none: what follows is what every unmatched request meets")
-    stops = _STAGE_OF.get(outcome["rejection"] or "")
-    slots = [stage["slot"] for stage in told["stages"]]
-    if stops == "allow" and "allow" not in slots:
-        stops = "auth"
+    outcome = told["outcome"]
+    shown = _Places(loaded)
+    lines = _heading(told, shown)
+    rows = []
     for stage in told["stages"]:
-        origin = _where(stage["origin"], loaded) or "default"
-        arrow = f"   ← stops here: {outcome['status']}" if stage["slot"] == stops else ""
-        name = stage["name"] or ""
-        lines.append(
-            f"{stage['order']:>2} {stage['slot']:<17} {name:<10} "
-            f"{stage['summary']}   {origin}{arrow}"
-        )
+        what = f"{stage['name'] or ''} {stage['summary']}".strip()
+        origin = "" if stage["slot"] == "gate" else shown.chain(stage["origin"])
+        rows.append((f"{stage['order']:>2} {stage['slot']}", what, origin))
+    slots, whats = (max(len(row[column]) for row in rows) for column in (0, 1))
+    whats = min(whats, _WIDEST)
+    stopped = False
+    for stage, (slot, what, origin) in zip(told["stages"], rows, strict=True):
+        arrow = ""
+        if stage["slot"] == outcome["stops"] and not stopped:
+            arrow, stopped = f"  ← stops here: {outcome['status']}", True
+        lines.append(f"{slot:<{slots}}  {what:<{whats}}  {origin}{arrow}".rstrip())
     if outcome["handler"]:
         lines.append("answer  the handler's")
     else:
@@ -122,6 +112,50 @@ def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
     return "\n".join(lines)
 
 
-def _where(origin: list[Any], loaded: LoadedConfig) -> str:
-    places = [loaded.locate(tuple(location), "key") for location in origin]
-    return " → ".join(str(place).rsplit(":", 1)[0] for place in places if place)
+#: A longer summary does not push the places of all others to the right.
+_WIDEST = 60
+
+
+def _heading(told: dict[str, Any], shown: _Places) -> list[str]:
+    route = told["route"]
+    name = f"{route['name']} › " if route["name"] else ""
+    declared = f"{name}{','.join(route['methods'])} {route['path']}"
+    places = shown.all(route["locations"])
+    gate = next((stage for stage in told["stages"] if stage["slot"] == "gate"), None)
+    if gate is not None:
+        lines = [f"route   none: {gate['summary']}"]
+        if told["matched"]:
+            lines.append(f"chain   {declared}   {places}")
+        return lines
+    params = "   ".join(f"{name}={value}" for name, value in told["params"].items())
+    kind = "async" if route["is_async"] else "sync"
+    return [
+        f"route   {declared}   {places}   {params}".rstrip(),
+        f"handler {route['handler']} ({kind})",
+    ]
+
+
+class _Places:
+    """Places in few characters: a file's name is left out while it is the one named before."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self.loaded = loaded
+        self.file: str | None = None
+
+    def all(self, locations: list[Any]) -> str:
+        """Several places of equal rank."""
+        return ", ".join(map(self._short, _places(locations, self.loaded)))
+
+    def chain(self, origin: list[Any]) -> str:
+        """Where a slot is written, and the definition that it names."""
+        places = list(map(self._short, _places(origin, self.loaded)))
+        return " → define ".join(places) or "default"
+
+    def _short(self, place: Position) -> str:
+        same, self.file = place.file == self.file, place.file
+        return f":{place.line}" if same else str(place).rsplit(":", 1)[0]
+
+
+def _places(locations: list[Any], loaded: LoadedConfig) -> list[Position]:
+    found = (loaded.locate(tuple(location), "key") for location in locations)
+    return [place for place in found if place is not None]

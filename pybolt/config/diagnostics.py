@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import linecache
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .yaml import Table
 
 Location = tuple[str | int, ...]
 
@@ -84,22 +86,62 @@ def _excerpt(position: Position, hint: str | None) -> list[str]:
     return lines
 
 
-def from_engine(found: str, locate: Callable[[Location, str], Position | None]) -> list[Diagnostic]:
+#: Mistakes that an unreadable part makes of the whole: nowhere to listen, no origin, no key.
+_OF_THE_WHOLE = frozenset({"E040", "E060", "E071", "E072"})
+#: Warnings that mean something only where all else is right.
+_ONLY_IF_RIGHT = frozenset({"W050", "W094"})
+
+
+def consequences_left_out(
+    found: list[dict[str, Any]], broken: Collection[Location], *, incomplete: bool
+) -> list[dict[str, Any]]:
+    """The engine's diagnostics without those that only follow from other mistakes.
+
+    ``broken``: places that are known to be wrong; ``incomplete``: whether a document is missing.
+    """
+    wrong = set(broken)
+    kept: list[dict[str, Any]] = []
+    for item in found:
+        at, code = tuple(item["location"]), item["code"]
+        warns = item["severity"] == "warning"
+        follows = (
+            any(at[: len(place)] == place for place in broken)
+            or (code in _OF_THE_WHOLE and any(place[: len(at)] == at for place in wrong - {at}))
+            or (incomplete and (warns or code == "E052"))
+        )
+        if not follows:
+            kept.append(item)
+            if not warns:
+                wrong.add(at)
+    return [item for item in kept if not (wrong and item["code"] in _ONLY_IF_RIGHT)]
+
+
+def from_engine(found: list[dict[str, Any]], table: Table) -> list[Diagnostic]:
     """The engine's diagnostics with their places looked up."""
     return [
         Diagnostic(
             code=item["code"],
-            message=item["message"],
-            position=locate(tuple(item["location"]), item["target"]),
+            message=in_full(item["message"], table.beyond(tuple(item["location"]))),
+            position=table.locate(tuple(item["location"]), item["target"]),
             hint=item["hint"],
             severity=item["severity"],
             related=tuple(
-                (locate(tuple(other["location"]), "key"), other["message"])
+                (table.locate(tuple(other["location"]), "key"), other["message"])
                 for other in item["related"]
             ),
         )
-        for item in json.loads(found)
+        for item in found
     ]
+
+
+def in_full(message: str, beyond: Location) -> str:
+    """Names the option that ``message`` speaks of where its place is only near it: a declaration
+    in Python is one line, whatever it says."""
+    option = ""
+    for part in beyond:
+        option += f"[{part}]" if isinstance(part, int) else f".{part}" if option else part
+    named = any(f"`{name}`" in message for name in (option, *beyond[-1:]))
+    return message if named or not option else f"{option}: {message}"
 
 
 def render(diagnostics: Sequence[Diagnostic], *, strict: bool = False) -> str:
@@ -113,11 +155,12 @@ def render(diagnostics: Sequence[Diagnostic], *, strict: bool = False) -> str:
     errors = sum(1 for item in diagnostics if item.is_error or strict)
     warnings = len(diagnostics) - errors
     if errors:
-        lines.append(f"{_count(errors, 'error')}; nothing was started")
+        lines.append(f"{count(errors, 'error')}; nothing was started")
     elif warnings:
-        lines.append(_count(warnings, "warning"))
+        lines.append(count(warnings, "warning"))
     return "\n".join(lines)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """``1 error``, ``2 errors``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import os
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,15 @@ from typing import Any
 from ..exceptions import ConfigError, DeclarationError
 from ..params import bind
 from ..routing import BoltAPI
-from .diagnostics import Diagnostic, Location, Position, from_engine, render
+from .diagnostics import (
+    Diagnostic,
+    Location,
+    Position,
+    consequences_left_out,
+    from_engine,
+    in_full,
+    render,
+)
 from .importing import ImportFailed, import_object, make_cwd_importable, split_app
 from .interpolate import interpolate
 from .options import RunOptions
@@ -30,9 +37,12 @@ class LoadedConfig:
     callables: list[Callable[..., Any]]
     diagnostics: list[Diagnostic]
     table: Table
-    sources: list[str]
     settings: str | None
     app: str | None
+    #: Where something is wrong already, so that nothing more is said of what is there.
+    broken: frozenset[Location] = frozenset()
+    #: Whether a whole document is missing, so that nothing can be said of the rest.
+    incomplete: bool = False
 
     def locate(self, location: Location, target: str = "value") -> Position | None:
         """The place of something in the documents."""
@@ -42,7 +52,10 @@ class LoadedConfig:
         """Every mistake: those found here, then the engine's."""
         from .. import _engine
 
-        return self.diagnostics + from_engine(_engine.check(self.wire), self.table.locate)
+        found = consequences_left_out(
+            json.loads(_engine.check(self.wire)), self.broken, incomplete=self.incomplete
+        )
+        return self.diagnostics + from_engine(found, self.table)
 
     def require(self) -> None:
         """Raises :class:`ConfigError` with all mistakes if there is an error."""
@@ -58,8 +71,13 @@ class _Loading:
         self.diagnostics: list[Diagnostic] = []
         self.documents: list[dict[str, Any]] = []
         self.callables: list[Callable[..., Any]] = []
+        self.broken: set[Location] = set()
+        self.incomplete = False
+        self.failed_modules: set[str] = set()
 
     def report(self, code: str, message: str, at: Location, hint: str | None = None) -> None:
+        if at:
+            self.broken.add(at)
         position = self.table.locate(at, "value")
         self.diagnostics.append(Diagnostic(code, message, position, hint))
 
@@ -71,47 +89,63 @@ class _Loading:
         config = reader.read()
         self.diagnostics += reader.diagnostics
         if config is None:
+            self.incomplete = True
             return {}
         config = interpolate(config, (index,), self._interpolation_failed)
         self.documents.append({"source": self.options.config, "config": config})
         return config if isinstance(config, dict) else {}
 
     def _interpolation_failed(self, at: Location, message: str, hint: str) -> None:
-        self.report("E006", message, at, hint)
+        self.report("E006", in_full(message, self.table.beyond(at)), at, hint)
 
     def import_app(self, app: str, at: Location) -> BoltAPI | None:
         try:
             module, attribute = split_app(app)
             api = import_object(f"{module}:{attribute}")
         except ImportFailed as error:
-            self._import_failed(error, at)
+            if error.__cause__ is None:
+                error.hint = error.hint or "write `api = BoltAPI()`, or name it: `module:attribute`"
+            self.app_failed(error, at)
             return None
         if not isinstance(api, BoltAPI):
             kind = type(api).__qualname__
             self.report("E008", f"`{app}` is {kind}, not a BoltAPI", at, "write `api = BoltAPI()`")
+            self.incomplete = True
             return None
         return api
 
+    def app_failed(self, error: ImportFailed, at: Location) -> None:
+        """Reports that the app, or what it needs, cannot be had."""
+        self.incomplete = True
+        self._import_failed(error, at)
+
     def _import_failed(self, error: ImportFailed, at: Location) -> None:
         self.report("E008", error.message, at, error.hint)
-        cause = error.__cause__
-        if cause is not None and cause.__traceback__ is not None:
-            frames = traceback.extract_tb(cause.__traceback__)
-            last = next((f for f in reversed(frames) if "importlib" not in f.filename), None)
-            if last is not None and self.diagnostics[-1].position is None:
-                position = Position(last.filename, last.lineno or 1)
-                self.diagnostics[-1] = dataclasses.replace(self.diagnostics[-1], position=position)
+        if error.position is None:
+            return
+        found = self.diagnostics[-1]
+        if found.position is None:
+            found = dataclasses.replace(found, position=error.position)
+        else:
+            found = dataclasses.replace(found, related=((error.position, "raised here"),))
+        self.diagnostics[-1] = found
 
     def bind_api(self, api: BoltAPI, source: str) -> None:
         index = len(self.documents)
         document = ApiDocument(api, index, self.table)
+        for at, limit in document.nameless.items():
+            hint = f'write `rate_limit={{"per_ip": {limit!r}}}`'
+            self.report("E012", "rate_limit: a limit needs a name", at, hint)
         for at, route in document.handlers.items():
             prefix = _prefix(document.config, at)
-            description = self._bind(
-                route.handler, prefix + route.path, list(route.methods), route.request_body, at
+            described = self._bind(
+                route.handler,
+                prefix + route.path,
+                list(route.methods),
+                route.request_body,
+                (*at, "handler"),
             )
-            if description is not None:
-                _at(document.config, at)["handler"] = description
+            _at(document.config, at)["handler"] = described or _name(route.handler)
         config = interpolate(document.config, (index,), self._interpolation_failed)
         self.documents.append({"source": source, "config": config})
 
@@ -123,7 +157,7 @@ class _Loading:
         request_body: str | None,
         at: Location,
     ) -> dict[str, Any] | None:
-        name = f"{getattr(handler, '__module__', '?')}:{getattr(handler, '__qualname__', handler)}"
+        name = _name(handler)
         if not callable(handler):
             self.report("E009", f"{name} is not callable", at, "give a function")
             return None
@@ -158,13 +192,21 @@ class _Loading:
             try:
                 handler = import_object(name)
             except ImportFailed as error:
-                self._import_failed(error, (*at, "handler"))
+                self._handler_failed(name.partition(":")[0], error, (*at, "handler"))
                 continue
             known = [method for method in methods if isinstance(method, str)]
             route["handler"] = self._bind(handler, path, known, None, (*at, "handler")) or name
 
+    def _handler_failed(self, module: str, error: ImportFailed, at: Location) -> None:
+        """A module that cannot be imported is one mistake, however many handlers are in it."""
+        if error.__cause__ is not None:
+            if module in self.failed_modules:
+                return
+            self.failed_modules.add(module)
+        self._import_failed(error, at)
+
     def override(self) -> None:
-        """The command line wins over the file."""
+        """The command line wins over the file; who works on it wants to see the requests."""
         options = self.options
         listen = None
         if options.host is not None or options.port is not None:
@@ -172,15 +214,19 @@ class _Loading:
             listen = [f"{host}:{8000 if options.port is None else options.port}"]
         given: dict[str, Any] = {"listen": listen, "workers": options.workers}
         given = {key: value for key, value in given.items() if value is not None}
-        if not given:
+        config: dict[str, Any] = {"version": 1}
+        if options.reload and not any(map(_says_what_is_logged, self.documents)):
+            config["defaults"] = {"access_log": {"format": "text"}}
+        if given:
+            config["server"] = given
+        elif "defaults" not in config:
             return
         for document in self.documents:
-            config = document["config"]
-            server = config.get("server") if isinstance(config, dict) else None
+            written = document["config"]
+            server = written.get("server") if isinstance(written, dict) else None
             for key in given:
                 if isinstance(server, dict):
                     server.pop(key, None)
-        config = {"version": 1, "server": given}
         self.documents.append({"source": "the command line", "config": config})
 
     def wire(self) -> str:
@@ -206,19 +252,20 @@ def load(options: RunOptions) -> LoadedConfig:
         try:
             module, _ = split_app(app)
         except ImportFailed as error:
-            loading.report("E008", error.message, at, error.hint)
+            loading.app_failed(error, at)
             app = None
     settings = _text(config.get("settings"))
     try:
         bootstrap.setup(settings, module)
-    except ModuleNotFoundError as error:
-        hint = f"start in the directory that holds it; this is {os.getcwd()}"
-        where: Location = at if module and str(error.name) in module else (0, "settings")
-        loading.report("E008", f"there is no module `{error.name}`", where, hint)
+    except bootstrap.SettingsFailed as error:
+        if settings is None:
+            variable = "DJANGO_SETTINGS_MODULE"
+            error.message = f"{variable}={os.environ[variable]}: {error.message}"
+        loading.app_failed(error, (0, "settings") if settings else ())
         app = None
-    except Exception as error:
-        message = f"Django cannot be set up: {type(error).__name__}: {error}"
-        loading.report("E008", message, (0, "settings"))
+    except ImportFailed as error:
+        attached = bootstrap.is_attached(settings)
+        loading.app_failed(error, (0, "settings") if attached and settings else at)
         app = None
     else:
         loading.bind_file(config)
@@ -232,9 +279,10 @@ def load(options: RunOptions) -> LoadedConfig:
         callables=loading.callables,
         diagnostics=loading.diagnostics,
         table=loading.table,
-        sources=[document["source"] for document in loading.documents],
         settings=settings,
         app=app,
+        broken=frozenset(loading.broken),
+        incomplete=loading.incomplete,
     )
 
 
@@ -246,7 +294,13 @@ def from_api(api: BoltAPI) -> LoadedConfig:
     loading = _Loading(RunOptions())
     loading.bind_api(api, "api")
     return LoadedConfig(
-        loading.wire(), loading.callables, loading.diagnostics, loading.table, ["api"], None, None
+        loading.wire(),
+        loading.callables,
+        loading.diagnostics,
+        loading.table,
+        None,
+        None,
+        frozenset(loading.broken),
     )
 
 
@@ -266,6 +320,16 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _says_what_is_logged(document: dict[str, Any]) -> bool:
+    config = document["config"]
+    defaults = config.get("defaults") if isinstance(config, dict) else None
+    return isinstance(defaults, dict) and "access_log" in defaults
+
+
+def _name(handler: Callable[..., Any]) -> str:
+    return f"{getattr(handler, '__module__', '?')}:{getattr(handler, '__qualname__', handler)}"
 
 
 def _text(value: Any) -> str | None:

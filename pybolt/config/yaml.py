@@ -42,6 +42,13 @@ class Table:
             location = location[:-1]
         return None
 
+    def beyond(self, location: Location) -> Location:
+        """What is left of ``location`` below the nearest thing whose place is known."""
+        for known in range(len(location), 0, -1):
+            if location[:known] in self.keys or location[:known] in self.values:
+                return location[known:]
+        return ()
+
 
 class _Loader(yaml.SafeLoader):
     """Refuses what must not be composed at all; the rest is judged on the nodes."""

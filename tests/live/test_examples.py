@@ -63,14 +63,14 @@ def test_embedded_app(tmp_path):
 
 def test_django_commands_of_the_embedded_app(tmp_path):
     shutil.copy(EXAMPLES / "embedded_app.py", tmp_path)
-    app = ["--app", "embedded_app.py"]
+    app = ["embedded_app.py"]
     assert "0001_initial" in bolt(tmp_path, "makemigrations", *app).stdout
     assert "Applying embedded_app.0001_initial... OK" in bolt(tmp_path, "migrate", *app).stdout
     assert "[X] 0001_initial" in bolt(tmp_path, "migrations", *app).stdout
-    made = bolt(tmp_path, "createuser", *app, "demo", stdin="demo\n")
+    made = bolt(tmp_path, "createuser", "demo", *app, stdin="demo\n")
     assert (made.returncode, made.stdout) == (0, "user demo made\n")
     assert (
-        "has a new password" in bolt(tmp_path, "createuser", *app, "demo", "--password", "x").stdout
+        "has a new password" in bolt(tmp_path, "createuser", "demo", *app, "--password", "x").stdout
     )
 
 

@@ -40,12 +40,12 @@ def bolt(directory, *arguments):
     )
 
 
-def preflight(directory, app):
+def preflight(directory, app=None, config=None):
     """What ``bolt run`` does before it binds."""
     program = (
         "import sys; from pybolt.config.options import RunOptions; "
         "from pybolt.preflight import preflight; "
-        f"sys.exit(preflight(RunOptions(app={app!r})) is None)"
+        f"sys.exit(preflight(RunOptions(app={app!r}, config={config!r})) is None)"
     )
     return subprocess.run(
         [sys.executable, "-c", program],
@@ -65,7 +65,7 @@ def test_a_file_without_a_model_needs_no_migrations(tmp_path):
     assert "making" not in ran.stderr
     assert not (tmp_path / "app_migrations").exists()
     for command in ("migrate", "makemigrations", "migrations"):
-        assert bolt(tmp_path, command, "--app", "app.py").returncode == 0
+        assert bolt(tmp_path, command, "app.py").returncode == 0
 
 
 def test_a_files_models_are_migrated_once_and_a_change_is_noticed(tmp_path):
@@ -81,8 +81,8 @@ def test_a_files_models_are_migrated_once_and_a_change_is_noticed(tmp_path):
     changed = preflight(tmp_path, "app.py")
     assert changed.returncode == 0
     assert "models of app differ from its migrations" in changed.stderr
-    assert bolt(tmp_path, "makemigrations", "--app", "app.py").returncode == 0
-    assert "applying 1 migrations" in preflight(tmp_path, "app.py").stderr
+    assert bolt(tmp_path, "makemigrations", "app.py").returncode == 0
+    assert "applying 1 migration " in preflight(tmp_path, "app.py").stderr
     assert (tmp_path / "app_migrations" / "0002_thing_size.py").is_file()
 
 
@@ -132,3 +132,20 @@ def test_the_environments_key_comes_first_and_nothing_is_written(tmp_path, monke
     monkeypatch.setenv("BOLT_SECRET_KEY", "given")
     assert secret_key(tmp_path) == "given"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_attached_project_is_told_of_unapplied_migrations_and_served(tmp_path):
+    (tmp_path / "conf.py").write_text(
+        "SECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.contenttypes']\n"
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'd.sqlite3'}}\n"
+    )
+    (tmp_path / "app.py").write_text(HELLO)
+    (tmp_path / "bolt.yaml").write_text("version: 1\nsettings: conf\napp: app:api\n")
+    warning = "bolt: warning: 2 migrations are not applied (contenttypes): bolt migrate\n"
+    ran = preflight(tmp_path, config="bolt.yaml")
+    assert (ran.returncode, ran.stderr) == (0, warning)
+    assert bolt(tmp_path, "migrate").returncode == 0
+    assert preflight(tmp_path, config="bolt.yaml").stderr == ""
+    (tmp_path / "conf.py").write_text("SECRET_KEY = 'x'\n")
+    without_database = preflight(tmp_path, config="bolt.yaml")
+    assert (without_database.returncode, without_database.stderr) == (0, "")

@@ -5,9 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.live.server import Server
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -47,6 +50,8 @@ groups:
 routes:
   - {path: /hello, handler: "handlers:hello", auth: public}
 """
+
+PREFLIGHT = ["-H", "Origin: https://app.example.com", "-H", "Access-Control-Request-Method: GET"]
 
 HANDLERS = """\
 def hello(request):
@@ -128,10 +133,18 @@ def test_explain_names_the_route_the_chain_and_where_it_stops(project):
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0] == "route   api › GET /api/items/{id}   bolt.yaml:16   id=7"
-    assert lines[1] == "handler handlers:item"
+    assert lines[1] == "handler handlers:item (sync)"
     stages = {line.split()[1]: line for line in lines[2:-1] if line[:2].strip().isdigit()}
-    assert list(stages) == ["request_id", "cors", "rate_limit", "auth", "allow", "body_limit"]
-    assert "bolt.yaml:13 → bolt.yaml:4" in stages["cors"]
+    assert list(stages) == [
+        "request_id",
+        "cors",
+        "rate_limit",
+        "auth",
+        "allow",
+        "body_limit",
+        "python",
+    ]
+    assert ":13 → define :4" in stages["cors"]
     assert stages["auth"].endswith("← stops here: 401")
     assert "answer  401 (unauthorized), from Rust" in lines
     assert "        access-control-allow-origin: https://app.example.com" in lines
@@ -157,11 +170,21 @@ def test_routes(project):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["run"], 2, "nothing to serve"),
+        (["run"], 2, "no app and no bolt.yaml here"),
         (["run", "--port", "70000", "x:y"], 2, "is not a port"),
         (["run", "--workers", "0", "x:y"], 2, "is not a number of workers"),
-        (["frobnicate"], 2, "invalid choice"),
-        (["explain", "GET", "/", "-H", "nocolon", "--app", "x"], 2, "is not a header"),
+        (["run", "--prot", "1", "x:y"], 2, "unknown argument `--prot`; did you mean `--port`?"),
+        (["run", "--nothing"], 2, "usage: bolt run "),
+        (["chek"], 2, "there is no command `chek`; did you mean `check`?"),
+        (["frobnicate"], 2, "there is no command `frobnicate`: run, check"),
+        (["explain", "GET", "/", "x", "-H", "nocolon"], 2, "is not a header"),
+        (["migrate", "--fake"], 2, "what is Django's goes behind `--`"),
+        (["migrate", "nosuch"], 2, "there is no app with the label `nosuch`; there are auth"),
+        (["makemigrations", "nosuch"], 2, "there is no app with the label `nosuch`"),
+        (["createuser", ""], 2, "may not be empty"),
+        (["createuser", "ann", "--password", ""], 2, "may not be empty"),
+        (["createuser", "ann"], 2, "the password may not be empty"),
+        (["createuser", "ann", "--password", "x"], 1, "`bolt migrate` makes its tables"),
         (["run", "nowhere:api"], 1, "there is no module `nowhere`"),
         (["run", "nowhere.py"], 1, "there is no file nowhere.py"),
         (["check", "--config", "nowhere.yaml"], 1, "cannot read nowhere.yaml"),
@@ -201,7 +224,7 @@ def test_a_conflict_shows_both_places(project):
         "@api.get('/hello', timeout='5s')\ndef hello(request):\n    return {}\n"
     )
     (project / "bolt.yaml").write_text("version: 1\nroutes:\n  - {path: /hello, timeout: 6s}\n")
-    done = bolt(project, "check", "app:api")
+    done = bolt(project, "check", "app:api", "--config", "bolt.yaml")
     assert done.returncode == 1
     assert "error[E050]: `timeout` is set in two places" in done.stdout
     assert "bolt.yaml:3" in done.stdout
@@ -251,8 +274,158 @@ def test_what_json_cannot_say_is_a_mistake_with_its_place(project):
     assert "2 errors" in done.stdout
 
 
+def test_explain_refuses_what_is_no_request(project):
+    for arguments in (
+        ["GET", "http://bad host/"],
+        ["GET", "/a b"],
+        ["G T", "/"],
+        ["GET", "/", "-H", "bad name: x"],
+    ):
+        done = bolt(project, "explain", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_explain_logs_nothing(project):
+    (project / "bolt.yaml").write_text(FINE.replace("request_id: on", "access_log: on"))
+    done = bolt(project, "explain", "GET", "/hello", "--format", "json")
+    told = json.loads(done.stdout)
+    assert told["stages"][0]["slot"] == "access_log"
+    assert told["outcome"]["handler"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "slot", "status"),
+    [
+        (["GET", "/nowhere"], "gate", 404),
+        (["POST", "/hello"], "gate", 405),
+        (["OPTIONS", "/hello"], "gate", 204),
+        (["GET", "/hello%2f"], "gate", 400),
+        (["GET", "/api/items/7"], "auth", 401),
+        (["GET", "/hello"], None, 200),
+        (
+            ["OPTIONS", "/api/items/7", *PREFLIGHT],
+            "cors",
+            204,
+        ),
+    ],
+)
+def test_explain_says_where_a_request_stops(project, arguments, slot, status):
+    done = bolt(project, "explain", *arguments, "--format", "json")
+    outcome = json.loads(done.stdout)["outcome"]
+    assert (outcome["stops"], outcome["status"]) == (slot, status)
+
+
+def test_a_file_that_was_not_named_is_read_only_where_no_app_is(project):
+    (project / "app.py").write_text(
+        "from pybolt import BoltAPI\napi = BoltAPI()\n"
+        "@api.get('/x')\ndef x(request):\n    return 1\n"
+    )
+    assert bolt(project, "check", "app.py").stdout.startswith("fine: 1 route, all public")
+    assert bolt(project, "check").stdout.startswith("fine: 2 routes")
+    both = bolt(project, "check", "app.py", "--config", "bolt.yaml")
+    assert both.stdout.startswith("fine: 3 routes")
+
+
+def test_words_and_options_for_django_are_handed_on(project):
+    (project / "bolt.yaml").unlink()
+    done = bolt(project, "migrate", "contenttypes", "0001", "--", "--plan")
+    assert done.returncode == 0
+    assert "contenttypes.0001_initial" in done.stdout
+    assert "contenttypes.0002" not in done.stdout
+    assert bolt(project, "makemigrations", "--", "--check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        # An unset secret is not also a short one, and says nothing about limits by identity.
+        (
+            "version: 1\nroutes:\n  - {path: /, handler: 'handlers:hello', auth: {type: jwt, "
+            "secret: '${UNSET}', algorithms: [HS256]}, rate_limit: {a: {rate: 1/1s, "
+            "key: 'claim:sub'}}}\n",
+            ["E006"],
+        ),
+        (
+            "version: 1\nserver: {listen: [8000]}\nroutes:\n"
+            "  - {path: /, handler: 'handlers:hello'}\n",
+            ["E012"],
+        ),
+        ("version: 1\nroutes:\n  - {path: /, handler: 'json:dumps'}\n", ["E009"]),
+        ("version: 1\nroutes: [\n", ["E001"]),
+        ("version: 1\napp: nowhere:api\nroutes:\n  - {path: /x, timeout: 5s}\n", ["E008"]),
+    ],
+)
+def test_one_cause_is_one_mistake(project, text, codes):
+    (project / "bolt.yaml").write_text(text)
+    done = bolt(project, "check", "--format", "json")
+    assert [item["code"] for item in json.loads(done.stdout)] == codes
+
+
+def test_what_a_declaration_in_python_says_wrong_is_named(project):
+    (project / "app.py").write_text(
+        "from pybolt import CORS, BoltAPI, RateLimit\n"
+        "api = BoltAPI(cors=CORS(origins='https://a.example.com'), "
+        "rate_limit=RateLimit('100/1m', burst=5))\n"
+        "@api.get('/{id}')\ndef one(request, id: int):\n    return {}\n"
+        "@api.post('/{pk}')\ndef two(request, pk: int):\n    return {}\n"
+    )
+    done = bolt(project, "check", "app.py")
+    assert "error[E012]: cors.origins: expected a list, found a string" in done.stdout
+    assert 'write a list: `["https://a.example.com"]`' in done.stdout
+    assert "error[E012]: rate_limit: a limit needs a name" in done.stdout
+    assert "write `rate_limit={\"per_ip\": RateLimit(rate='100/1m', burst=5)}`" in done.stdout
+    assert "3 errors" in done.stdout
+    assert "error[E054]: `/{pk}`: the same paths as `/{id}`" in done.stdout
+    assert "app.py:3:1 the other pattern" in done.stdout
+
+
+def test_a_worker_whose_configuration_went_wrong_says_so(project):
+    (project / "bolt.yaml").write_text("version: 2\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pybolt.worker", "serve", "0", "0", "0", "config=bolt.yaml"],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("bolt.yaml:1:10 error[E011]")
+
+
+def test_reload_shows_what_is_served_then_and_logs_requests(tmp_path):
+    app = tmp_path / "app.py"
+    text = "from pybolt import BoltAPI\napi = BoltAPI()\n"
+    text += "@api.get('/v')\ndef v(request):\n    return 1\n"
+    app.write_text(text)
+    with Server(tmp_path, "app.py", "--reload") as server:
+        assert server.request("GET", "/v")[0] == 200
+        app.write_text(text + "@api.get('/w')\ndef w(request):\n    return 2\n")
+        deadline = time.monotonic() + 30
+        while "routes    2" not in server.log() or " GET /v 200 " not in server.log():
+            assert time.monotonic() < deadline, server.log()
+            time.sleep(0.05)
+        assert "log       every request" in server.log()
+
+
+def test_reload_leaves_a_log_alone_that_is_configured(tmp_path):
+    (tmp_path / "app.py").write_text(
+        "from pybolt import BoltAPI\napi = BoltAPI(access_log='off')\n"
+        "@api.get('/v')\ndef v(request):\n    return 1\n"
+    )
+    with Server(tmp_path, "app.py", "--reload") as server:
+        assert "log       no requests; `access_log: on` logs them" in server.log()
+
+
 def test_help_teaches():
     done = bolt(ROOT, "--help")
     assert done.returncode == 0
     for word in ("run", "check", "explain", "examples:", "Exit codes"):
         assert word in done.stdout
+    assert bolt(ROOT).stdout == done.stdout
+    assert bolt(ROOT, "--version").stdout.startswith("bolt ")
+    for command in ("run", "check", "explain", "routes", "migrate", "makemigrations"):
+        told = bolt(ROOT, command, "--help").stdout
+        assert f"examples:\n  bolt {command}" in told

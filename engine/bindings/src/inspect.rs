@@ -1,5 +1,6 @@
 //! What the command line asks of the engine: check, explain, routes; and the worker's statistics.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -10,14 +11,16 @@ use pybolt_engine::engine::Engine;
 use pybolt_engine::handler::Handler;
 use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use pybolt_engine::middleware::authorize::Permitted;
-use pybolt_engine::plan::Plan;
+use pybolt_engine::middleware::gate::Gate;
+use pybolt_engine::middleware::rejection::RejectionKind;
+use pybolt_engine::plan::{Access, Plan};
 use pybolt_engine::reply::Reply;
-use pybolt_engine::request::Request;
+use pybolt_engine::request::{Request, RouteId};
 use pybolt_engine::response::Response;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bridge::Bridge;
 use crate::counters::Place;
@@ -45,8 +48,12 @@ pub fn check(py: Python<'_>, wire: &str) -> PyResult<String> {
 
 /// The plan of `wire`, or `ValueError` with the diagnostics as JSON.
 pub fn compile(py: Python<'_>, wire: &str) -> PyResult<Arc<Plan>> {
+    plan(py, wire).map(Arc::new)
+}
+
+fn plan(py: Python<'_>, wire: &str) -> PyResult<Plan> {
     let (plan, diagnostics) = py.detach(|| Plan::compile(wire));
-    plan.map(Arc::new).ok_or_else(|| {
+    plan.ok_or_else(|| {
         PyValueError::new_err(serde_json::to_string(&diagnostics).unwrap_or_default())
     })
 }
@@ -64,6 +71,7 @@ pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
 }
 
 /// Sends a request through the real engine whose handlers answer nothing, and tells what happened.
+/// Nothing is logged: a line about a request that nobody sent would be a forgery.
 #[pyfunction]
 pub fn explain(
     py: Python<'_>,
@@ -72,11 +80,16 @@ pub fn explain(
     url: &str,
     headers: Vec<(String, String)>,
 ) -> PyResult<String> {
-    let plan = compile(py, wire)?;
+    let mut plan = plan(py, wire)?;
+    for route in plan.routes.iter_mut().chain([&mut plan.fallback]) {
+        route.access_log = None;
+    }
+    let plan = Arc::new(plan);
     let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let request = build_request(method, url, &headers, Body::Empty, Some(peer))?;
-    let engine = Engine::new(Arc::clone(&plan), |_| Rc::new(Reached));
+    let reached = Rc::new(Cell::new(false));
+    let engine = Engine::new(Arc::clone(&plan), |_| Rc::new(Reached(Rc::clone(&reached))));
     let route = engine.locate(&mut probe);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -86,25 +99,38 @@ pub fn explain(
         let Ok(response) = engine.call(request).await;
         response
     });
-    Ok(describe(&plan, route, &probe, &response).to_string())
+    Ok(describe(&plan, route, &probe, &response, reached.get()).to_string())
 }
 
-/// The handler of an engine that only explains.
-struct Reached;
+/// The handler of an engine that only explains: takes note that it was reached.
+struct Reached(Rc<Cell<bool>>);
 
 impl Handler for Reached {
     fn call(&self, _: Permitted<Request>) -> Reply {
+        self.0.set(true);
         Response::new(StatusCode::OK).into()
     }
 }
 
 fn describe(
     plan: &Plan,
-    route: Option<pybolt_engine::request::RouteId>,
+    route: Option<RouteId>,
     probe: &Request,
     response: &Response,
-) -> serde_json::Value {
-    let mut described = plan.describe_route(route.unwrap_or(plan.fallback.id));
+    reached: bool,
+) -> Value {
+    let id = route.unwrap_or(plan.fallback.id);
+    let mut described = plan.describe_route(id);
+    if let Some(gate) = &probe.gate
+        && let Some(stages) = described["stages"].as_array_mut()
+    {
+        // Nothing below the gate is ever asked.
+        stages.retain(|stage| stage["order"].as_u64() < Some(GATE));
+        let summary = describe_gate(gate, probe);
+        stages.push(
+            json!({"order": GATE, "slot": "gate", "origin": [], "name": null, "summary": summary}),
+        );
+    }
     described["matched"] = json!(route.is_some());
     described["params"] =
         probe.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
@@ -115,13 +141,61 @@ fn describe(
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
+    let denied =
+        plan.routes.get(id.0 as usize).is_some_and(|route| matches!(route.access, Access::Deny));
     described["outcome"] = json!({
         "status": response.status.as_u16(),
-        "rejection": response.rejection.map(pybolt_engine::middleware::rejection::RejectionKind::code),
-        "handler": response.rejection.is_none() && response.status == StatusCode::OK,
+        "rejection": response.rejection.map(RejectionKind::code),
+        "handler": reached,
+        "stops": (!reached).then(|| stop(probe, response, denied)),
         "headers": headers,
     });
     described
+}
+
+/// The gate's place in the order.
+const GATE: u64 = 8;
+
+fn describe_gate(gate: &Gate, probe: &Request) -> String {
+    let allowed = |value: Option<&HeaderValue>| {
+        value.and_then(|allow| allow.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    match gate {
+        Gate::Options(allow) => {
+            format!("no handler for OPTIONS: allow {}", allowed(Some(allow)))
+        }
+        Gate::Refuse(rejection) => match rejection.kind {
+            RejectionKind::NotFound => "no route has this path".to_owned(),
+            RejectionKind::MethodNotAllowed => {
+                let allow = rejection.headers.iter().find(|(name, _)| *name == header::ALLOW);
+                format!(
+                    "path known, {} not allowed: allow {}",
+                    probe.method,
+                    allowed(allow.map(|(_, value)| value))
+                )
+            }
+            RejectionKind::Misdirected => "the host is none of `server.hosts`".to_owned(),
+            RejectionKind::BadPath => "the path has more than one reading".to_owned(),
+            other => other.code().replace('_', " "),
+        },
+    }
+}
+
+/// The slot at which a request ended that never reached a handler.
+fn stop(probe: &Request, response: &Response, denied: bool) -> &'static str {
+    if probe.gate.is_some() {
+        return "gate";
+    }
+    match response.rejection {
+        // What is no refusal and no handler's is the answer to a preflight.
+        None => "cors",
+        Some(RejectionKind::RateLimited) => "rate_limit",
+        Some(RejectionKind::Forbidden) if !denied => "allow",
+        Some(RejectionKind::BodyTooLarge) => "body_limit",
+        Some(RejectionKind::Timeout) => "timeout",
+        Some(RejectionKind::Overloaded) => "python",
+        Some(_) => "auth",
+    }
 }
 
 /// A request from its textual parts; adds `Host` where it is missing.
@@ -132,7 +206,7 @@ pub fn build_request(
     body: Body,
     peer: Option<SocketAddr>,
 ) -> PyResult<Request> {
-    let bad = |what: &str| PyValueError::new_err(format!("not a valid {what}"));
+    let bad = |what: &str| PyValueError::new_err(format!("the {what} is not valid"));
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("method"))?;
     let uri: Uri = url.parse().map_err(|_| bad("URL"))?;
     let mut map = HeaderMap::new();

@@ -256,7 +256,12 @@ impl<T: Decode> Decode for Vec<T> {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let Value::Array(items) = node.value else {
-            node.mismatch(Self::EXPECTED, out);
+            let found = format!("expected {}, found {}", Self::EXPECTED, kind_of(node.value));
+            out.push(match node.value {
+                Value::String(text) => Diagnostic::error("E012", node.at, found)
+                    .hint(format!("write a list: `[\"{text}\"]`")),
+                _ => Diagnostic::error("E012", node.at, found),
+            });
             return None;
         };
         // What does not decode is recorded and left out, so that the rest is still judged.

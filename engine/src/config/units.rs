@@ -1,5 +1,6 @@
 //! Quantities with units: durations (`15s`), sizes (`2MiB`) and rates (`100/1m`).
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -54,6 +55,26 @@ const SIZES: [(&str, u64); 7] = [
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
 ];
+
+impl fmt::Display for Span {
+    /// In the largest unit that leaves no fraction.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        in_units(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), &SPANS, f)
+    }
+}
+
+impl fmt::Display for Size {
+    /// In the largest unit that leaves no fraction.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        in_units(self.0, &SIZES, f)
+    }
+}
+
+fn in_units(number: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let fitting = units.iter().filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor));
+    let (unit, factor) = fitting.max_by_key(|(_, factor)| *factor).unwrap_or(&units[0]);
+    write!(f, "{}{unit}", number / factor)
+}
 
 /// Splits `text` into a decimal whole number and what follows it.
 fn split_number(text: &str) -> Option<(u64, &str)> {
@@ -151,5 +172,21 @@ impl Decode for Rate {
             return None;
         }
         Some(rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_read_as_they_are_written() {
+        for text in ["250ms", "15s", "1m", "90s", "36h", "7d", "1y"] {
+            assert_eq!(Span(parse_span(text).unwrap()).to_string(), text);
+        }
+        for text in ["100B", "64KiB", "2MiB", "1GiB", "1500KB"] {
+            assert_eq!(Size(with_unit(text, &SIZES).unwrap()).to_string(), text);
+        }
+        assert_eq!(Span(Duration::ZERO).to_string(), "0ms");
     }
 }

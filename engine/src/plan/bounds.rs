@@ -7,6 +7,7 @@ use super::merge::Inherited;
 use super::resolve::innermost;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::slot::Switch;
+use crate::config::units::Size;
 
 /// A body longer than this is refused where nothing is said, in bytes.
 const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
@@ -35,7 +36,7 @@ pub fn timeout(
         slot: "timeout",
         origin: vec![written.at.clone()],
         name: None,
-        summary: format!("{:?}", span.0),
+        summary: span.to_string(),
     });
     Some(span.0)
 }
@@ -65,7 +66,7 @@ pub fn body_limit(
         slot: "body_limit",
         origin: written.iter().map(|limit| limit.at.clone()).collect(),
         name: None,
-        summary: format!("{limit} bytes"),
+        summary: Size(limit).to_string(),
     });
     Some(limit)
 }

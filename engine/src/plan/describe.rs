@@ -3,21 +3,34 @@
 use serde_json::{Value, json};
 
 use super::{Access, Plan, PythonPolicy, PythonRun, RoutePlan, StagePlan};
+use crate::config::units::Span;
+use crate::placement::PROMOTE_AFTER;
 use crate::request::RouteId;
 
 impl Plan {
     /// The route `id` with its chain; the fallback for any other.
     pub fn describe_route(&self, id: RouteId) -> Value {
         let route = self.routes.get(id.0 as usize).unwrap_or(&self.fallback);
+        let mut stages: Vec<_> = route.stages.iter().map(describe_stage).collect();
+        if route.handler.is_some() && route.stages.iter().all(|stage| stage.slot != "python") {
+            stages.push(json!({
+                "order": 16,
+                "slot": "python",
+                "origin": [],
+                "name": null,
+                "summary": route.python.summary(),
+            }));
+        }
         json!({
             "route": {
                 "path": route.pattern,
                 "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "name": route.name,
                 "handler": route.handler.as_ref().map(|handler| &handler.name),
+                "is_async": route.handler.as_ref().map(|handler| handler.is_async),
                 "locations": route.locations,
             },
-            "stages": route.stages.iter().map(describe_stage).collect::<Vec<_>>(),
+            "stages": stages,
         })
     }
 
@@ -33,7 +46,8 @@ impl Plan {
                     "handler": route.handler.as_ref().map(|handler| &handler.name),
                     "auth": describe_access(route),
                     "public": matches!(route.access, Access::Public),
-                    "location": route.locations.first(),
+                    "logged": route.access_log.is_some(),
+                    "locations": route.locations,
                 })
             })
             .collect()
@@ -78,15 +92,17 @@ impl PythonPolicy {
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
         let run = match self.run {
-            PythonRun::Auto => "auto",
-            PythonRun::Inline => "inline",
-            PythonRun::Queue => "queue",
-            PythonRun::Thread => "thread",
+            PythonRun::Auto => {
+                format!("auto: starts queued, inline after {PROMOTE_AFTER} quick runs")
+            }
+            PythonRun::Inline => "inline: on the I/O thread".into(),
+            PythonRun::Queue => "queue: never on the I/O thread".into(),
+            PythonRun::Thread => "thread: always on the pool".into(),
         };
         match self.concurrency {
-            None => run.into(),
+            None => format!("{run}; no bulkhead"),
             Some(count) => {
-                format!("{run}, {count} running, {} queued, {:?}", self.queue, self.max_wait)
+                format!("{run}; {count} running, {} queued, {}", self.queue, Span(self.max_wait))
             }
         }
     }

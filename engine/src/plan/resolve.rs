@@ -64,7 +64,9 @@ pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
                 if let Some(other) =
                     routes.iter().find(|other| Some(&other.pattern) == problem.with.as_ref())
                 {
-                    diagnostic = diagnostic.related(&other.locations[0], "the other pattern");
+                    diagnostic = diagnostic
+                        .related(&other.locations[0], "the other pattern")
+                        .hint("give the parameter the same name in both");
                 }
                 out.push(diagnostic);
             }

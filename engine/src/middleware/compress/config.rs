@@ -101,7 +101,7 @@ impl CompressPolicy {
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
         let names: Vec<_> = self.encodings.iter().map(|encoding| encoding.name()).collect();
-        format!("{} from {} bytes", names.join(" "), self.min_size)
+        format!("{} from {}", names.join(" "), Size(self.min_size))
     }
 
     /// The encoding for a client with these request headers: the highest weight, then our order.

@@ -7,7 +7,7 @@ use super::store::{Decision, Quota, Store};
 use crate::config;
 use crate::config::decode::{OneOrMany, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::config::units::Rate;
+use crate::config::units::{Rate, Span};
 use crate::http::HeaderValue;
 use crate::request::Parts;
 
@@ -111,10 +111,9 @@ impl RateLimitPolicy {
     pub fn summary(&self) -> String {
         let key: Vec<_> = self.key.iter().map(RateKey::name).collect();
         format!(
-            "{} {}/{:?} +{} (key {})",
-            self.name,
+            "{}/{} +{} (key {})",
             self.quota.count,
-            self.quota.period,
+            Span(self.quota.period),
             self.quota.burst,
             key.join(", ")
         )

@@ -1,0 +1,279 @@
+"""The command line's grammar: commands, options, help."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any, NoReturn
+
+_EPILOG = """\
+examples:
+  bolt run shop.api:api                    routes declared in Python
+  bolt run --config bolt.yaml              routes declared in YAML
+  bolt run app.py --config bolt.yaml       both: policies of the file on the app's routes
+  bolt check                               every mistake of ./bolt.yaml at once
+  bolt explain GET /items/7 -H 'Origin: https://app.example.com'
+
+APP is `module:attribute` or `path/to/file.py[:attribute]`; the attribute is `api` where none is
+written. Without APP and --config, ./bolt.yaml is used. `bolt COMMAND --help` tells more.
+Exit codes: 0 fine, 1 the configuration is wrong, 2 usage.
+"""
+
+_RUN = """\
+examples:
+  bolt run app.py
+  bolt run shop.api:api --workers auto --port 8080
+  bolt run app.py --reload                 while you work on it
+"""
+
+_CHECK = """\
+Findings go to standard output; `bolt run` writes the same to standard error before it gives up.
+
+examples:
+  bolt check                               ./bolt.yaml
+  bolt check app.py --config bolt.yaml --strict
+"""
+
+_EXPLAIN = """\
+Nothing is served, run or logged: the request goes through the same engine without its handlers.
+
+examples:
+  bolt explain GET /items/7
+  bolt explain POST /items app.py -H 'Authorization: Bearer ...'
+  bolt explain OPTIONS /items -H 'Origin: https://app.example.com' \\
+      -H 'Access-Control-Request-Method: POST'
+"""
+
+_ROUTES = """\
+examples:
+  bolt routes
+  bolt routes shop.api:api
+"""
+
+_WORDS = """\
+The first word is the APP if it is a file or has a colon; all others are handed to Django, and so
+is everything behind `--`.
+
+examples:
+"""
+
+_MIGRATE = f"""{_WORDS}\
+  bolt migrate
+  bolt migrate app.py
+  bolt migrate articles 0001 -- --fake
+"""
+
+_MAKEMIGRATIONS = f"""{_WORDS}\
+  bolt makemigrations app.py
+  bolt makemigrations articles -- --name add_title
+"""
+
+_MIGRATIONS = f"""{_WORDS}\
+  bolt migrations
+  bolt migrations app.py
+"""
+
+_CREATEUSER = """\
+A user who is there gets the new password.
+
+examples:
+  bolt createuser ann
+  bolt createuser ann app.py < password.txt
+"""
+
+_APP = "module:attribute or path/to/file.py[:attribute] (attribute: api)"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the usage of the command itself, and what was probably meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
+        )
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does; what is left over is an error here, where the usage is known."""
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unknown argument `{left[0]}`{self._meant(left[0])}")
+        return found, left
+
+    def _meant(self, word: str) -> str:
+        near = difflib.get_close_matches(word, self._option_string_actions, 1)
+        if near:
+            return f"; did you mean `{near[0]}`?"
+        takes_words = any(action.dest == "words" for action in self._actions)
+        return "; what is Django's goes behind `--`" if takes_words else ""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.dest == "command" and action.choices and value not in action.choices:
+            near = difflib.get_close_matches(str(value), list(action.choices), 1)
+            meant = f"; did you mean `{near[0]}`?" if near else f": {', '.join(action.choices)}"
+            self.error(f"there is no command `{value}`{meant}")
+        super()._check_value(action, value)
+
+    def error(self, message: str) -> NoReturn:
+        """The usage, the message, where there is more; ends the process."""
+        more = f"{self.prog}: {message}\ntry `{self.prog} --help`\n"
+        self.exit(2, f"{self.format_usage()}{more}")
+
+
+class _Version(argparse.Action):
+    """``--version``; the versions are looked up only when they are asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        try:
+            own = metadata.version("pybolt")
+        except metadata.PackageNotFoundError:
+            own = "(not installed)"
+        python, django = platform.python_version(), metadata.version("django")
+        print(f"bolt {own} (Python {python}, Django {django})")
+        parser.exit()
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    root = Parser(
+        prog="bolt",
+        description="Routing and middleware in Rust for Django and Python.",
+        epilog=_EPILOG,
+    )
+    root.add_argument("--version", action=_Version, nargs=0, help="show the versions and end")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    _serving(commands)
+    _inspecting(commands)
+    _of_django(commands)
+    return root
+
+
+Commands = argparse._SubParsersAction  # the type has no public name
+
+
+def _serving(commands: Commands[Parser]) -> None:
+    run = _command(commands, "run", "serve an app, a configuration, or both", _RUN)
+    run.add_argument("app", nargs="?", metavar="APP", help=_APP)
+    run.add_argument(
+        "--host", help="listen on this address (default: `server.listen`, else 127.0.0.1)"
+    )
+    run.add_argument(
+        "--port",
+        type=_port,
+        help="listen on this port; 0: any free one (default: `server.listen`, else 8000)",
+    )
+    run.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N|auto",
+        help="how many processes; auto: one for each core (default: `server.workers`, else 1)",
+    )
+    run.add_argument(
+        "--reload",
+        action="store_true",
+        help="serve anew when a file below this directory changes, and log every request unless "
+        "`access_log` says otherwise (default: off)",
+    )
+
+
+def _inspecting(commands: Commands[Parser]) -> None:
+    check = _command(commands, "check", "find every mistake without starting anything", _CHECK)
+    check.add_argument("app", nargs="?", metavar="APP", help=_APP)
+    check.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="for people or for programs (default: text)",
+    )
+    check.add_argument(
+        "--strict", action="store_true", help="take warnings for errors (default: off)"
+    )
+    explain = _command(
+        commands,
+        "explain",
+        "show what a request would meet, and where each policy is written",
+        _EXPLAIN,
+    )
+    explain.add_argument("method", metavar="METHOD", help="GET, POST, ...")
+    explain.add_argument("url", metavar="URL", help="/path?query, or with http:// and a host")
+    explain.add_argument("app", nargs="?", metavar="APP", help=_APP)
+    explain.add_argument(
+        "-H",
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        type=_header,
+        help="a header field of the request; may be repeated (default: none but Host)",
+    )
+    explain.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="for people or for programs (default: text)",
+    )
+    routes = _command(commands, "routes", "list every route, and who may use it", _ROUTES)
+    routes.add_argument("app", nargs="?", metavar="APP", help=_APP)
+
+
+def _of_django(commands: Commands[Parser]) -> None:
+    for name, what, epilog, words in (
+        ("migrate", "apply Django's migrations", _MIGRATE, "[APP] [LABEL [MIGRATION]]"),
+        ("makemigrations", "write Django's migrations", _MAKEMIGRATIONS, "[APP] [LABEL ...]"),
+        ("migrations", "show which migrations are applied", _MIGRATIONS, "[APP] [LABEL ...]"),
+    ):
+        command = _command(commands, name, what, epilog)
+        command.usage = f"bolt {name} [--config FILE] {words} [-- OPTIONS]"
+        command.add_argument("words", nargs="*", metavar=words, help="APP: " + _APP)
+    user = _command(
+        commands, "createuser", "make a Django user, or give one a password", _CREATEUSER
+    )
+    user.add_argument("username", metavar="USERNAME", type=_not_empty, help="who")
+    user.add_argument("app", nargs="?", metavar="APP", help=_APP)
+    user.add_argument(
+        "--password",
+        type=_not_empty,
+        help="the password; others can see it in the list of processes (default: asked for, or "
+        "the first line of standard input)",
+    )
+
+
+def _command(commands: Commands[Parser], name: str, what: str, epilog: str) -> Parser:
+    command = commands.add_parser(
+        name, help=what, description=what[:1].upper() + what[1:] + ".", epilog=epilog
+    )
+    command.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration (default: ./bolt.yaml where no APP is given, else none)",
+    )
+    return command
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> str:
+    if text != "auto" and (not text.isdigit() or not 1 <= int(text) <= 256):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers: 1 to 256, or auto")
+    return text
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a header: write 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it may not be empty")
+    return text

@@ -1,0 +1,215 @@
+"""What the command line prints, whole, as files in ``snapshots/``.
+
+``UPDATE_SNAPSHOTS=1 pytest tests/unit/test_snapshots.py`` writes them anew; then read the diff.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.live.server import Server
+from tests.unit.test_cli import bolt
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+APP = """\
+from pybolt import BoltAPI, JWTAuth
+
+api = BoltAPI()
+TOKEN = JWTAuth(secret="${JWT_SECRET}", algorithms=["HS256"])
+
+
+@api.get("/", auth="public")
+def index(request):
+    return {}
+
+
+@api.post("/items/{id}", auth=TOKEN, allow='scope("write")')
+async def write(request, id: int):
+    return id
+
+
+@api.get("/private")
+def private(request):
+    return {}
+"""
+
+POLICY = """\
+version: 1
+define:
+  cors:
+    spa: {origins: ["https://app.example.com"], allow_headers: [content-type], max_age: 10m}
+  rate_limit:
+    per_ip: {rate: 100/1m, burst: 50}
+defaults:
+  request_id: on
+  access_log: {format: json}
+  security_headers: {hsts: 1y}
+  cors: spa
+  compress: on
+  rate_limit: {per_ip: on}
+routes:
+  - path: /items/{id}
+    timeout: 1500ms
+    body_limit: 64KiB
+    rate_limit: {writes: {rate: 20/1h, key: "claim:sub"}}
+    python: {run: queue, concurrency: 64, queue: 128}
+"""
+
+MISTAKES = """\
+version: 1
+server:
+  listen: [8000, localhost]
+  workers: 0
+define:
+  auth:
+    jwt: {type: jwt, secret: "${NOT_SET_ANYWHERE}", algorithms: [HS256]}
+    short: {type: jwt, secret: secret, algorithms: [HS256], issuers: x}
+  cors:
+    spa: {origins: "https://app.example.com"}
+    unused: {origins: ["*"], credentials: on}
+defaults:
+  timeout: 15
+  timeout: 15s
+  body_limit: lots
+groups:
+  - prefix: api/
+    routes:
+      - {path: /a, handler: "handlers:helo", auth: jwt}
+      - {path: /b, handler: "raises:one", cors: spa}
+      - {path: /c, handler: "raises:two", cors: spb}
+routes:
+  - {path: "/i/<int:id>", handler: "handlers:hello", auth: public, allow: 'role("x")'}
+  - {path: "/x/{id}", handler: "handlers:hello", auth: short, allow: 'rol("x")'}
+  - {path: "/x/{pk}", methods: [post], handler: "handlers:hello", rate_limit: {a: {rate: 5/15}}}
+  - {path: /nobody, timeout: 0s}
+"""
+
+WRONG_APP = """\
+from pybolt import CORS, BoltAPI, JWTAuth, RateLimit
+
+api = BoltAPI(cors=CORS(origins="https://app.example.com"), rate_limit=RateLimit("100/1m"))
+
+
+@api.get("/{id}", auth=JWTAuth(secret="${NOT_SET_ANYWHERE}", algorithms=["HS256"]))
+def one(request, id: object):
+    return {}
+
+
+@api.post("/{pk}", auth="tokn", timeout="5")
+def two(request, pk: int):
+    return {}
+"""
+
+FAILING = {
+    "missing.py": "import pybolt\nimport nosuchlib\n",
+    "raising.py": "import json\n\njson.loads('{')\n",
+    "syntax.py": "def hello(:\n    pass\n",
+    "declaring.py": "from pybolt import JWTAuth\n\nAUTH = JWTAuth(secret='x')\n",
+    "ending.py": "import sys\n\nsys.exit(3)\n",
+    "empty.py": "",
+}
+
+
+def compare(name, text):
+    path = SNAPSHOTS / f"{name}.txt"
+    if "UPDATE_SNAPSHOTS" in os.environ:
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def transcript(directory, *commands, **environ):
+    """What the commands print, as a terminal shows it."""
+    text = []
+    for command in commands:
+        done = bolt(directory, *command, **environ)
+        shown = " ".join(f"'{word}'" if " " in word else word for word in command)
+        text.append(f"$ bolt {shown}\n{done.stdout}{done.stderr}[{done.returncode}]\n")
+    found = "\n".join(text).replace(str(directory), "/project")
+    return re.sub(r"x-request-id: [0-9a-f]{32}", "x-request-id: (32 digits)", found)
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    return tmp_path
+
+
+def test_mistakes_of_a_file(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(MISTAKES)
+    (tmp_path / "handlers.py").write_text("def hello(request):\n    return {}\n")
+    (tmp_path / "raises.py").write_text("LIMITS = {}\nLIMIT = LIMITS['default']\n")
+    compare("check_file", transcript(tmp_path, ["check"]))
+
+
+def test_mistakes_of_declarations(tmp_path):
+    (tmp_path / "app.py").write_text(WRONG_APP)
+    compare("check_app", transcript(tmp_path, ["check", "app.py"]))
+
+
+def test_apps_that_cannot_be_imported(tmp_path):
+    for name, text in FAILING.items():
+        (tmp_path / name).write_text(text)
+    commands = [["check", name] for name in FAILING]
+    commands += [["check", "nowhere:api"], ["check", "nowhere.py"], ["check", "."]]
+    compare("check_import", transcript(tmp_path, *commands))
+
+
+def test_settings_that_cannot_be_used(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "importing.py").write_text("SECRET_KEY = 'x'\nimport nosuchlib\n")
+    (tmp_path / "listing.py").write_text("SECRET_KEY = 'x'\nINSTALLED_APPS = ['nosuchapp']\n")
+    (tmp_path / "models.py").write_text("SECRET_KEY = 'x'\nINSTALLED_APPS = ['shop']\n")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").touch()
+    (tmp_path / "shop" / "models.py").write_text("1 / 0\n")
+    (tmp_path / "bolt.yaml").write_text("version: 1\nsettings: importing\napp: app:api\n")
+    found = transcript(tmp_path, ["check"])
+    for settings in ("no.such", "importing", "listing", "models"):
+        found += f"\nDJANGO_SETTINGS_MODULE={settings}\n"
+        found += transcript(tmp_path, ["check", "app.py"], DJANGO_SETTINGS_MODULE=settings)
+    compare("check_settings", found)
+
+
+def test_explain(project):
+    both = ["app.py", "--config", "policy.yaml"]
+    origin = ["-H", "Origin: https://app.example.com"]
+    asks = ["-H", "Access-Control-Request-Method: POST"]
+    commands = [
+        ["explain", "GET", "/", *both, *origin],
+        ["explain", "POST", "/items/7", *both],
+        ["explain", "GET", "/private", *both],
+        ["explain", "GET", "/nowhere", *both, *origin],
+        ["explain", "GET", "/items/7", *both],
+        ["explain", "OPTIONS", "/items/7", *both],
+        ["explain", "OPTIONS", "/items/7", *both, *origin, *asks],
+        ["explain", "GET", "http://bad host/", *both],
+    ]
+    compare("explain", transcript(project, *commands))
+
+
+def test_explain_of_credentials_that_do_not_suffice(project):
+    import jwt
+
+    claims = {"sub": "ann", "exp": 4102444800, "scope": "read"}
+    token = jwt.encode(claims, "s" * 40, algorithm="HS256")
+    command = ["explain", "POST", "/items/7", "app.py", "-H", f"Authorization: Bearer {token}"]
+    compare("explain_403", transcript(project, command).replace(token, "(a token without it)"))
+
+
+def test_routes(project):
+    (project / "policy.yaml").write_text(POLICY)
+    compare("routes", transcript(project, ["routes", "app.py", "--config", "policy.yaml"]))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--config", "policy.yaml"]], ids=["plain", "policy"])
+def test_banner(project, arguments, request):
+    (project / "bolt.yaml").write_text("version: 1\n")
+    with Server(project, "app.py", *arguments, environ={"JWT_SECRET": "s" * 40}) as server:
+        text = server.log()
+        found = text.replace(str(server.port), "PORT").replace(str(project), "/project")
+    found = re.sub(r"supervisor \d+", "supervisor PID", found)
+    compare(f"banner_{request.node.callspec.id}", found)
