@@ -9,6 +9,7 @@ use crate::body::Body;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use crate::middleware::authenticate::Principal;
 use crate::middleware::gate::Gate;
+use crate::middleware::rejection::Form;
 
 /// Index of a route in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,6 +43,8 @@ pub struct Parts {
     pub client_ip: IpAddr,
     /// Whether the client spoke TLS to us or to a trusted proxy.
     pub secure: bool,
+    /// The form in which the client reads refusals.
+    pub form: Form,
     /// The request id, where that layer is on.
     pub request_id: Option<HeaderValue>,
     /// Who is asking, once authenticated.
@@ -57,6 +60,7 @@ impl Request {
     /// A request as it comes off a connection.
     pub fn new(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> Self {
         let parts = Parts {
+            form: Form::from(&headers),
             method,
             uri,
             version: Version::HTTP_11,

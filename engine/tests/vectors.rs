@@ -211,7 +211,7 @@ fn run(file: &str, at_least: usize) {
 
 #[test]
 fn routing() {
-    run("routing.yaml", 50);
+    run("routing.yaml", 60);
 }
 
 #[test]

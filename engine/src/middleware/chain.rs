@@ -68,6 +68,8 @@ impl<'a> Assembly<'a> {
             chain,
             route.compress.as_ref().map(|policy| CompressLayer::new(Arc::clone(policy))),
         );
+        // A panic anywhere below is a 500 that a page may read.
+        chain = stack(chain, Some(CatchPanicLayer));
         // Answers preflights; its headers go on every answer and refusal below.
         chain = stack(chain, route.cors.as_ref().map(|policy| CorsLayer::new(Arc::clone(policy))));
         // On every answer, preflights included.
