@@ -26,7 +26,7 @@ pub struct Engine {
 impl Engine {
     /// Assembles the chain of every route of `plan`; `handler` gives a route's innermost service.
     pub fn new(plan: Arc<Plan>, mut handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
-        let mut assembly = Assembly::new(&plan.server);
+        let mut assembly = Assembly::default();
         let mut chain = |route| RefCell::new(assembly.chain(route, handler(route)));
         let chains = plan.routes.iter().map(&mut chain).collect();
         let fallback = chain(&plan.fallback);
@@ -40,6 +40,9 @@ impl Engine {
 
     /// Answers one request.
     pub fn call(&self, mut request: Request) -> Reply {
+        if let Some(policy) = &self.plan.server.client_ip {
+            (request.client_ip, request.secure) = policy.resolve(&request);
+        }
         let chain = match self.locate(&mut request) {
             Some(route) => &self.chains[route.0 as usize],
             None => &self.fallback,

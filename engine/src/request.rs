@@ -39,7 +39,7 @@ pub struct Parts {
     pub params: Vec<(Arc<str>, Box<str>)>,
     /// The peer of the socket; none in the test client unless it names one.
     pub peer: Option<SocketAddr>,
-    /// The client's address once the client address layer has run; the peer's before.
+    /// The client's address; the peer's until the engine has asked what a trusted proxy says.
     pub client_ip: IpAddr,
     /// Whether the client spoke TLS to us or to a trusted proxy.
     pub secure: bool,

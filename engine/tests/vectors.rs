@@ -216,7 +216,7 @@ fn routing() {
 
 #[test]
 fn hosts_and_client_addresses() {
-    run("hosts.yaml", 50);
+    run("hosts.yaml", 90);
 }
 
 #[test]
