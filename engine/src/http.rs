@@ -86,6 +86,11 @@ impl Headers {
         self.0.len() != before
     }
 
+    /// Keeps only the headers whose name `keep` wants.
+    pub fn retain(&mut self, mut keep: impl FnMut(&HeaderName) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
     /// Adds `token` (a lower-case header name) to `Vary` unless it is there or `Vary` is `*`.
     pub fn vary(&mut self, token: HeaderName) {
         let named = |value: &HeaderValue| {

@@ -51,6 +51,8 @@ pub struct Parts {
     pub principal: Option<Arc<Principal>>,
     /// The matched route (the fallback's id where none matched).
     pub route: RouteId,
+    /// Whether it is a CORS preflight that the matched route's policy is to answer.
+    pub preflight: bool,
     /// An answer decided before the chain (no route, wrong method, bad path, wrong host); the gate
     /// layer gives it.
     pub gate: Option<Gate>,
@@ -73,6 +75,7 @@ impl Request {
             request_id: None,
             principal: None,
             route: RouteId::default(),
+            preflight: false,
             gate: None,
         };
         Self { parts: Box::new(parts), body }

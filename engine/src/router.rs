@@ -115,15 +115,6 @@ impl Router {
         }
         Err(RouteError::MethodNotAllowed { allow, route })
     }
-
-    /// The route that a CORS preflight for `requested` asks about.
-    pub fn find_preflight(&self, requested: &Method, path: &str) -> Option<RouteId> {
-        let found = self.table.at(path).ok()?;
-        found
-            .value
-            .route(requested)
-            .or_else(|| found.value.methods.first().map(|(_, route)| *route))
-    }
 }
 
 impl Entry {

@@ -221,7 +221,7 @@ fn hosts_and_client_addresses() {
 
 #[test]
 fn cors() {
-    run("cors.yaml", 55);
+    run("cors.yaml", 90);
 }
 
 #[test]
