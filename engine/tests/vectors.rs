@@ -231,7 +231,7 @@ fn authentication_and_authorization() {
 
 #[test]
 fn limits_headers_ids_compression_and_bodies() {
-    run("policies.yaml", 35);
+    run("policies.yaml", 45);
 }
 
 /// `H` in the table of mistakes.
