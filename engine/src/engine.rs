@@ -14,7 +14,7 @@ use crate::path;
 use crate::plan::{Plan, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::{Request, RouteId};
-use crate::router::RouteError;
+use crate::router::{RouteError, RouteMatch};
 
 /// One immutable plan, its chains assembled for this I/O thread.
 pub struct Engine {
@@ -26,7 +26,7 @@ pub struct Engine {
 impl Engine {
     /// Assembles the chain of every route of `plan`; `handler` gives a route's innermost service.
     pub fn new(plan: Arc<Plan>, mut handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
-        let mut assembly = Assembly::new(&plan.server);
+        let mut assembly = Assembly::default();
         let mut chain = |route| RefCell::new(assembly.chain(route, handler(route)));
         let chains = plan.routes.iter().map(&mut chain).collect();
         let fallback = chain(&plan.fallback);
@@ -40,6 +40,9 @@ impl Engine {
 
     /// Answers one request.
     pub fn call(&self, mut request: Request) -> Reply {
+        if let Some(policy) = &self.plan.server.client_ip {
+            (request.client_ip, request.secure) = policy.resolve(&request);
+        }
         let chain = match self.locate(&mut request) {
             Some(route) => &self.chains[route.0 as usize],
             None => &self.fallback,
@@ -58,40 +61,67 @@ impl Engine {
         route
     }
 
-    fn find(&self, request: &mut Request) -> Result<RouteId, (Option<RouteId>, Gate)> {
-        let refuse = |kind: RejectionKind| (None, Gate::Refuse(Rejection::new(kind)));
-        self.plan
-            .server
-            .hosts
-            .check(request)
-            .map_err(|rejection| (None, Gate::Refuse(rejection)))?;
-        request.decoded_path = path::decode(request.uri.path()).map_err(refuse)?;
-        if let Some(route) = self.preflight(request) {
-            return Ok(route);
+    fn find(&self, request: &mut Request) -> Result<RouteId, Miss> {
+        self.plan.server.hosts.check(request).map_err(|refusal| (None, Gate::Refuse(refusal)))?;
+        request.decoded_path =
+            path::decode(request.uri.path()).map_err(|kind| refuse(None, kind))?;
+        if is_preflight(request) {
+            return self.find_preflight(request);
         }
-        match self.plan.router.find(&request.method, request.path()) {
-            Ok(found) => {
-                request.params = found.params;
-                Ok(found.route)
-            }
-            Err(RouteError::NotFound) => Err(refuse(RejectionKind::NotFound)),
-            Err(RouteError::MethodNotAllowed { allow, route }) => {
-                let rejection = Rejection::new(RejectionKind::MethodNotAllowed)
-                    .with_header(header::ALLOW, allow);
-                Err((Some(route), Gate::Refuse(rejection)))
-            }
-            Err(RouteError::Options { allow, route }) => Err((Some(route), Gate::Options(allow))),
-        }
+        let found = self.plan.router.find(&request.method, request.path()).map_err(miss)?;
+        request.params = found.params;
+        Ok(found.route)
     }
 
-    /// The route that a CORS preflight asks about, where that route has CORS to answer it.
-    fn preflight(&self, request: &Request) -> Option<RouteId> {
-        if request.method != Method::OPTIONS || !request.headers.contains_key(header::ORIGIN) {
-            return None;
+    /// A CORS preflight is about the route of the method that it names: that route's policy answers
+    /// it and no other's. Without one it is an `OPTIONS` like any other, but no sibling's policy may
+    /// approve it.
+    fn find_preflight(&self, request: &mut Request) -> Result<RouteId, Miss> {
+        let requested = request.header(&header::ACCESS_CONTROL_REQUEST_METHOD).unwrap_or_default();
+        let requested =
+            Method::from_bytes(requested).map_err(|_| refuse(None, RejectionKind::BadHeader))?;
+        let has_cors = |route: RouteId| self.plan.routes[route.0 as usize].cors.is_some();
+        let asked = self.plan.router.find(&requested, request.path());
+        if let Ok(RouteMatch { route, .. }) | Err(RouteError::Options { route, .. }) = asked
+            && has_cors(route)
+        {
+            request.preflight = true;
+            return Ok(route);
         }
-        let requested = request.header(&header::ACCESS_CONTROL_REQUEST_METHOD)?;
-        let requested = Method::from_bytes(requested).ok()?;
-        let route = self.plan.router.find_preflight(&requested, request.path())?;
-        self.plan.routes[route.0 as usize].cors.is_some().then_some(route)
+        match (asked, self.plan.router.find(&Method::OPTIONS, request.path())) {
+            (_, Ok(own)) if !has_cors(own.route) => {
+                request.params = own.params;
+                Ok(own.route)
+            }
+            (Ok(asked), Err(RouteError::Options { allow, .. })) => {
+                Err((Some(asked.route), Gate::Options(allow)))
+            }
+            (Ok(asked), _) => Err(refuse(Some(asked.route), RejectionKind::Forbidden)),
+            (Err(error), _) => Err(miss(error)),
+        }
     }
+}
+
+/// The route whose chain dresses the answer, and the answer.
+type Miss = (Option<RouteId>, Gate);
+
+fn refuse(route: Option<RouteId>, kind: RejectionKind) -> Miss {
+    (route, Gate::Refuse(Rejection::new(kind)))
+}
+
+fn miss(error: RouteError) -> Miss {
+    match error {
+        RouteError::NotFound => refuse(None, RejectionKind::NotFound),
+        RouteError::MethodNotAllowed { allow, route } => {
+            let refusal = Rejection::new(RejectionKind::MethodNotAllowed);
+            (Some(route), Gate::Refuse(refusal.with_header(header::ALLOW, allow)))
+        }
+        RouteError::Options { allow, route } => (Some(route), Gate::Options(allow)),
+    }
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method == Method::OPTIONS
+        && request.headers.contains_key(header::ORIGIN)
+        && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }

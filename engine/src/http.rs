@@ -4,6 +4,29 @@
 pub use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub use actix_http::{Method, StatusCode, Uri, Version};
 
+/// An element of `Accept` or `Accept-Encoding`: its name, and its weight in thousandths (RFC 9110,
+/// 12.4.2). A malformed weight is 0.
+pub fn weighted(element: &str) -> (&str, u16) {
+    let mut parts = element.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (name, weight.map_or(1000, thousandths))
+}
+
+fn thousandths(weight: &str) -> u16 {
+    let (whole, digits) = weight.split_once('.').unwrap_or((weight, ""));
+    if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return 0;
+    }
+    let digits = digits.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let fraction = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    match whole {
+        "0" => fraction,
+        "1" if fraction == 0 => 1000,
+        _ => 0,
+    }
+}
+
 /// Response headers: an ordered list, because a response has few and they are mostly appended.
 #[derive(Debug, Clone, Default)]
 pub struct Headers(Vec<(HeaderName, HeaderValue)>);
@@ -51,7 +74,7 @@ impl Headers {
     /// Adds one more value of `name`.
     pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
         if self.0.capacity() == 0 {
-            self.0.reserve(8);
+            self.0.reserve(12);
         }
         self.0.push((name, value));
     }
@@ -61,6 +84,11 @@ impl Headers {
         let before = self.0.len();
         self.0.retain(|(key, _)| key != name);
         self.0.len() != before
+    }
+
+    /// Keeps only the headers whose name `keep` wants.
+    pub fn retain(&mut self, mut keep: impl FnMut(&HeaderName) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
     }
 
     /// Adds `token` (a lower-case header name) to `Vary` unless it is there or `Vary` is `*`.
@@ -120,6 +148,24 @@ mod tests {
         headers.insert(header::VARY, HeaderValue::from_static("c"));
         assert_eq!(headers.get_all(&header::VARY).collect::<Vec<_>>(), ["c"]);
         assert_eq!(headers.len(), 2);
+    }
+
+    #[test]
+    fn weights_are_thousandths() {
+        for (element, expected) in [
+            ("gzip", ("gzip", 1000)),
+            (" br ; Q=0.5", ("br", 500)),
+            ("text/html;level=1;q=0.123", ("text/html", 123)),
+            ("a;q=1.000", ("a", 1000)),
+            ("a;q=0", ("a", 0)),
+            ("a;q=1.001", ("a", 0)),
+            ("a;q=0.1234", ("a", 0)),
+            ("a;q=", ("a", 0)),
+            ("a;q=-1", ("a", 0)),
+            ("", ("", 1000)),
+        ] {
+            assert_eq!(weighted(element), expected, "{element}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::body::Body;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use crate::middleware::authenticate::Principal;
 use crate::middleware::gate::Gate;
+use crate::middleware::rejection::Form;
 
 /// Index of a route in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -38,16 +39,20 @@ pub struct Parts {
     pub params: Vec<(Arc<str>, Box<str>)>,
     /// The peer of the socket; none in the test client unless it names one.
     pub peer: Option<SocketAddr>,
-    /// The client's address once the client address layer has run; the peer's before.
+    /// The client's address; the peer's until the engine has asked what a trusted proxy says.
     pub client_ip: IpAddr,
     /// Whether the client spoke TLS to us or to a trusted proxy.
     pub secure: bool,
+    /// The form in which the client reads refusals.
+    pub form: Form,
     /// The request id, where that layer is on.
     pub request_id: Option<HeaderValue>,
     /// Who is asking, once authenticated.
     pub principal: Option<Arc<Principal>>,
     /// The matched route (the fallback's id where none matched).
     pub route: RouteId,
+    /// Whether it is a CORS preflight that the matched route's policy is to answer.
+    pub preflight: bool,
     /// An answer decided before the chain (no route, wrong method, bad path, wrong host); the gate
     /// layer gives it.
     pub gate: Option<Gate>,
@@ -57,6 +62,7 @@ impl Request {
     /// A request as it comes off a connection.
     pub fn new(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> Self {
         let parts = Parts {
+            form: Form::from(&headers),
             method,
             uri,
             version: Version::HTTP_11,
@@ -69,6 +75,7 @@ impl Request {
             request_id: None,
             principal: None,
             route: RouteId::default(),
+            preflight: false,
             gate: None,
         };
         Self { parts: Box::new(parts), body }

@@ -135,12 +135,6 @@ impl Router {
         }
         Err(RouteError::MethodNotAllowed { allow, route })
     }
-
-    /// The route that a CORS preflight for `requested` asks about.
-    pub fn find_preflight(&self, requested: &Method, path: &str) -> Option<RouteId> {
-        let entry = self.table.at(path).ok()?.value;
-        entry.target(requested).or_else(|| entry.targets.first()).map(|target| target.route)
-    }
 }
 
 impl Entry {

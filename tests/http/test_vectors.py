@@ -1,22 +1,52 @@
 """The tables of ``tests/vectors`` through the test client: the same rows that cargo runs."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pybolt import Bytes
+from pybolt import JSON, Bytes, Text
 from pybolt.config import RunOptions, load
 from pybolt.testing import Client
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 FILES = ["routing", "hosts", "cors", "auth", "policies"]
 LONG = "0123456789" * 500
+TOLD = {"params", "client", "scheme"}
+ROW = {"name", "config", "before", "repeat", "request", "expect"}
+REQUEST = {"method", "url", "host", "headers", "peer", "body"}
+EXPECT = {"status", "code", "headers", "not_headers"} | TOLD
+OWN_FIELDS = {
+    "access-control-allow-origin": "https://elsewhere.test",
+    "access-control-allow-credentials": "true",
+    "access-control-allow-methods": "GET",
+    "access-control-allow-headers": "x-own",
+    "access-control-expose-headers": "x-own",
+    "access-control-max-age": "60",
+    "vary": "cookie",
+}
 
 
 def echo(request):
-    return {"params": dict(request.params), "client": request.client}
+    return {"params": dict(request.params), "client": request.client, "scheme": request.scheme}
+
+
+def panic(request):
+    raise RuntimeError("as the row asked")
+
+
+async def slow(request):
+    await asyncio.Event().wait()
+
+
+def busy(request):
+    return Text("", status=503)
+
+
+def fields(request):
+    return JSON({}, headers=OWN_FIELDS)
 
 
 def big(request):
@@ -31,9 +61,17 @@ def tables() -> list[Any]:
     rows = []
     for name in FILES:
         table = yaml.load((VECTORS / f"{name}.yaml").read_text(), yaml.CSafeLoader)
+        for row in table["rows"]:
+            requests = [row["request"], *row.get("before", [])]
+            unknown = (row.keys() - ROW) | (row["expect"].keys() - EXPECT)
+            unknown |= {key for told in requests for key in told.keys() - REQUEST}
+            # A row whose keys are not all read would test less than it says.
+            assert not unknown, f"{name}: {row['name']}: unknown keys {unknown}"
         rows += [
             pytest.param(table["configs"][row["config"]], row, id=f"{name}: {row['name']}")
             for row in table["rows"]
+            # The test client names a host in every request.
+            if "host" not in row["request"]
         ]
     return rows
 
@@ -77,5 +115,5 @@ def test_row(config, row, tmp_path):
         assert response.headers.get(name) == value, name
     for name, value in expect.get("not_headers", {}).items():
         assert response.headers.get(name) not in (value, None), name
-    for key in {"params", "client"} & expect.keys():
+    for key in TOLD & expect.keys():
         assert response.json()[key] == expect[key]

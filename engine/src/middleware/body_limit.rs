@@ -94,7 +94,7 @@ where
         request.body = match std::mem::take(&mut request.body) {
             Body::Stream(stream) => {
                 let length = stream.length();
-                Body::stream(Limited { stream, left: self.limit }, length)
+                Body::stream(Limited { stream: Some(stream), left: self.limit }, length)
             }
             whole => whole,
         };
@@ -102,9 +102,9 @@ where
     }
 }
 
-/// A stream that fails with [`io::ErrorKind::FileTooLarge`] past its limit.
+/// A stream that fails with [`io::ErrorKind::FileTooLarge`] past its limit and then ends.
 struct Limited {
-    stream: BodyStream,
+    stream: Option<BodyStream>,
     left: u64,
 }
 
@@ -112,13 +112,54 @@ impl Stream for Limited {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = BodyStream::poll_next(&mut self.stream, cx);
+        let Some(stream) = self.stream.as_mut() else { return Poll::Ready(None) };
+        let polled = BodyStream::poll_next(stream, cx);
         if let Poll::Ready(Some(Ok(chunk))) = &polled {
             match self.left.checked_sub(chunk.len() as u64) {
                 Some(left) => self.left = left,
-                None => return Poll::Ready(Some(Err(io::ErrorKind::FileTooLarge.into()))),
+                None => {
+                    self.stream = None;
+                    return Poll::Ready(Some(Err(io::ErrorKind::FileTooLarge.into())));
+                }
             }
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use super::*;
+
+    struct Chunks(VecDeque<Bytes>);
+
+    impl Stream for Chunks {
+        type Item = io::Result<Bytes>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(self.0.pop_front().map(Ok))
+        }
+    }
+
+    #[test]
+    fn nothing_follows_what_was_too_much() {
+        let chunks = ["12", "345", "6"].map(|chunk| Bytes::from_static(chunk.as_bytes()));
+        let Body::Stream(stream) = Body::stream(Chunks(chunks.into()), None) else {
+            unreachable!("it was made of a stream")
+        };
+        let mut limited = Limited { stream: Some(stream), left: 3 };
+        let mut next = || {
+            let polled = Pin::new(&mut limited).poll_next(&mut Context::from_waker(Waker::noop()));
+            match polled {
+                Poll::Ready(item) => item.map(|chunk| chunk.map_err(|error| error.kind())),
+                Poll::Pending => unreachable!("the chunks are there"),
+            }
+        };
+        assert_eq!(next(), Some(Ok(Bytes::from_static(b"12"))));
+        assert_eq!(next(), Some(Err(io::ErrorKind::FileTooLarge)));
+        assert_eq!(next(), None);
     }
 }

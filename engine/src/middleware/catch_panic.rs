@@ -1,9 +1,11 @@
 //! Catch panic: a panic below becomes a `500` for its request alone.
 //!
-//! Outside almost everything, so that no layer can take a worker down; inside the access log, so
-//! that the `500` is logged. The panic itself goes to stderr by the process's panic hook.
+//! Twice in the chain: below CORS and the security headers, so that the `500` is dressed like every
+//! other answer, and outside them, so that they cannot take a worker down either; inside the access
+//! log, so that it is logged. The panic itself goes to stderr by the process's panic hook.
+//!
+//! Refusal: `internal`.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +14,7 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::rejection::{Rejection, RejectionKind};
-use crate::http::HeaderMap;
+use super::rejection::{Form, Rejection, RejectionKind};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -45,17 +46,18 @@ where
     }
 
     fn call(&mut self, request: Request) -> Reply {
+        let form = request.form;
         match catch_unwind(AssertUnwindSafe(|| self.0.call(request))) {
             Ok(Reply::Pending(mut answer)) => Reply::pending(poll_fn(move |cx| {
                 catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))
-                    .unwrap_or_else(|panic| Poll::Ready(internal(&panic)))
+                    .unwrap_or_else(|_| Poll::Ready(internal(form)))
             })),
             Ok(ready) => ready,
-            Err(panic) => internal(&panic).into(),
+            Err(_) => internal(form).into(),
         }
     }
 }
 
-fn internal(_panic: &Box<dyn Any + Send>) -> Response {
-    Rejection::new(RejectionKind::Internal).into_response(&HeaderMap::new())
+fn internal(form: Form) -> Response {
+    Rejection::new(RejectionKind::Internal).into_response(form)
 }

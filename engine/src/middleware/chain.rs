@@ -15,7 +15,6 @@ use super::authorize::{AuthorizeLayer, Permitted};
 use super::body_limit::{BodyLengthLayer, BodyLimitLayer};
 use super::bulkhead::{BulkheadLayer, Places};
 use super::catch_panic::CatchPanicLayer;
-use super::client_ip::ClientIpLayer;
 use super::compress::CompressLayer;
 use super::cors::CorsLayer;
 use super::gate::GateLayer;
@@ -24,23 +23,18 @@ use super::request_id::RequestIdLayer;
 use super::security_headers::SecurityHeadersLayer;
 use super::timeout::TimeoutLayer;
 use crate::handler::{Handler, HandlerService};
-use crate::plan::{PythonPolicy, RoutePlan, ServerPlan};
+use crate::plan::{PythonPolicy, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::Request;
 use crate::response::Response;
 
 /// Assembles chains for one I/O thread; routes that share a bulkhead get the same places.
-pub struct Assembly<'a> {
-    server: &'a ServerPlan,
+#[derive(Default)]
+pub struct Assembly {
     places: HashMap<*const PythonPolicy, Rc<Places>>,
 }
 
-impl<'a> Assembly<'a> {
-    /// An assembly under the server-wide settings.
-    pub fn new(server: &'a ServerPlan) -> Self {
-        Self { server, places: HashMap::new() }
-    }
-
+impl Assembly {
     /// The chain of `route` around `handler`, from the inside out.
     pub fn chain(&mut self, route: &RoutePlan, handler: Rc<dyn Handler>) -> BoxService {
         let mut inner: BoxService<Permitted<Request>> = Box::new(HandlerService(handler));
@@ -68,6 +62,8 @@ impl<'a> Assembly<'a> {
             chain,
             route.compress.as_ref().map(|policy| CompressLayer::new(Arc::clone(policy))),
         );
+        // A panic anywhere below is a 500 that a page may read.
+        chain = stack(chain, Some(CatchPanicLayer));
         // Answers preflights; its headers go on every answer and refusal below.
         chain = stack(chain, route.cors.as_ref().map(|policy| CorsLayer::new(Arc::clone(policy))));
         // On every answer, preflights included.
@@ -78,12 +74,7 @@ impl<'a> Assembly<'a> {
                 .as_ref()
                 .map(|policy| SecurityHeadersLayer::new(Arc::clone(policy))),
         );
-        // Limits, rules and logs below speak of the client, not of the proxy.
-        chain = stack(
-            chain,
-            self.server.client_ip.as_ref().map(|policy| ClientIpLayer::new(Arc::clone(policy))),
-        );
-        // A panic anywhere below is a 500 that is logged.
+        // A panic of what dresses answers is a 500 that is logged.
         chain = stack(chain, Some(CatchPanicLayer));
         // One line for every answer, refusals and failures included.
         chain = stack(

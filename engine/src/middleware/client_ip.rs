@@ -1,27 +1,27 @@
 //! Client address: whose request it is, behind proxies that are trusted.
 //!
-//! The right-most address of the configured forwarding header, over all its lines, that is not a
-//! trusted proxy's. The header is read only from a trusted peer; an address that cannot be parsed
-//! means the peer's own. Where no proxy is trusted there is no layer: the peer is the client.
+//! Found by the engine before the chain, so that the log, the rules and the limits all speak of the
+//! client. It is the right-most address of the configured forwarding header, over all its lines,
+//! that is not a trusted proxy's. The header is read only from a trusted peer; an address that
+//! cannot be parsed means the peer's own. What stands left of the address that was found is the
+//! client's own say and is never read.
+//!
+//! Whether the client spoke TLS: with `forwarded` the `proto` of the element that gave the address,
+//! with `x-forwarded-for` the last element of the last `X-Forwarded-Proto`.
 //!
 //! Options: `server.trusted_proxies: [10.0.0.0/8]`, `server.client_ip_header: x-forwarded-for`.
 //! Refusals: none.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use ipnet::IpNet;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
-use crate::http::{HeaderName, header};
-use crate::reply::Reply;
-use crate::request::{Parts, Request};
-use crate::response::Response;
+use crate::http::header;
+use crate::request::Parts;
 
 /// So many elements of a forwarding header are looked at, from the right.
 const MAX_ELEMENTS: usize = 64;
@@ -94,23 +94,29 @@ impl ClientIpPolicy {
         if !self.trusts(peer) {
             return (peer, parts.secure);
         }
-        let (name, element): (HeaderName, fn(&str) -> Option<IpAddr>) = match self.source {
-            Source::XForwardedFor => (header::X_FORWARDED_FOR, parse_address),
-            Source::Forwarded => (header::FORWARDED, forwarded_for),
+        let (name, read) = match self.source {
+            Source::XForwardedFor => (header::X_FORWARDED_FOR, plain as fn(&[u8]) -> Option<Hop>),
+            Source::Forwarded => (header::FORWARDED, forwarded as _),
         };
-        let lines: Vec<&str> =
-            parts.headers.get_all(name).map(|line| line.to_str().unwrap_or("?")).collect();
-        let elements = lines.iter().rev().flat_map(|line| line.rsplit(',')).take(MAX_ELEMENTS);
-        let mut client = peer;
-        for text in elements {
-            match element(text.trim()) {
+        let lines = parts.headers.get_all(name).rev();
+        let elements = lines.flat_map(|line| FromRight::new(line.as_bytes(), b','));
+        let mut client = Hop { address: peer, secure: None };
+        for element in elements.take(MAX_ELEMENTS) {
+            let Some(hop) = read(element) else {
                 // What a trusted proxy wrote and we cannot read says nothing: the peer it is.
-                None => return (peer, secure(parts)),
-                Some(address) if self.trusts(address) => client = address,
-                Some(address) => return (address, secure(parts)),
+                client = Hop { address: peer, secure: None };
+                break;
+            };
+            client = hop;
+            if !self.trusts(client.address) {
+                break;
             }
         }
-        (client, secure(parts))
+        let secure = match self.source {
+            Source::XForwardedFor => forwarded_proto(parts),
+            Source::Forwarded => client.secure,
+        };
+        (client.address, secure.unwrap_or(parts.secure))
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -118,13 +124,78 @@ impl ClientIpPolicy {
     }
 }
 
-fn secure(parts: &Parts) -> bool {
-    let proto = parts.headers.get(header::X_FORWARDED_PROTO).and_then(|value| value.to_str().ok());
-    match proto {
-        Some(proto) => {
-            proto.rsplit(',').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("https"))
+/// What one element of a forwarding header says.
+struct Hop {
+    address: IpAddr,
+    secure: Option<bool>,
+}
+
+/// An element of `X-Forwarded-For`.
+fn plain(element: &[u8]) -> Option<Hop> {
+    let address = parse_address(str::from_utf8(element.trim_ascii()).ok()?)?;
+    Some(Hop { address, secure: None })
+}
+
+/// An element of `Forwarded` (RFC 7239); a parameter that comes twice says nothing.
+fn forwarded(element: &[u8]) -> Option<Hop> {
+    let mut address = None;
+    let mut secure = None;
+    for pair in FromRight::new(element, b';') {
+        let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
+        let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+        let value = match value.strip_prefix(b"\"") {
+            Some(quoted) => quoted.strip_suffix(b"\"")?,
+            None => value,
+        };
+        let before = if name.eq_ignore_ascii_case(b"for") {
+            address.replace(parse_address(str::from_utf8(value).ok()?)?).is_some()
+        } else if name.eq_ignore_ascii_case(b"proto") {
+            secure.replace(value.eq_ignore_ascii_case(b"https")).is_some()
+        } else {
+            false
+        };
+        if before {
+            return None;
         }
-        None => parts.secure,
+    }
+    Some(Hop { address: address?, secure })
+}
+
+/// What the last proxy says in `X-Forwarded-Proto`.
+fn forwarded_proto(parts: &Parts) -> Option<bool> {
+    let line = parts.headers.get_all(header::X_FORWARDED_PROTO).next_back()?;
+    let last = FromRight::new(line.as_bytes(), b',').next()?;
+    Some(last.trim_ascii().eq_ignore_ascii_case(b"https"))
+}
+
+/// The elements of a list, the last one first. A separator inside quotes is not one; nothing left
+/// of an element can change what it is.
+struct FromRight<'a> {
+    rest: Option<&'a [u8]>,
+    separator: u8,
+}
+
+impl<'a> FromRight<'a> {
+    fn new(list: &'a [u8], separator: u8) -> Self {
+        Self { rest: Some(list), separator }
+    }
+}
+
+impl<'a> Iterator for FromRight<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let list = self.rest.take()?;
+        let mut quoted = false;
+        for (at, &byte) in list.iter().enumerate().rev() {
+            if byte == b'"' && !list[..at].ends_with(b"\\") {
+                quoted = !quoted;
+            } else if byte == self.separator && !quoted {
+                self.rest = Some(&list[..at]);
+                return Some(&list[at + 1..]);
+            }
+        }
+        Some(list)
     }
 }
 
@@ -141,56 +212,4 @@ fn parse_address(text: &str) -> Option<IpAddr> {
         })
         .or_else(|| zoned(text))
         .map(|address| address.to_canonical())
-}
-
-/// The `for=` of one element of `Forwarded` (RFC 7239).
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        name.eq_ignore_ascii_case("for").then(|| parse_address(value.trim().trim_matches('"')))?
-    })
-}
-
-/// Makes [`ClientIp`] services.
-pub struct ClientIpLayer {
-    policy: Arc<ClientIpPolicy>,
-}
-
-impl ClientIpLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<ClientIpPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Sets the request's client address.
-pub struct ClientIp<S> {
-    inner: S,
-    policy: Arc<ClientIpPolicy>,
-}
-
-impl<S> Layer<S> for ClientIpLayer {
-    type Service = ClientIp<S>;
-
-    fn layer(&self, inner: S) -> ClientIp<S> {
-        ClientIp { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for ClientIp<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Reply {
-        (request.client_ip, request.secure) = self.policy.resolve(&request);
-        self.inner.call(request)
-    }
 }

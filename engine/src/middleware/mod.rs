@@ -1,10 +1,12 @@
 //! The middleware and THE ORDER, which is fixed: a configuration switches stages on and off and
 //! never reorders them. `chain.rs` assembles it.
 //!
-//! request id → access log → catch panic → client address → (host, path identity and route match,
-//! decided by the engine; refused by the gate) → security headers → CORS → compression → gate →
-//! rate limits whose key needs no identity → `Content-Length` check → authenticate → authorize →
-//! rate limits keyed by identity → timeout → body limit → Python bulkhead → handler.
+//! Decided by the engine before the chain, because everything in it speaks of them: client address,
+//! host, path identity and route match (what is wrong with them is refused by the gate). Then:
+//!
+//! request id → access log → catch panic → security headers → CORS → catch panic → compression →
+//! gate → rate limits whose key needs no identity → `Content-Length` check → authenticate →
+//! authorize → rate limits keyed by identity → timeout → body limit → Python bulkhead → handler.
 
 pub mod access_log;
 pub mod authenticate;

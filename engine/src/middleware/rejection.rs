@@ -1,11 +1,12 @@
 //! The one table of refusals: status, code and title of every answer that Rust gives instead of a
-//! handler's, as `application/problem+json` (RFC 9457) or, for a client that prefers it, HTML.
+//! handler's, as `application/problem+json` (RFC 9457) or, for a client that prefers it by the
+//! weights in its `Accept`, HTML; hence `Vary: accept`.
 //!
 //! A layer builds a [`Rejection`], adds the header fields that its RFC asks for, and returns its
 //! response. Nothing of the request is ever echoed. Bodies are static: a refusal formats nothing.
 
 use crate::body::Body;
-use crate::http::{HeaderMap, HeaderName, HeaderValue, Headers, StatusCode, header};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, Headers, StatusCode, header, weighted};
 use crate::response::Response;
 
 /// Declares the table: variant, status, code, title.
@@ -102,16 +103,15 @@ impl Rejection {
         self
     }
 
-    /// The answer for a client that sent `request_headers`.
-    pub fn into_response(self, request_headers: &HeaderMap) -> Response {
-        let html = request_headers.get(header::ACCEPT).is_some_and(prefers_html);
-        let (content_type, body) = if html {
-            ("text/html; charset=utf-8", self.kind.html())
-        } else {
-            ("application/problem+json", self.kind.json())
+    /// The answer for a client: in the form it asked for, or the one its request headers ask for.
+    pub fn into_response(self, form: impl Into<Form>) -> Response {
+        let (content_type, body) = match form.into() {
+            Form::Html => ("text/html; charset=utf-8", self.kind.html()),
+            Form::Json => ("application/problem+json", self.kind.json()),
         };
         let mut headers = self.headers;
         headers.append(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.append(header::VARY, HeaderValue::from_static("accept"));
         Response {
             status: self.kind.status(),
             headers,
@@ -128,12 +128,69 @@ impl From<RejectionKind> for Rejection {
     }
 }
 
-/// Whether `Accept` names HTML before any JSON. Browsers do; API clients do not.
-fn prefers_html(accept: &HeaderValue) -> bool {
-    let text = accept.to_str().unwrap_or_default();
-    match (text.find("text/html"), text.find("json")) {
-        (Some(html), Some(json)) => html < json,
-        (Some(_), None) => true,
-        _ => false,
+/// The form in which a client reads refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `application/problem+json`.
+    Json,
+    /// `text/html`.
+    Html,
+}
+
+impl From<&HeaderMap> for Form {
+    fn from(request_headers: &HeaderMap) -> Self {
+        if prefers_html(request_headers) { Self::Html } else { Self::Json }
+    }
+}
+
+/// Whether HTML weighs more than JSON, whose weight is that of the most specific range that covers
+/// it (RFC 9110, 12.5.1). Browsers name HTML; API clients do not, and get JSON for `*/*`.
+fn prefers_html(request_headers: &HeaderMap) -> bool {
+    let lines = request_headers.get_all(header::ACCEPT).filter_map(|line| line.to_str().ok());
+    let mut html = 0;
+    let mut json = (0, 0);
+    for (name, weight) in lines.flat_map(|line| line.split(',')).map(weighted) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("text/html") || is("application/xhtml+xml") {
+            html = html.max(weight);
+        } else if is("application/json") || is("application/problem+json") {
+            json = json.max((3, weight));
+        } else if is("application/*") {
+            json = json.max((2, weight));
+        } else if is("*/*") {
+            json = json.max((1, weight));
+        }
+    }
+    html > json.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_only_where_it_weighs_more_than_json() {
+        for (accept, html) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("text/html", true),
+            ("TEXT/HTML;q=0.1", true),
+            ("application/json;q=0.5, text/html;q=0.6", true),
+            ("text/html, application/json;q=0, */*", true),
+            ("text/html;q=0.5, application/json", false),
+            ("text/html, application/json", false),
+            ("text/html, */*", false),
+            ("text/html;q=0.8, application/*;q=0.9, */*;q=0.1", false),
+            ("application/problem+json, text/html;q=0.9", false),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("text/htmlish", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(Form::from(&headers) == Form::Html, html, "{accept}");
+        }
+        assert_eq!(Form::from(&HeaderMap::new()), Form::Json);
     }
 }

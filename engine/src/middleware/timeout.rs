@@ -15,7 +15,6 @@ use tower_service::Service;
 
 use super::authorize::Permitted;
 use super::rejection::{Rejection, RejectionKind};
-use crate::http::HeaderMap;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -50,12 +49,13 @@ where
     }
 
     fn call(&mut self, request: Permitted<Request>) -> Reply {
+        let form = request.form;
         match self.inner.call(request) {
             Reply::Pending(answer) => {
                 let limit = self.limit;
                 Reply::pending(async move {
                     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
-                        Rejection::new(RejectionKind::Timeout).into_response(&HeaderMap::new())
+                        Rejection::new(RejectionKind::Timeout).into_response(form)
                     })
                 })
             }

@@ -4,7 +4,7 @@ use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::config::units::Size;
-use crate::http::{HeaderMap, header};
+use crate::http::{HeaderMap, header, weighted};
 
 config! {
     /// A compression policy.
@@ -45,8 +45,10 @@ impl Encoding {
         }
     }
 
+    pub(super) const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
+
     fn named(name: &str) -> Option<Self> {
-        [Self::Zstd, Self::Brotli, Self::Gzip].into_iter().find(|encoding| encoding.name() == name)
+        Self::ALL.into_iter().find(|encoding| encoding.name() == name)
     }
 }
 
@@ -104,58 +106,30 @@ impl CompressPolicy {
         format!("{} from {}", names.join(" "), Size(self.min_size))
     }
 
-    /// The encoding for a client with these request headers: the highest weight, then our order.
+    /// The encoding for a client with these request headers: the highest weight, then our order;
+    /// none where the client would rather have the body as it is.
     pub(super) fn choose(&self, headers: &HeaderMap) -> Option<Encoding> {
-        let mut lines = headers.get_all(header::ACCEPT_ENCODING).peekable();
-        lines.peek()?;
-        let mut best: Option<(u16, usize)> = None;
-        let mut weights = [None; 3];
+        let mut weights = [None; Encoding::ALL.len()];
         let mut any = None;
-        for element in lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','))
-        {
-            let (name, weight) = weighted(element);
-            if name == "*" {
+        let mut best = (0, None);
+        let lines = headers.get_all(header::ACCEPT_ENCODING).filter_map(|line| line.to_str().ok());
+        for (name, weight) in lines.flat_map(|line| line.split(',')).map(weighted) {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            if let Some(encoding) = Encoding::ALL.into_iter().find(|known| is(known.name())) {
+                weights[encoding as usize] = Some(weight);
+            } else if is("*") {
                 any = Some(weight);
-            } else if let Some(at) =
-                self.encodings.iter().position(|known| known.name().eq_ignore_ascii_case(name))
-            {
-                weights[at] = Some(weight);
+            } else if is("identity") {
+                best.0 = weight;
             }
         }
-        for (at, weight) in weights.iter().take(self.encodings.len()).enumerate() {
-            let weight = weight.or(any).unwrap_or(0);
-            if weight > 0 && best.is_none_or(|(known, _)| weight > known) {
-                best = Some((weight, at));
+        for encoding in &self.encodings {
+            let weight = weights[*encoding as usize].or(any).unwrap_or(0);
+            // An equal weight is ours to decide: any encoding before none.
+            if weight > best.0 || (weight == best.0 && weight > 0 && best.1.is_none()) {
+                best = (weight, Some(*encoding));
             }
         }
-        best.map(|(_, at)| self.encodings[at])
+        best.1
     }
-}
-
-/// An element of `Accept-Encoding`: its name and its weight in thousandths; a malformed weight is 0.
-fn weighted(element: &str) -> (&str, u16) {
-    let mut parts = element.split(';');
-    let name = parts.next().unwrap_or_default().trim();
-    let weight = parts
-        .map(str::trim)
-        .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    let Some(weight) = weight else { return (name, 1000) };
-    let thousandths = match weight.split_once('.') {
-        None => match weight {
-            "1" => 1000,
-            _ => 0,
-        },
-        Some((whole, digits))
-            if digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            let fraction = format!("{digits:0<3}").parse().unwrap_or(0);
-            match whole {
-                "0" => fraction,
-                "1" if fraction == 0 => 1000,
-                _ => 0,
-            }
-        }
-        Some(_) => 0,
-    };
-    (name, thousandths)
 }

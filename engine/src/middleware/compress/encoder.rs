@@ -31,25 +31,22 @@ impl Encoder {
     /// # Errors
     /// When the codec cannot allocate its context.
     pub fn new(encoding: Encoding) -> io::Result<Self> {
-        let padding = padding();
         Ok(match encoding {
             Encoding::Zstd => {
-                // A skippable frame (RFC 8878, 3.1.2) of random length; decoders pass it over.
-                let mut head = Vec::with_capacity(padding.len() + 8);
-                head.extend_from_slice(&0x184D_2A50_u32.to_le_bytes());
-                head.extend_from_slice(&u32::try_from(padding.len()).unwrap_or(0).to_le_bytes());
-                head.extend_from_slice(&padding);
-                Self::Zstd(zstd::stream::write::Encoder::new(head, ZSTD_LEVEL)?)
+                Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)
             }
-            Encoding::Brotli => Self::Brotli(Box::new(brotli::CompressorWriter::new(
-                Vec::new(),
-                4096,
-                BROTLI_QUALITY,
-                BROTLI_WINDOW,
-            ))),
-            Encoding::Gzip => Self::Gzip(
-                GzBuilder::new().filename(padding).write(Vec::new(), Compression::new(GZIP_LEVEL)),
-            ),
+            Encoding::Brotli => {
+                let mut encoder =
+                    brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+                // Writes the stream's header and ends it at a byte.
+                encoder.flush()?;
+                pad_brotli(encoder.get_mut());
+                Self::Brotli(Box::new(encoder))
+            }
+            Encoding::Gzip => {
+                let head = GzBuilder::new().filename(padding());
+                Self::Gzip(head.write(Vec::new(), Compression::new(GZIP_LEVEL)))
+            }
         })
     }
 
@@ -84,7 +81,11 @@ impl Encoder {
     /// When the codec fails.
     pub fn finish(self) -> io::Result<Bytes> {
         Ok(match self {
-            Self::Zstd(encoder) => encoder.finish()?,
+            Self::Zstd(encoder) => {
+                let mut encoded = encoder.finish()?;
+                pad_zstd(&mut encoded);
+                encoded
+            }
             Self::Brotli(encoder) => encoder.into_inner(),
             Self::Gzip(encoder) => encoder.finish()?,
         }
@@ -106,9 +107,84 @@ pub fn whole(encoding: Encoding, body: &[u8]) -> io::Result<Bytes> {
     encoder.finish()
 }
 
+/// A metadata block (RFC 7932, 9.2), which decoders pass over: not the last one, of kind 11,
+/// reserved 0, one byte of length, the length less 1, then bits to the end of the byte.
+fn pad_brotli(encoded: &mut Vec<u8>) {
+    let padding = padding();
+    let length = u16::try_from(padding.len() - 1).expect("padding is short");
+    encoded.extend_from_slice(&(0b01_0110 | length << 6).to_le_bytes());
+    encoded.extend_from_slice(&padding);
+}
+
+/// A skippable frame (RFC 8878, 3.1.2), at the end, for decoders that stop at the first frame.
+fn pad_zstd(encoded: &mut Vec<u8>) {
+    let padding = padding();
+    let length = u32::try_from(padding.len()).expect("padding is short");
+    encoded.extend_from_slice(&0x184D_2A50_u32.to_le_bytes());
+    encoded.extend_from_slice(&length.to_le_bytes());
+    encoded.extend_from_slice(&padding);
+}
+
 /// 1 to [`MAX_PADDING`] letters.
 fn padding() -> Vec<u8> {
     let mut random = [0];
     getrandom::fill(&mut random).expect("the kernel gives randomness");
     vec![b'a'; usize::from(random[0] % MAX_PADDING) + 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::io::Read;
+
+    use super::*;
+
+    fn decoded(encoding: Encoding, body: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        match encoding {
+            Encoding::Zstd => {
+                zstd::stream::read::Decoder::new(body).unwrap().read_to_end(&mut plain)
+            }
+            Encoding::Brotli => brotli::Decompressor::new(body, 4096).read_to_end(&mut plain),
+            Encoding::Gzip => flate2::read::GzDecoder::new(body).read_to_end(&mut plain),
+        }
+        .unwrap();
+        plain
+    }
+
+    #[test]
+    fn whole_bodies_decode_and_their_length_says_little() {
+        let body = "0123456789".repeat(500);
+        for encoding in Encoding::ALL {
+            let lengths: HashSet<usize> = (0..50)
+                .map(|_| {
+                    let encoded = whole(encoding, body.as_bytes()).unwrap();
+                    assert_eq!(decoded(encoding, &encoded), body.as_bytes(), "{encoding:?}");
+                    encoded.len()
+                })
+                .collect();
+            assert!(lengths.len() > 5, "{encoding:?}: {lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_can_be_decoded_when_it_was_written() {
+        for encoding in Encoding::ALL {
+            let mut encoder = Encoder::new(encoding).unwrap();
+            let mut sent = encoder.chunk(b"first ").unwrap().to_vec();
+            let mut first = [0; 6];
+            match encoding {
+                Encoding::Zstd => {
+                    zstd::stream::read::Decoder::new(&*sent).unwrap().read_exact(&mut first)
+                }
+                Encoding::Brotli => brotli::Decompressor::new(&*sent, 4096).read_exact(&mut first),
+                Encoding::Gzip => flate2::read::GzDecoder::new(&*sent).read_exact(&mut first),
+            }
+            .unwrap();
+            assert_eq!(&first, b"first ", "{encoding:?}");
+            sent.extend(encoder.chunk(b"second").unwrap());
+            sent.extend(encoder.finish().unwrap());
+            assert_eq!(decoded(encoding, &sent), b"first second", "{encoding:?}");
+        }
+    }
 }

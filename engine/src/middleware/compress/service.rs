@@ -61,7 +61,9 @@ where
     }
 
     fn call(&mut self, request: Request) -> Reply {
-        let encoding = self.policy.choose(&request.headers);
+        // A part of the body as it is was asked for, and parts of an encoded one do not fit it.
+        let whole = |_: &Encoding| !request.headers.contains_key(header::RANGE);
+        let encoding = self.policy.choose(&request.headers).filter(whole);
         let head = request.method == Method::HEAD;
         let policy = Arc::clone(&self.policy);
         match self.inner.call(request) {
@@ -88,12 +90,11 @@ fn encode(
     }
     response.headers.vary(header::ACCEPT_ENCODING);
     let Some(encoding) = encoding else { return response.into() };
-    if head {
-        // The length of the encoded body is not known; the rest is as for GET.
-        announce(&mut response.headers, encoding);
-        response.body = Body::Empty;
-        return response.into();
-    }
+    let reply = encode_body(encoding, response);
+    if head { reply.map(without_body) } else { reply }
+}
+
+fn encode_body(encoding: Encoding, mut response: Response) -> Reply {
     match std::mem::take(&mut response.body) {
         Body::Empty => response.into(),
         Body::Full(bytes) if bytes.len() > OFF_THREAD => Reply::pending(async move {
@@ -122,6 +123,15 @@ fn encode(
             response.into()
         }
     }
+}
+
+/// The answer to HEAD: everything that GET would get but the body, and where that would be encoded
+/// its length, which padding makes another each time.
+fn without_body(mut response: Response) -> Response {
+    if response.headers.contains(&header::CONTENT_ENCODING) {
+        response.body = Body::stream(Nothing, None);
+    }
+    response
 }
 
 /// Puts the encoded body in, or the plain one where encoding failed or did not gain.
@@ -199,6 +209,17 @@ fn gains(content_type: &HeaderValue) -> bool {
     }
 }
 
+/// A stream that ends at once.
+struct Nothing;
+
+impl Stream for Nothing {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(None)
+    }
+}
+
 /// A stream whose chunks are encoded and flushed one by one.
 struct Encoded {
     stream: BodyStream,
@@ -225,6 +246,67 @@ impl Stream for Encoded {
                 Ok(bytes) if bytes.is_empty() => {}
                 other => return Poll::Ready(Some(other)),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::config::diagnostic::Diagnostics;
+    use crate::http::HeaderMap;
+    use crate::middleware::compress::CompressConfig;
+
+    /// Answers `length` bytes, whole or as a stream.
+    struct Long {
+        length: usize,
+        stream: bool,
+    }
+
+    impl Service<Request> for Long {
+        type Response = Response;
+        type Error = Infallible;
+        type Future = Reply;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request) -> Reply {
+            let mut response = Response::json(Bytes::from(vec![b'x'; self.length]));
+            response.headers.append(header::ETAG, HeaderValue::from_static("\"1\""));
+            if self.stream {
+                response.body = Body::stream(Nothing, None);
+            }
+            response.into()
+        }
+    }
+
+    fn answer(method: Method, long: Long) -> Response {
+        let policy = CompressConfig::default().compile(&mut Diagnostics::default());
+        let policy = Arc::new(policy.expect("the defaults are fine"));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let request = Request::new(method, "/".parse().expect("a path"), headers, Body::Empty);
+        let mut reply = CompressLayer::new(policy).layer(long).call(request);
+        match Pin::new(&mut reply).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(response)) => response,
+            Poll::Pending => unreachable!("small bodies are encoded at once"),
+        }
+    }
+
+    #[test]
+    fn head_gets_the_headers_of_get_and_no_length_where_it_would_be_encoded() {
+        for (length, stream, known) in
+            [(5000, false, None), (5000, true, None), (500, false, Some(500))]
+        {
+            let head = answer(Method::HEAD, Long { length, stream });
+            let get = answer(Method::GET, Long { length, stream });
+            let headers = |response: Response| response.headers.into_iter().collect::<Vec<_>>();
+            assert_eq!(head.body.length(), known, "{length}");
+            assert_eq!(headers(head), headers(get), "{length}");
         }
     }
 }

@@ -234,14 +234,11 @@ impl CorsPolicy {
         format!("{origins}{}", if self.credentials { " with credentials" } else { "" })
     }
 
-    /// The value of `Access-Control-Allow-Origin` for a request from `origin`.
-    pub(super) fn allow_origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
-        match &self.origins {
-            None => Some(HeaderValue::from_static("*")),
-            Some(origins) => {
-                origins.iter().any(|known| known.matches(origin.as_bytes())).then(|| origin.clone())
-            }
-        }
+    /// The value of `Access-Control-Allow-Origin` for a request from `origin`, if from any. Where
+    /// every origin is allowed it is on every answer, so that none of them varies.
+    pub(super) fn allow_origin(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let Some(origins) = &self.origins else { return Some(HeaderValue::from_static("*")) };
+        origin.filter(|origin| origins.iter().any(|o| o.matches(origin.as_bytes()))).cloned()
     }
 
     /// Whether answers differ by origin.

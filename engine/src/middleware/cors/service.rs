@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::CorsPolicy;
-use crate::http::{HeaderValue, Headers, Method, StatusCode, header};
+use crate::http::{HeaderValue, Headers, StatusCode, header};
 use crate::reply::Reply;
 use crate::request::{Parts, Request};
 use crate::response::Response;
@@ -55,22 +55,16 @@ where
     }
 
     fn call(&mut self, request: Request) -> Reply {
-        if is_preflight(&request) {
+        if request.preflight {
             return preflight(&self.policy, &request).into();
         }
         let policy = Arc::clone(&self.policy);
-        let allow_origin = origin(&request).and_then(|origin| policy.allow_origin(origin));
+        let allow_origin = policy.allow_origin(origin(&request));
         self.inner.call(request).map(move |mut response| {
             dress(&policy, allow_origin, &mut response.headers);
             response
         })
     }
-}
-
-fn is_preflight(parts: &Parts) -> bool {
-    parts.method == Method::OPTIONS
-        && parts.headers.contains_key(header::ORIGIN)
-        && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The one `Origin`; several are none.
@@ -91,7 +85,7 @@ fn preflight(policy: &CorsPolicy, parts: &Parts) -> Response {
             ),
         );
     }
-    let Some(allowed) = origin(parts).and_then(|origin| policy.allow_origin(origin)) else {
+    let Some(allowed) = policy.allow_origin(origin(parts)) else {
         return response;
     };
     headers.append(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
@@ -113,8 +107,7 @@ fn preflight(policy: &CorsPolicy, parts: &Parts) -> Response {
 }
 
 fn dress(policy: &CorsPolicy, allow_origin: Option<HeaderValue>, headers: &mut Headers) {
-    headers.remove(&header::ACCESS_CONTROL_ALLOW_ORIGIN);
-    headers.remove(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+    headers.retain(|name| !name.as_str().starts_with("access-control-"));
     if policy.varies() {
         headers.vary(header::ORIGIN);
     }
@@ -124,6 +117,6 @@ fn dress(policy: &CorsPolicy, allow_origin: Option<HeaderValue>, headers: &mut H
         headers.append(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     if let Some(names) = &policy.expose_headers {
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, names.clone());
+        headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, names.clone());
     }
 }

@@ -24,6 +24,8 @@ config! {
 }
 
 const MAX_COUNT: u64 = 1_000_000_000;
+/// The longest name, in bytes: it goes along in every answer.
+const MAX_NAME: usize = 100;
 const MAX_PERIOD: Duration = Duration::from_secs(366 * 86_400);
 
 /// A compiled limit with its state, shared by all routes that have it.
@@ -62,14 +64,14 @@ impl RateLimitConfig {
             out.push(Diagnostic::error("E092", at, "a burst is 1 to 1000000000 requests"));
             return None;
         }
-        if name.is_empty()
+        if !(1..=MAX_NAME).contains(&name.len())
             || !name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
         {
             out.push(
                 Diagnostic::error("E093", at, format!("`{name}` cannot name a limit"))
-                    .hint("use letters, digits, `_`, `-` and `.`")
+                    .hint("use at most 100 letters, digits, `_`, `-` and `.`")
                     .at_key(),
             );
             return None;

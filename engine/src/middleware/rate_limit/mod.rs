@@ -2,7 +2,7 @@
 //!
 //! Limits whose key needs no identity stand before authentication, so that guessing costs the
 //! guesser; the others stand below authorization. All limits of a place are asked first and taken
-//! only if none refuses. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)
+//! only if none refuses; of several that refuse, the one that holds longest is told. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)
 //! are on every answer below.
 //!
 //! Options: `rate_limit: {per_ip: {rate: 100/1m, burst: 50, key: client_ip}}`; keys: `client_ip`

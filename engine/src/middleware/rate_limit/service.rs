@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::config::RateLimitPolicy;
 use super::store::Decision;
 use crate::http::{HeaderName, HeaderValue, Headers, header};
-use crate::middleware::rejection::{Rejection, RejectionKind};
+use crate::middleware::rejection::{Form, Rejection, RejectionKind};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -65,24 +65,27 @@ where
         // One limit, the common case, is asked and taken in one step.
         let alone = self.policies.len() == 1;
         let mut tightest: Option<(usize, Decision)> = None;
+        let mut longest: Option<(usize, Decision)> = None;
         for (at, policy) in self.policies.iter().enumerate() {
             let decision = policy.decide(policy.key(parts), alone);
             if !decision.admitted {
-                return refuse(policy, decision, request.as_request()).into();
-            }
-            if tightest.is_none_or(|(_, known)| decision.remaining < known.remaining) {
+                longest = longer(longest, at, decision);
+            } else if tightest.is_none_or(|(_, known)| decision.remaining < known.remaining) {
                 tightest = Some((at, decision));
             }
         }
-        if !alone {
-            for policy in self.policies.iter() {
+        if !alone && longest.is_none() {
+            for (at, policy) in self.policies.iter().enumerate() {
                 // Between asking and taking nobody else runs on this thread; should another
                 // worker thread share the store one day, the worst is one request too many refused.
                 let decision = policy.decide(policy.key(parts), true);
                 if !decision.admitted {
-                    return refuse(policy, decision, request.as_request()).into();
+                    longest = longer(longest, at, decision);
                 }
             }
+        }
+        if let Some((at, decision)) = longest {
+            return refuse(&self.policies, at, decision, parts.form).into();
         }
         let policies = Arc::clone(&self.policies);
         self.inner.call(request).map(move |mut response| {
@@ -115,20 +118,36 @@ impl AsRequest for crate::middleware::authorize::Permitted<Request> {
     }
 }
 
-fn refuse(policy: &RateLimitPolicy, decision: Decision, request: &Request) -> Response {
+/// Of the refusals, the one that holds longest: before that, no request can pass.
+fn longer(
+    known: Option<(usize, Decision)>,
+    at: usize,
+    decision: Decision,
+) -> Option<(usize, Decision)> {
+    known.filter(|(_, known)| known.after >= decision.after).or(Some((at, decision)))
+}
+
+fn refuse(
+    policies: &[Arc<RateLimitPolicy>],
+    at: usize,
+    decision: Decision,
+    form: Form,
+) -> Response {
     let mut rejection = Rejection::new(RejectionKind::RateLimited)
         .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(decision.after).max(1)));
-    state(policy, decision, &mut rejection.headers);
-    rejection.headers.append(RATE_LIMIT_POLICY, policy.policy_header.clone());
-    rejection.into_response(&request.headers)
+    state(&policies[at], decision, &mut rejection.headers);
+    for policy in policies {
+        rejection.headers.append(RATE_LIMIT_POLICY, policy.policy_header.clone());
+    }
+    rejection.into_response(form)
 }
 
 /// Adds `RateLimit: "name";r=…;t=…`.
 fn state(policy: &RateLimitPolicy, decision: Decision, headers: &mut Headers) {
     let mut text = [0_u8; 160];
     let mut rest = &mut text[..];
-    let name = &policy.name()[..policy.name().len().min(100)];
-    write!(rest, "\"{name}\";r={};t={}", decision.remaining, seconds(decision.after))
+    let (name, remaining, after) = (policy.name(), decision.remaining, seconds(decision.after));
+    write!(rest, "\"{name}\";r={remaining};t={after}")
         .expect("a name of at most 100 bytes and two numbers fit");
     let length = 160 - rest.len();
     let value = HeaderValue::from_bytes(&text[..length]).expect("names and numbers are visible");

@@ -42,7 +42,7 @@ pub struct Decision {
 pub struct Store {
     interval: u64,
     tolerance: u64,
-    shards: Vec<Mutex<HashMap<u64, u64, Identity>>>,
+    shards: Vec<Mutex<Shard>>,
     seed: RandomState,
     clock: Clock,
     max_keys: usize,
@@ -79,8 +79,8 @@ impl Store {
     pub fn decide(&self, key: u64, take: bool) -> Decision {
         let now = (self.clock)();
         let shard = &self.shards[(key >> 60) as usize % SHARDS];
-        let mut arrivals = shard.lock();
-        let known = arrivals.get(&key).copied();
+        let mut shard = shard.lock();
+        let known = shard.arrivals.get(&key).copied();
         // The theoretical arrival time: the moment up to which the quota is spent.
         let arrival = known.unwrap_or(0).max(now);
         let spent = arrival.saturating_add(self.interval);
@@ -93,19 +93,22 @@ impl Store {
             };
         }
         if take {
-            if known.is_none()
-                && arrivals.len() >= self.max_keys / SHARDS
-                && !evict(&mut arrivals, now)
-            {
-                // Full of keys that are all being limited: a new one cannot be told apart from
-                // them, and a doubt is a refusal.
-                return Decision {
-                    admitted: false,
-                    remaining: 0,
-                    after: Duration::from_nanos(self.interval),
-                };
+            if known.is_none() {
+                if shard.arrivals.len() >= self.max_keys / SHARDS
+                    && !shard.make_room(now, self.interval)
+                {
+                    // Full of keys that are all being limited: a new one cannot be told apart from
+                    // them, and a doubt is a refusal.
+                    return Decision {
+                        admitted: false,
+                        remaining: 0,
+                        after: Duration::from_nanos(shard.next_search - now),
+                    };
+                }
+                shard.next_search =
+                    shard.next_search.min(Shard::search_after(spent, self.interval));
             }
-            arrivals.insert(key, spent);
+            shard.arrivals.insert(key, spent);
         }
         let remaining = (horizon - spent) / self.interval;
         Decision { admitted: true, remaining, after: Duration::from_nanos(spent - now) }
@@ -113,7 +116,7 @@ impl Store {
 
     /// How many keys are remembered.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().arrivals.len()).sum()
     }
 
     /// Whether no key is remembered.
@@ -122,11 +125,39 @@ impl Store {
     }
 }
 
-/// Forgets the keys whose quota is whole: as new ones they would be admitted just the same.
-fn evict(arrivals: &mut HashMap<u64, u64, Identity>, now: u64) -> bool {
-    let before = arrivals.len();
-    arrivals.retain(|_, arrival| *arrival > now);
-    arrivals.len() < before
+/// A part of the keys under a lock of its own.
+#[derive(Default)]
+struct Shard {
+    arrivals: HashMap<u64, u64, Identity>,
+    /// A search for keys to forget finds none, or few, before then.
+    next_search: u64,
+}
+
+impl Shard {
+    /// Forgets the keys whose quota is whole: as new ones they would be admitted just the same.
+    /// Says whether there was one. A full shard is not searched again for every new key.
+    fn make_room(&mut self, now: u64, interval: u64) -> bool {
+        if now < self.next_search {
+            return false;
+        }
+        let before = self.arrivals.len();
+        let mut earliest = u64::MAX;
+        self.arrivals.retain(|_, arrival| {
+            let limited = *arrival > now;
+            if limited {
+                earliest = earliest.min(*arrival);
+            }
+            limited
+        });
+        self.next_search = Self::search_after(earliest, interval);
+        self.arrivals.len() < before
+    }
+
+    /// When a search pays that can forget a key from `arrival` on: the sixteenth of the pace more
+    /// lets those that follow closely be found together.
+    fn search_after(arrival: u64, interval: u64) -> u64 {
+        arrival.saturating_add(interval / 16)
+    }
 }
 
 impl fmt::Debug for Store {
@@ -214,6 +245,20 @@ mod tests {
         assert!(store.len() <= 16 * 4);
         time.fetch_add(10_000_000_000, Ordering::Relaxed);
         assert!(store.decide(5000, true).admitted, "full buckets make room");
+    }
+
+    #[test]
+    fn a_full_shard_is_not_searched_for_every_new_key() {
+        let (store, time) = store(TEN_A_SECOND, 16);
+        let refused =
+            |after| Decision { admitted: false, remaining: 0, after: Duration::from_micros(after) };
+        assert!(store.decide(1, true).admitted);
+        assert_eq!(store.decide(2, true), refused(106_250));
+        time.fetch_add(100_000_000, Ordering::Relaxed);
+        assert_eq!(store.decide(2, true), refused(6_250), "key 1 is whole but not looked for yet");
+        time.fetch_add(6_250_000, Ordering::Relaxed);
+        assert!(store.decide(2, true).admitted, "when it said");
+        assert_eq!(store.decide(1, true), refused(106_250), "a new key is found when it is whole");
     }
 
     proptest! {
