@@ -104,13 +104,14 @@ class _Loading:
     def bind_api(self, api: BoltAPI, source: str) -> None:
         index = len(self.documents)
         document = ApiDocument(api, index, self.table)
+        for at, message, hint in document.misfits:
+            self.report("E012", message, at, hint)
         for at, route in document.handlers.items():
-            prefix = _prefix(document.config, at)
-            description = self._bind(
-                route.handler, prefix + route.path, list(route.methods), route.request_body, at
-            )
+            config = _at(document.config, at)
+            path = _prefix(document.config, at) + (_text(config.get("path")) or "")
+            description = self._bind(route.handler, path, config["methods"], route.request_body, at)
             if description is not None:
-                _at(document.config, at)["handler"] = description
+                config["handler"] = description
         config = interpolate(document.config, (index,), self._interpolation_failed)
         self.documents.append({"source": source, "config": config})
 
@@ -214,7 +215,7 @@ def load(options: RunOptions) -> LoadedConfig:
         if api is not None:
             loading.bind_api(api, app)
     loading.override()
-    wire = json.dumps({"documents": loading.documents})
+    wire = json.dumps({"documents": loading.documents}, allow_nan=False)
     return LoadedConfig(
         wire=wire,
         callables=loading.callables,
@@ -233,7 +234,7 @@ def from_api(api: BoltAPI) -> LoadedConfig:
     bootstrap.setup(None, None)
     loading = _Loading(RunOptions())
     loading.bind_api(api, "api")
-    wire = json.dumps({"documents": loading.documents})
+    wire = json.dumps({"documents": loading.documents}, allow_nan=False)
     return LoadedConfig(
         wire, loading.callables, loading.diagnostics, loading.table, ["api"], None, None
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from ..routing import BoltAPI, Group, Route, _Declares, slots_to_config
@@ -15,10 +18,13 @@ class ApiDocument:
     def __init__(self, api: BoltAPI, index: int, table: Table) -> None:
         self.table = table
         self.handlers: dict[Location, Route] = {}
+        #: What was given and is no data that a document may hold: place, what, hint.
+        self.misfits: list[tuple[Location, str, str]] = []
         root: Location = (index,)
         self._place(root, api)
         self._slots((*root, "defaults"), api)
-        self.config: dict[str, Any] = {"version": 1, "defaults": slots_to_config(api.slots)}
+        defaults = self._plain((*root, "defaults"), slots_to_config(api.slots))
+        self.config: dict[str, Any] = {"version": 1, "defaults": defaults}
         self.config |= self._members(root, api)
 
     def _members(self, at: Location, owner: _Declares) -> dict[str, Any]:
@@ -39,14 +45,30 @@ class ApiDocument:
         position = Position(route.source.file, route.source.line)
         self.table.values[at] = self.table.keys[at] = position
         self.handlers[at] = route
-        return route.to_config()
+        config = route.to_config()
+        if isinstance(route.methods, str):
+            hint = f"write `methods=[{route.methods!r}]`"
+            self.misfits.append((at, "methods: expected a list, found a string", hint))
+            config["methods"] = [route.methods]
+        return self._plain(at, config)
 
     def _group(self, at: Location, group: Group) -> dict[str, Any]:
         self._place(at, group)
         config: dict[str, Any] = {"prefix": group.prefix}
         if group.name is not None:
             config["name"] = group.name
-        return config | slots_to_config(group.slots) | self._members(at, group)
+        config |= slots_to_config(group.slots)
+        return self._plain(at, config) | self._members(at, group)
+
+    def _plain(self, at: Location, config: dict[str, Any]) -> dict[str, Any]:
+        """``config`` without what is no data; each such value is noted."""
+        plain = {}
+        for key, value in config.items():
+            found = list(_misfits(key, value))
+            self.misfits += [(at, what, hint) for what, hint in found]
+            if not found:
+                plain[key] = value
+        return plain
 
     def _slots(self, at: Location, owner: _Declares) -> None:
         self._place(at, owner)
@@ -54,3 +76,29 @@ class ApiDocument:
     def _place(self, at: Location, owner: _Declares) -> None:
         position = Position(owner.source.file, owner.source.line)
         self.table.values[at] = self.table.keys[at] = position
+
+
+def _misfits(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """What in ``value`` JSON has no type for, with a hint each."""
+    if value is None or isinstance(value, str | bool | int):
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _misfits(f"{name}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _misfits(f"{name}[{number}]", item)
+    elif not isinstance(value, float):
+        yield f"{name}: expected plain data, found {type(value).__qualname__}", _hint(value)
+    elif not math.isfinite(value):
+        yield f"{name}: expected a number, found {value}", "write a finite number"
+
+
+def _hint(value: Any) -> str:
+    if isinstance(value, datetime.timedelta):
+        seconds = value.total_seconds()
+        written = f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds * 1000:.0f}ms"
+        return f"write {written!r}"
+    if isinstance(value, bytes | bytearray):
+        return "write a str"
+    return "write a str, a number, or a declaration of pybolt's"

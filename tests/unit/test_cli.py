@@ -228,3 +228,29 @@ def test_help_teaches():
     assert done.returncode == 0
     for word in ("run", "check", "explain", "examples:", "Exit codes"):
         assert word in done.stdout
+
+
+def test_what_is_no_data_is_named_with_its_place(project):
+    (project / "app.py").write_text(
+        "import datetime\nfrom pybolt import BoltAPI, JWTAuth, RateLimit\n"
+        "api = BoltAPI(rate_limit={'a': RateLimit('1/1s', burst=float('nan'))})\n"
+        "@api.get('/x', timeout=datetime.timedelta(seconds=5))\ndef x(request):\n    return {}\n"
+        "@api.get('/y', auth=JWTAuth(secret=b'5ECRET77' * 5, algorithms=['HS256']))\n"
+        "def y(request):\n    return {}\n"
+        "@api.route('/z', methods='POST')\ndef z(request):\n    return {}\n"
+    )
+    (project / "bolt.yaml").unlink()
+    done = bolt(project, "check", "app.py", "--format", "json")
+    assert done.returncode == 1
+    assert "5ECRET77" not in done.stdout.replace("b'5ECRET77' * 5", "")
+    found = json.loads(done.stdout)
+    assert [
+        (item["position"]["line"], item["code"], item["message"], item["hint"])
+        for item in found
+        if item["severity"] == "error"
+    ] == [
+        (3, "E012", "rate_limit.a.burst: expected a number, found nan", "write a finite number"),
+        (4, "E012", "timeout: expected plain data, found timedelta", "write '5s'"),
+        (7, "E012", "auth.secret: expected plain data, found bytes", "write a str"),
+        (10, "E012", "methods: expected a list, found a string", "write `methods=['POST']`"),
+    ]
