@@ -52,6 +52,8 @@ pub struct Runtime {
     pub render: Py<PyAny>,
     /// `failure(exception, handler, request) -> (status, headers, body)`; never raises.
     pub failure: Py<PyAny>,
+    /// `file_failed(handler, path, reason, missing)`: logs; never raises.
+    pub file_failed: Py<PyAny>,
     /// `start_task(coroutine) -> Task`, its first step taken.
     pub start_task: Py<PyAny>,
     /// `asyncio._set_running_loop`.
@@ -138,6 +140,7 @@ impl Runtime {
             encode: get("encode")?,
             render: get("render")?,
             failure: get("failure")?,
+            file_failed: get("file_failed")?,
             start_task: event_loop.getattr("start_task")?.unbind(),
             set_running_loop,
             event_loop: event_loop.clone().unbind(),

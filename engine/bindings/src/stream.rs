@@ -4,14 +4,14 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use pybolt_engine::body::BodyStream;
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -59,7 +59,15 @@ struct Shared {
 pub struct Outlet {
     chunks: mpsc::Receiver<Bytes>,
     shared: Arc<Shared>,
+    length: Option<u64>,
     ended: bool,
+}
+
+impl Outlet {
+    /// The stream's length in bytes, where the application says it.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
 }
 
 impl Stream for Outlet {
@@ -96,9 +104,11 @@ impl Drop for Outlet {
 pub struct Sink {
     chunks: Mutex<Option<mpsc::Sender<Bytes>>>,
     shared: Arc<Shared>,
+    /// Bytes to come, where the length is known.
+    left: Option<AtomicU64>,
 }
 
-fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
+fn open(bridge: &Arc<Bridge>, length: Option<u64>) -> (Sink, Outlet) {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let shared = Arc::new(Shared {
         bridge: Arc::clone(bridge),
@@ -106,8 +116,12 @@ fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
         complete: AtomicBool::new(false),
         ticket: Arc::new(Ticket::default()),
     });
-    let sink = Sink { chunks: Mutex::new(Some(sender)), shared: Arc::clone(&shared) };
-    (sink, Outlet { chunks: receiver, shared, ended: false })
+    let sink = Sink {
+        chunks: Mutex::new(Some(sender)),
+        shared: Arc::clone(&shared),
+        left: length.map(AtomicU64::new),
+    };
+    (sink, Outlet { chunks: receiver, shared, length, ended: false })
 }
 
 /// Starts an async iterator's stream on the loop.
@@ -115,8 +129,9 @@ pub fn start_async(
     py: Python<'_>,
     bridge: &Arc<Bridge>,
     iterator: &Bound<'_, PyAny>,
+    length: Option<u64>,
 ) -> PyResult<Outlet> {
-    let (sink, outlet) = open(bridge);
+    let (sink, outlet) = open(bridge, length);
     let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
     bridge.queue.spawn(pump.unbind(), Arc::clone(&outlet.shared.ticket));
     Ok(outlet)
@@ -130,13 +145,14 @@ pub fn start_sync(
     py: Python<'_>,
     bridge: &Arc<Bridge>,
     iterator: &Bound<'_, PyAny>,
+    length: Option<u64>,
 ) -> PyResult<Outlet> {
     if bridge.streams.fetch_add(1, Ordering::Relaxed) >= MAX_SYNC_STREAMS {
         bridge.streams.fetch_sub(1, Ordering::Relaxed);
         let error = py.import("pybolt.exceptions")?.getattr("HTTPError")?.call1((503,))?;
         return Err(PyErr::from_value(error));
     }
-    let (sink, outlet) = open(bridge);
+    let (sink, outlet) = open(bridge, length);
     let body = StreamThread {
         bridge: Arc::clone(bridge),
         iterator: iterator.clone().unbind(),
@@ -169,15 +185,36 @@ impl StreamThread {
     }
 }
 
+impl Sink {
+    /// What is left after a chunk. The length that the client was told holds: of a chunk that goes
+    /// beyond it nothing is sent.
+    fn after(&self, chunk: &[u8]) -> PyResult<u64> {
+        let Some(left) = &self.left else { return Ok(0) };
+        left.load(Ordering::Relaxed).checked_sub(chunk.len() as u64).ok_or_else(|| {
+            PyValueError::new_err("the stream has more bytes than its content-length says")
+        })
+    }
+
+    fn sent(&self, left: u64) {
+        if let Some(known) = &self.left {
+            known.store(left, Ordering::Relaxed);
+        }
+    }
+}
+
 #[pymethods]
 impl Sink {
     /// Hands a chunk over; gives a future to await, and then to try again, while there is no room.
-    /// Raises `ConnectionError` when the client has gone.
+    /// Raises `ConnectionError` when the client has gone, and `ValueError` past the stream's length.
     fn send(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> PyResult<Option<Py<PyAny>>> {
         let Some(sender) = self.chunks.lock().clone() else { return Err(gone()) };
+        let left = self.after(chunk.as_bytes())?;
         let bytes = Bytes::copy_from_slice(chunk.as_bytes());
         let bytes = match sender.try_send(bytes) {
-            Ok(()) => return Ok(None),
+            Ok(()) => {
+                self.sent(left);
+                return Ok(None);
+            }
             Err(TrySendError::Closed(_)) => return Err(gone()),
             Err(TrySendError::Full(bytes)) => bytes,
         };
@@ -185,6 +222,7 @@ impl Sink {
         // The last chunk may have been taken before the waiter was there.
         match sender.try_send(bytes) {
             Ok(()) => {
+                self.sent(left);
                 self.shared.waiter.forget();
                 Ok(None)
             }
@@ -193,22 +231,31 @@ impl Sink {
         }
     }
 
-    /// Hands a chunk over, waiting for room; `False` when the client has gone.
-    fn send_blocking(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> bool {
-        let Some(sender) = self.chunks.lock().clone() else { return false };
+    /// Hands a chunk over, waiting for room; `False` when the client has gone. Raises `ValueError`
+    /// past the stream's length.
+    fn send_blocking(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> PyResult<bool> {
+        let Some(sender) = self.chunks.lock().clone() else { return Ok(false) };
+        let left = self.after(chunk.as_bytes())?;
         let bytes = Bytes::copy_from_slice(chunk.as_bytes());
         let bridge = &self.shared.bridge;
         let released = std::time::Instant::now();
         let sent = bridge.slot.outside_lane(|| py.detach(|| sender.blocking_send(bytes).is_ok()));
         let got = std::time::Instant::now();
         bridge.counters.record(Place::Stream, released, got, got);
-        sent
+        self.sent(left);
+        Ok(sent)
     }
 
-    /// The regular end.
-    fn close(&self) {
+    /// The regular end. Raises `ValueError` before the stream's length.
+    fn close(&self) -> PyResult<()> {
+        if self.left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) > 0) {
+            return Err(PyValueError::new_err(
+                "the stream has fewer bytes than its content-length says",
+            ));
+        }
         self.shared.complete.store(true, Ordering::Release);
         drop(self.chunks.lock().take());
+        Ok(())
     }
 
     /// The end of a stream that failed: the response is cut off. After `close` it does nothing.
