@@ -88,17 +88,16 @@ def test_a_worker_is_gone_two_seconds_after_its_supervisor(directory, url):
     assert took < 2.2
 
 
-@pytest.mark.parametrize("url", ["/to-thread", "/sleep"])
-def test_a_handler_that_does_not_end_keeps_no_worker_from_its_end(directory, url):
+def test_a_thread_of_an_executor_keeps_no_worker_from_its_end(directory):
     (directory / "bolt.yaml").write_text("version: 1\nserver: {drain_timeout: 1s}\n")
     with Server(directory, "app.py") as server, ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(server.request, "GET", url)
+        asked = pool.submit(server.request, "GET", "/to-thread")
         time.sleep(0.3)
         begun = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun < 3.5
+        # The supervisor would end it by force two seconds after the drain.
+        assert time.monotonic() - begun < 2.8
         assert isinstance(asked.exception(), OSError)
-    assert "SIGKILL" not in server.log()
 
 
 @pytest.mark.parametrize("kind", ["exec", "fork"])

@@ -71,6 +71,7 @@ def test_all_others_are_500_and_one_record(error, caplog):
     [
         HTTPError(400, headers={"x": "a\r\nb: c"}),
         HTTPError(400, headers={"a b": "c"}),
+        HTTPError(400, headers={"x": "5 \u20ac"}),
         HTTPError(400, headers={"x": 5}),
         HTTPError(101),
         HTTPError(1000),

@@ -10,11 +10,13 @@ import sys
 
 import pytest
 
+from pybolt import ConfigError
 from pybolt.config.options import RunOptions
 from pybolt.listeners import StartFailed, bind, holder
 from pybolt.preflight import Progress
 from pybolt.supervisor import Slot, Supervisor, back_off, worker_count
 from pybolt.watch import Watch
+from pybolt.worker import main as worker_main
 from pybolt.worker import project_files
 
 
@@ -236,3 +238,12 @@ def test_a_forked_child_lets_go_of_the_port():
         os.close(read)
         os.close(write)
     assert done.returncode == 0
+
+
+def test_a_configuration_that_went_wrong_since_is_one_message_of_the_worker(monkeypatch, capfd):
+    def serve(*_):
+        raise ConfigError("bolt.yaml:1:1 error[E014]: unknown key")
+
+    monkeypatch.setattr("pybolt.worker.serve", serve)
+    assert worker_main(["serve", "3", "4", "5", "config=bolt.yaml"]) == 1
+    assert capfd.readouterr().err == "bolt.yaml:1:1 error[E014]: unknown key\n"
