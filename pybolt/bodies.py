@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Callable
-from typing import Any, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from .exceptions import DeclarationError, MalformedBody, UnsupportedMediaType
-from .scalars import Invalid, converter, is_many, peel
+from .scalars import Invalid, converter, peel
 
 Errors = list[dict[str, str]]
 Read = Callable[[Any, Errors], Any]
 MISSING: Any = object()
+#: What decoding raises for bytes that are no JSON; JSON that does not fit is a `ValidationError`.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 FORM = "application/x-www-form-urlencoded"
 #: A form with more fields is malformed; Django's own limit.
 MAX_FIELDS = 1000
@@ -31,6 +34,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9 ]+", re.ASCII)
 def is_structured(annotation: Any) -> bool:
     """Whether a parameter of this annotation is the body without saying so."""
     inner, _, _ = peel(annotation)
+    if get_origin(inner) is list:
+        return is_structured(get_args(inner)[0])
     return (
         (isinstance(inner, type) and issubclass(inner, msgspec.Struct))
         or dataclasses.is_dataclass(inner)
@@ -38,6 +43,16 @@ def is_structured(annotation: Any) -> bool:
         or get_origin(inner) is dict
         or inner is dict
     )
+
+
+def fresh(default: Any) -> Callable[[], Any]:
+    """Makes a parameter's default anew for every request, where requests could share its state."""
+    try:
+        shared = copy.deepcopy(default) is default
+    except Exception:
+        # What cannot be copied is the declaration's own to look after.
+        shared = True
+    return lambda: default if shared else copy.deepcopy(default)
 
 
 def field_names(annotation: Any, parameter: str) -> frozenset[str]:
@@ -124,11 +139,12 @@ def json_reader(annotation: Any, default: Any, parameter: str) -> Read:
     names = field_names(inner, parameter)
     # `null` is a value where the annotation has `None` in it, and 422 where it has not.
     decoder = msgspec.json.Decoder(typing.Optional[inner] if optional else inner)  # noqa: UP045
+    make_default = fresh(None if default is MISSING else default)
 
     def read(request: Any, errors: Errors) -> Any:
         raw = request.body
         if not raw and (optional or default is not MISSING):
-            return None if default is MISSING else default
+            return make_default()
         content_type = request.content_type
         if content_type != "application/json" and not content_type.endswith("+json"):
             raise UnsupportedMediaType
@@ -136,7 +152,7 @@ def json_reader(annotation: Any, default: Any, parameter: str) -> Read:
             return decoder.decode(raw)
         except msgspec.ValidationError as error:
             errors.append(describe(error, names))
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_JSON:
             raise MalformedBody from None
         return None
 
@@ -147,47 +163,77 @@ def form_reader(annotation: Any, default: Any, parameter: str) -> Read:
     """Reads the body as a form (``application/x-www-form-urlencoded``) into a Struct, dataclass or
     TypedDict; its fields are converted as query parameters are."""
     inner, optional, _ = peel(annotation)
-    names = field_names(inner, parameter)
-    info = msgspec.inspect.type_info(inner)
+    convert = _fields_converter(inner, "body", parameter)
+    make_default = fresh(None if default is MISSING else default)
+
+    def read(request: Any, errors: Errors) -> Any:
+        if not request.body and (optional or default is not MISSING):
+            return make_default()
+        if request.content_type != FORM:
+            raise UnsupportedMediaType(FORM)
+        return convert(_form(request.body), errors)
+
+    return read
+
+
+def query_reader(annotation: Any, default: Any, parameter: str) -> Read:
+    """Reads the whole query into a Struct, dataclass or TypedDict, as :func:`form_reader` does a
+    form."""
+    inner, _, _ = peel(annotation)
+    convert = _fields_converter(inner, "query", parameter)
+    if default is not MISSING:
+        raise DeclarationError(
+            f"parameter `{parameter}` is the whole query and cannot have a default",
+            "give defaults to its fields",
+        )
+
+    def read(request: Any, errors: Errors) -> Any:
+        query = request.query
+        return convert({name: query.getlist(name) for name in query.keys()}, errors)  # noqa: SIM118
+
+    return read
+
+
+_Fields = Callable[[Mapping[str, Sequence[str]], Errors], Any]
+
+
+def _fields_converter(annotation: Any, place: str, parameter: str) -> _Fields:
+    """Compiles a Struct, dataclass or TypedDict into a function from values by name."""
+    names = field_names(annotation, parameter)
+    info = msgspec.inspect.type_info(annotation)
     if not hasattr(info, "fields"):
         raise DeclarationError(
-            f"parameter `{parameter}`: a form becomes a Struct, dataclass or TypedDict"
+            f"parameter `{parameter}`: a form or query becomes a Struct, dataclass or TypedDict"
         )
-    hints = get_type_hints(inner, include_extras=True)
+    hints = get_type_hints(annotation, include_extras=True)
     fields = []
     for field in info.fields:
         kind, nullable, metadata = peel(hints[field.name])
         convert = converter(kind, metadata, field.name)
-        required = field.required and not nullable and not is_many(kind)
-        fields.append((field.encode_name, convert, required, field.required, is_many(kind)))
+        fields.append((field.encode_name, convert, field.required, nullable))
     strict = getattr(info, "forbid_unknown_fields", False)
 
-    def read(request: Any, errors: Errors) -> Any:
-        if not request.body and (optional or default is not MISSING):
-            return None if default is MISSING else default
-        if request.content_type != FORM:
-            raise UnsupportedMediaType(FORM)
-        sent = _form(request.body)
+    def read(sent: Mapping[str, Sequence[str]], errors: Errors) -> Any:
         before = len(errors)
         values: dict[str, Any] = {}
-        for name, convert, required, absent_needs_value, many in fields:
+        for name, convert, required, nullable in fields:
             if name in sent:
                 try:
-                    values[name] = convert(sent[name])
+                    values[name] = convert(list(sent[name]))
                 except Invalid as error:
-                    errors.append({"in": "body", "field": name, "message": str(error)})
+                    errors.append({"in": place, "field": name, "message": str(error)})
+            elif required and nullable:
+                values[name] = None
             elif required:
-                errors.append({"in": "body", "field": name, "message": "is required"})
-            elif absent_needs_value:
-                values[name] = [] if many else None
+                errors.append({"in": place, "field": name, "message": "is required"})
         if strict and not names >= sent.keys():
-            errors.append({"in": "body", "field": "", "message": "contains an unknown field"})
+            errors.append({"in": place, "field": "", "message": "contains an unknown field"})
         if len(errors) > before:
             return None
         try:
-            return msgspec.convert(values, inner)
+            return msgspec.convert(values, annotation)
         except msgspec.ValidationError as error:
-            errors.append(describe(error, names))
+            errors.append(describe(error, names) | {"in": place})
         return None
 
     return read

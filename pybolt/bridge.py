@@ -14,6 +14,7 @@ import msgspec
 import orjson
 
 from . import encoding, response
+from .bodies import NOT_JSON
 from .exceptions import HTTPError, MalformedBody
 from .loop import SlotLoop, pump, pump_sync, set_running_loop
 
@@ -21,14 +22,14 @@ logger = logging.getLogger("pybolt.request")
 
 _decoder = msgspec.json.Decoder()
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 def decode_json(raw: bytes) -> Any:
     """``request.json()``. Raises :class:`MalformedBody`."""
     try:
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         raise MalformedBody from None
 
 
@@ -59,7 +60,7 @@ def _answer(expected: HTTPError) -> response.Rendered:
         raise ValueError(f"{expected.status} is not the status of an answer")
     headers = [("content-type", "application/problem+json")]
     for name, value in expected.headers.items():
-        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+        if not _TOKEN.fullmatch(name) or _NO_VALUE.search(value):
             raise ValueError(f"the header {name!r} of an HTTPError is not valid")
         headers.append((name, value))
     return expected.status, headers, encoding.encode(expected.problem())
@@ -92,11 +93,14 @@ def _expected(error: BaseException) -> HTTPError | None:
 def _log(error: BaseException, handler: str, request: Any) -> None:
     where = "" if request is None else f" {request.method} {request.path}"
     request_id = None if request is None else request.request_id
+    what = type(error).__qualname__
+    if isinstance(error, encoding.UnencodableResult):
+        what = str(error)
     logger.error(
         "handler %s failed%s: %s%s",
         handler,
         where,
-        type(error).__qualname__,
+        what,
         f" [{request_id}]" if request_id else "",
         exc_info=(type(error), error, error.__traceback__),
         extra={"handler": handler, "request_id": request_id},
@@ -108,6 +112,15 @@ def _log_bare(error: BaseException, handler: str) -> None:
         logger.error("handler %s failed: %s", handler, type(error).__name__)
     except BaseException:
         sys.stderr.write(f"handler {handler} failed\n")
+
+
+def file_failed(handler: str, path: str, reason: str, missing: bool) -> None:
+    """One record for a file that a handler answered with and that cannot be sent. Never raises."""
+    level = logging.WARNING if missing else logging.ERROR
+    try:
+        logger.log(level, "handler %s: cannot send %r: %s", handler, path, reason)
+    except BaseException as error:
+        _log_bare(error, handler)
 
 
 def log_stream_failure(error: BaseException) -> None:
@@ -131,6 +144,7 @@ class Runtime:
     encode = staticmethod(encoding.encode)
     render = staticmethod(response.render)
     failure = staticmethod(failure)
+    file_failed = staticmethod(file_failed)
     set_running_loop = staticmethod(set_running_loop)
     pump = staticmethod(pump)
     pump_sync = staticmethod(pump_sync)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,28 @@ def embedded_settings(apps: list[Any], migration_modules: dict[str, str]) -> dic
 
 
 def secret_key(directory: Path) -> str:
-    """``BOLT_SECRET_KEY``, or a key that is made once and kept beside the database."""
+    """``BOLT_SECRET_KEY``, the key kept beside the database, or one for this process alone."""
     given = os.environ.get("BOLT_SECRET_KEY")
     if given:
         return given
+    try:
+        return (directory / SECRET_FILE).read_text().strip()
+    except FileNotFoundError:
+        return secrets.token_urlsafe(50)
+
+
+def keep_secret_key(directory: Path) -> None:
+    """Makes the key that all workers share, once and unless ``BOLT_SECRET_KEY`` is given. For those
+    who serve: a look at the configuration leaves nothing behind."""
     path = directory / SECRET_FILE
-    if not path.exists():
-        # Written whole before it has its name, so that nobody reads half a key; the first wins.
-        draft = directory / f"{SECRET_FILE}.{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(50))
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
+    if os.environ.get("BOLT_SECRET_KEY") or path.exists():
+        return
+    # Written whole before it has its name, so that nobody reads half a key; the first wins.
+    descriptor, draft = tempfile.mkstemp(prefix=f"{SECRET_FILE}.", dir=directory)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)

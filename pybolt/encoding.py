@@ -103,9 +103,9 @@ def encode(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default, OPTIONS)
     except orjson.JSONEncodeError as error:
-        cause = error.__cause__
-        if isinstance(cause, UnencodableResult):
-            raise cause from None
+        if error.__cause__ is not None:
+            # What `default` raised. It has run, and is not run again.
+            raise error.__cause__ from None
         # Integers beyond 64 bits, deep nesting and lone surrogates are the standard library's.
         portable = _portable(value)
         text = json.dumps(portable, separators=(",", ":"), ensure_ascii=False)

@@ -12,10 +12,20 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
-from .bodies import MISSING, Errors, Read, form_reader, is_structured, json_reader
+from .bodies import (
+    MISSING,
+    Errors,
+    Read,
+    form_reader,
+    fresh,
+    is_structured,
+    json_reader,
+    query_reader,
+)
+from .django.transactions import atomic_requests
 from .exceptions import DeclarationError, RequestValidationError
 from .routing import is_async
-from .scalars import Invalid, converter, is_many, peel
+from .scalars import Invalid, converter, peel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Path(Marker):
 
 
 class Query(Marker):
-    """A query parameter."""
+    """A query parameter; of a Struct, dataclass or TypedDict the whole query."""
 
 
 class Header(Marker):
@@ -79,18 +89,15 @@ class _Parameter:
 def _reader(place: str, field: str, values: _Values, annotation: Any, default: Any) -> Read:
     annotation, optional, metadata = peel(annotation)
     convert = converter(annotation, metadata, field)
-    empty: Any = typing.get_origin(annotation) if is_many(annotation) else None
+    make_default = fresh(None if default is MISSING else default)
 
     def read(request: Any, errors: Errors) -> Any:
         found = values(request)
         if not found:
-            if default is not MISSING:
-                return default
-            if optional:
-                return None
-            if empty is None:
-                errors.append({"in": place, "field": field, "message": "is required"})
-                return None
+            if optional or default is not MISSING:
+                return make_default()
+            errors.append({"in": place, "field": field, "message": "is required"})
+            return None
         try:
             return convert(list(found))
         except Invalid as error:
@@ -151,6 +158,10 @@ def _compile(
         place, values = "header", _from_header(name)
     elif isinstance(marker, Cookie):
         place, values = "cookie", _from_cookie(name)
+    elif markers and is_structured(annotation):
+        return _Parameter(
+            parameter.name, query_reader(annotation, default, parameter.name), keyword
+        )
     else:
         place, values = "query", _from_query(name)
     return _Parameter(parameter.name, _reader(place, name, values, annotation, default), keyword)
@@ -167,7 +178,8 @@ def _signature(handler: Callable[..., Any]) -> tuple[list[inspect.Parameter], di
     target = function if inspect.isroutine(function) else type(function).__call__
     try:
         hints = get_type_hints(target, include_extras=True)
-    except (NameError, TypeError, AttributeError) as error:
+    except Exception as error:
+        # An annotation is code, and may raise whatever code raises.
         raise DeclarationError(f"an annotation cannot be resolved: {error}") from None
     return parameters, hints
 
@@ -217,6 +229,7 @@ def bind(
         raise DeclarationError(
             f'a parameter wants the body, and request_body="{request_body}" keeps it from it'
         )
+    handler = atomic_requests(handler)
     bodyless = set(methods) <= {"GET", "HEAD"} and not reads_body
     body = request_body or ("none" if bodyless else "buffer")
     call = _call(handler, compiled) if compiled else handler

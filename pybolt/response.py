@@ -35,10 +35,10 @@ class Response:
 
     def render(self) -> Rendered:
         """Status, header pairs and body."""
-        headers = [(name, _checked(value)) for name, value in self.headers.items()]
+        headers = [(name, _checked(name, value)) for name, value in self.headers.items()]
         content_type = self.content_type or self.default_type()
         if content_type and not any(name.lower() == "content-type" for name, _ in headers):
-            headers.append(("content-type", _checked(content_type)))
+            headers.append(("content-type", _checked("content-type", content_type)))
         return self.status, headers, self.body()
 
 
@@ -91,7 +91,7 @@ class Redirect(Response):
     def render(self) -> Rendered:
         location = quote(str(self.content), safe="/#%[]=:;$&()+,!?*@'~")
         status, headers, body = super().render()
-        return status, [*headers, ("location", _checked(location))], body
+        return status, [*headers, ("location", _checked("location", location))], body
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,14 +132,18 @@ class Stream(Response):
         return "application/octet-stream"
 
 
-def _checked(value: str) -> str:
+def _checked(name: str, value: str) -> str:
     if "\r" in value or "\n" in value or "\0" in value:
-        raise ValueError("a header value must not contain a line break")
+        raise ValueError(f"the value of the header {name!r} must not contain a line break")
+    if not value.isascii() and max(value) > "\xff":
+        raise ValueError(f"the value of the header {name!r} has characters beyond Latin-1")
     return value
 
 
 def _from_django(response: Any) -> Rendered:
-    headers = [(name, _checked(value)) for name, value in response.items()]
+    if not getattr(response, "is_rendered", True):
+        response = response.render()
+    headers = [(name, _checked(name, value)) for name, value in response.items()]
     headers += [("set-cookie", cookie.OutputString()) for cookie in response.cookies.values()]
     if not response.streaming:
         body = bytes(response.content)
@@ -215,7 +219,9 @@ def render(value: Any) -> Rendered:
     """
     rendered = _render(value)
     if not 200 <= rendered[0] <= 599:
-        raise UnencodableResult(f"{rendered[0]} is not the status of an answer: write 200 to 599")
+        raise UnencodableResult(
+            f"cannot return {rendered[0]}, which is not the status of an answer: write 200 to 599"
+        )
     return rendered
 
 
@@ -224,14 +230,18 @@ def _render(value: Any) -> Rendered:
         return value.render()
     if isinstance(value, tuple):
         if len(value) != 2 or type(value[0]) is not int:
-            raise UnencodableResult("a tuple must be (status, value)")
+            raise UnencodableResult("cannot return a tuple that is not (status, value)")
         _, headers, body = _render(value[1])
         return value[0], headers, body
     if hasattr(value, "status_code") and hasattr(value, "streaming"):
         return _from_django(value)
     if _is_data(value):
         return _plain(value)
-    raise UnencodableResult(f"a handler cannot return {type(value).__qualname__}")
+    from django.utils.functional import Promise
+
+    if isinstance(value, Promise):
+        return _plain(str(value))
+    raise UnencodableResult(f"cannot return {type(value).__qualname__}")
 
 
 def _is_data(value: Any) -> bool:
@@ -242,9 +252,6 @@ def _is_data(value: Any) -> bool:
         memoryview,
         dict,
         list,
-        bool,
-        int,
-        float,
         msgspec.Struct,
         Mapping,
     )
@@ -253,9 +260,8 @@ def _is_data(value: Any) -> bool:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return True
     from django.db.models.query import QuerySet
-    from django.utils.functional import Promise
 
-    return isinstance(value, QuerySet | Promise)
+    return isinstance(value, QuerySet)
 
 
 Render = Callable[[Any], Rendered]

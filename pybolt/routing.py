@@ -69,19 +69,12 @@ class Route:
     """A declared route: full path below its group, methods, handler, slots, place."""
 
     path: str
-    methods: tuple[str, ...]
+    methods: tuple[str, ...] | str
     handler: Callable[..., Any]
     name: str | None
     slots: dict[str, Any]
     request_body: str | None
     source: Source
-
-    def to_config(self) -> dict[str, Any]:
-        """The route as ``bolt.yaml`` has it; the handler is filled in by the loader."""
-        config: dict[str, Any] = {"path": self.path, "methods": list(self.methods)}
-        if self.name is not None:
-            config["name"] = self.name
-        return config | slots_to_config(self.slots)
 
 
 def slots_to_config(slots: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +115,9 @@ class _Declares:
         source = Source.of_caller()
 
         def declare(handler: Handler) -> Handler:
-            self.routes.append(
-                Route(path, tuple(methods), handler, name, dict(slots), request_body, source)
-            )
+            # A string is a sequence too, of letters; the loader refuses it with the place.
+            given = methods if isinstance(methods, str) else tuple(methods)
+            self.routes.append(Route(path, given, handler, name, dict(slots), request_body, source))
             return handler
 
         return declare

@@ -99,6 +99,11 @@ def _scalar(annotation: Any, parameter: str) -> Convert:
         return _one_of({str(member.value): member for member in annotation})
     if get_origin(annotation) is Literal:
         return _one_of({str(value): value for value in get_args(annotation)})
+    if annotation in _COLLECTIONS:
+        raise DeclarationError(
+            f"parameter `{parameter}` is a {_name(annotation)} of nothing in particular",
+            f"write for example `{_name(annotation)}[str]`, or `Annotated[..., Body()]`",
+        )
     raise DeclarationError(
         f"parameter `{parameter}` cannot be read from text as {_name(annotation)}",
         "use int, float, bool, str, Decimal, UUID, a date or time, an enum or Literal, "
@@ -166,7 +171,13 @@ def converter(annotation: Any, metadata: list[Any], parameter: str) -> Callable[
         convert = _scalar(annotation, parameter)
         check = _constrained(annotation, metadata, parameter)
         return lambda values: check(convert(values[-1]))
-    item, _, item_metadata = peel(get_args(annotation)[0])
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
+        raise DeclarationError(
+            f"parameter `{parameter}` cannot be read from text as {annotation}",
+            "a name may come any number of times: write `tuple[..., ...]` of one type, or a list",
+        )
+    item, _, item_metadata = peel(arguments[0])
     convert_item = _scalar(item, parameter)
     check_item = _constrained(item, item_metadata, parameter)
     collect = get_origin(annotation)

@@ -6,6 +6,7 @@ worker that dies is answered by the one that replaces it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -32,17 +33,22 @@ class Worker:
     """One worker process in its slot."""
 
     def __init__(self, slot: Slot, options: RunOptions) -> None:
-        ready_read, ready_write = os.pipe()
-        control_read, control_write = os.pipe()
+        """Starts it. Raises ``OSError`` where the machine has no room for it."""
         listeners = [listener.fileno() for listener in slot.listeners]
-        argv = [",".join(map(str, listeners)), str(control_read), str(ready_write)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pybolt.worker", "serve", *argv, *options.to_argv()],
-            pass_fds=[*listeners, control_read, ready_write],
-            stdin=subprocess.DEVNULL,
-        )
-        os.close(ready_write)
-        os.close(control_read)
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            ready_read, ready_write = os.pipe()
+            ours.callback(os.close, ready_read)
+            theirs.callback(os.close, ready_write)
+            control_read, control_write = os.pipe()
+            ours.callback(os.close, control_write)
+            theirs.callback(os.close, control_read)
+            argv = [",".join(map(str, listeners)), str(control_read), str(ready_write)]
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pybolt.worker", "serve", *argv, *options.to_argv()],
+                pass_fds=[*listeners, control_read, ready_write],
+                stdin=subprocess.DEVNULL,
+            )
+            ours.pop_all()
         self.ready_fd: int | None = ready_read
         self.control_fd = control_write
         self.started = time.monotonic()
@@ -124,7 +130,7 @@ class Supervisor:
         self.to_show = True
         self.any_served = False
         self.deadline: float | None = None
-        self.watch = Watch(options) if options.reload else None
+        self.watch = Watch(options, summary["files"]) if options.reload else None
         self.progress = Progress("starting workers")
 
     def run(self) -> int:
@@ -161,7 +167,16 @@ class Supervisor:
             return
         for slot in self.slots:
             if slot.worker is None and now >= slot.next_start:
-                slot.worker = Worker(slot, self.options)
+                self._start(slot)
+
+    def _start(self, slot: Slot) -> None:
+        """Fills a slot, or leaves it empty for a while where the machine has no room."""
+        slot.worker = None
+        try:
+            slot.worker = Worker(slot, self.options)
+        except OSError as error:
+            delay = slot.failed(0)
+            say(f"a worker cannot be started: {error.strerror}; trying again in {delay:.1f} s")
 
     def _wait(self) -> None:
         ready = {w.ready_fd: w for w in self._living() if w.ready_fd is not None}
@@ -230,11 +245,21 @@ class Supervisor:
 
     def _reload(self) -> None:
         say("a file has changed; checking")
-        summary = preflight(self.options, interrupt=self.signals)
+        try:
+            summary = preflight(self.options, interrupt=self.signals)
+        except OSError as error:
+            say(f"it cannot be checked: {error.strerror}")
+            summary = None
         if summary is None:
             say("the old workers go on")
             return
-        self.summary = summary
+        for key in ("listen", "workers"):
+            if summary[key] != self.summary[key]:
+                say(f"`{key}` has changed: that takes a restart")
+        # What was bound stays what the summary says.
+        self.summary = summary | {key: self.summary[key] for key in ("listen", "workers")}
+        if self.watch is not None:
+            self.watch.follow(summary["files"])
         self.to_show = True
         for slot in self.slots:
             if slot.worker is not None and slot.worker.is_ready:
@@ -242,7 +267,7 @@ class Supervisor:
             elif slot.worker is not None:
                 slot.worker.process.kill()
                 self.leaving.append(slot.worker)
-            slot.worker = Worker(slot, self.options)
+            self._start(slot)
         say("reloading: the old workers serve until the new ones do")
 
     def _kill_all(self) -> None:

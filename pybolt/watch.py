@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from .config.options import RunOptions
 
 
 class Watch:
-    """Notices changes of the configuration and of Python files below the working directory."""
+    """Notices changes of the configuration, of Python files below the working directory, and of
+    the files that the project was loaded from elsewhere."""
 
     SKIP = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "target"})
 
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(self, options: RunOptions, files: Sequence[str] = ()) -> None:
         self.config = options.config
+        self.files = files
         self.checked = 0.0
         self.seen = self._stamps()
 
@@ -27,8 +30,13 @@ class Watch:
         self.checked = time.monotonic()
         return changed
 
+    def follow(self, files: Sequence[str]) -> None:
+        """From now on these are the files that the project was loaded from."""
+        self.files = files
+        self.seen = self._stamps()
+
     def _stamps(self) -> dict[str, int]:
-        paths = [] if self.config is None else [self.config]
+        paths = [*self.files] if self.config is None else [self.config, *self.files]
         for directory, names, files in os.walk("."):
             names[:] = [name for name in names if name not in self.SKIP]
             paths += [

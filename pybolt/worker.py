@@ -9,13 +9,16 @@ Started by the supervisor; not for people.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import json
 import logging
 import os
 import signal
 import sys
-from typing import Any
+import sysconfig
+from pathlib import Path
+from typing import Any, NoReturn
 
 from .config import LoadedConfig, RunOptions, load
 from .config.diagnostics import render
@@ -53,6 +56,7 @@ def say(line: str) -> None:
 
 def preflight(out: int, options: RunOptions) -> int:
     """Loads and checks everything, prepares an embedded database; writes a summary to ``out``."""
+    os.set_inheritable(out, False)
     loaded = load(options)
     found = loaded.check()
     if found:
@@ -67,7 +71,10 @@ def preflight(out: int, options: RunOptions) -> int:
         from django.core.management import CommandError
         from django.db import DatabaseError
 
+        from .conf import keep_secret_key
+
         try:
+            keep_secret_key(Path.cwd())
             bootstrap.prepare_database(say)
         except (DatabaseError, CommandError, OSError) as error:
             say(f"the database {_database()} cannot be prepared: {error}")
@@ -90,7 +97,15 @@ def summary(loaded: LoadedConfig) -> dict[str, Any]:
         "app": loaded.app,
         "mode": settings.SETTINGS_MODULE if attached else "embedded",
         "database": _database() if settings.DATABASES.get("default") else "none",
+        "files": project_files(),
     }
+
+
+def project_files() -> list[str]:
+    """The files of all modules that are neither Python's own nor installed."""
+    installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return sorted(file for file in files if file and not file.startswith(installed))
 
 
 def _database() -> str:
@@ -102,6 +117,7 @@ def _database() -> str:
 def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -> int:
     """Serves the inherited sockets until the supervisor says otherwise or is gone."""
     _die_with_parent(signal.SIGTERM)
+    keep_from_children([*listeners, control, ready])
     # The terminal's Ctrl-C reaches the whole group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from . import _engine
@@ -116,9 +132,40 @@ def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -
     gc.collect()
     gc.freeze()
     engine.serve(listeners, control, ready)
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process now. The interpreter's own end waits for every thread that an executor has,
+    whatever it does."""
     logging.shutdown()
     sys.stdout.flush()
-    return 0
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def keep_from_children(descriptors: list[int]) -> None:
+    """Has no child of a handler hold the port or the supervisor's pipes, whether it was made by
+    ``exec`` or by ``fork``."""
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    ours = {descriptor: _identity(descriptor) for descriptor in descriptors}
+    os.register_at_fork(after_in_child=functools.partial(_close_all, ours))
+
+
+def _close_all(descriptors: dict[int, tuple[int, int] | None]) -> None:
+    for descriptor, identity in descriptors.items():
+        # A number that was closed meanwhile may be somebody else's by now.
+        if identity is not None and _identity(descriptor) == identity:
+            os.close(descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _die_with_parent(number: signal.Signals) -> None:
@@ -133,4 +180,4 @@ def _die_with_parent(number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

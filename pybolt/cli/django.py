@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..config import RunOptions, load
 from ..config.diagnostics import render
@@ -23,27 +23,39 @@ def manage(options: RunOptions, command: str, arguments: Sequence[str]) -> int:
     if not _setup(options):
         return 1
     from django.apps import apps
-    from django.core.management import CommandError, call_command
+    from django.core.management import call_command
 
     from .. import bootstrap
 
     label = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if label is not None and label not in apps.app_configs:
         known = ", ".join(sorted(apps.app_configs))
-        _complain(f"{command}: there is no app with the label `{label}`; there are {known}")
+        _complain(command, f"there is no app with the label `{label}`; there are {known}")
         return 2
     if command == "makemigrations":
         for app in apps.get_app_configs():
             if hasattr(app, "is_package") and any(app.get_models()):
                 bootstrap.make_migrations_package(app)
+    return _attempt(command, lambda: call_command(command, *arguments))
+
+
+def _attempt(command: str, action: Callable[[], object]) -> int:
+    """Does it; what Django refuses and what the database says is one line, and exit code 1."""
+    from django.core.management import CommandError
+    from django.db import DatabaseError, InterfaceError
+
     try:
-        call_command(command, *arguments)
-    except CommandError as error:
-        _complain(f"{command}: {error}")
-        return int(error.returncode)
+        action()
     except SystemExit as ended:
         # `makemigrations --check` and the like tell their result so.
         return ended.code if isinstance(ended.code, int) else 1
+    except CommandError as error:
+        _complain(command, error)
+        return int(error.returncode)
+    except (DatabaseError, InterfaceError) as error:
+        missing = "no such table" in str(error) or "does not exist" in str(error)
+        _complain(command, f"{error}; `bolt migrate` makes its tables" if missing else error)
+        return 1
     return 0
 
 
@@ -51,25 +63,23 @@ def create_user(options: RunOptions, username: str, password: str | None) -> int
     """Makes a user, or sets the password of the one that is there."""
     if not _setup(options):
         return 1
-    from django.contrib.auth import get_user_model
-    from django.db import DatabaseError
-
     if password is None:
         stdin = sys.stdin
         password = getpass.getpass() if stdin.isatty() else stdin.readline().rstrip("\n")
     if not password:
-        _complain("createuser: the password may not be empty")
+        _complain("createuser", "the password may not be empty")
         return 2
-    try:
-        user, created = get_user_model()._default_manager.get_or_create(username=username)
-        user.set_password(password)
-        user.save()
-    except DatabaseError as error:
-        _complain(f"createuser: {error}; is the database there? `bolt migrate` makes its tables")
-        return 1
+    return _attempt("createuser", lambda: _set_password(username, password))
+
+
+def _set_password(username: str, password: str) -> None:
+    from django.contrib.auth import get_user_model
+
+    user, created = get_user_model()._default_manager.get_or_create(username=username)
+    user.set_password(password)
+    user.save()
     print(f"user {username} {'made' if created else 'has a new password'}")
-    return 0
 
 
-def _complain(message: str) -> None:
-    print(f"bolt {message}", file=sys.stderr)
+def _complain(command: str, message: object) -> None:
+    print(f"bolt {command}: {' '.join(str(message).split())}", file=sys.stderr)

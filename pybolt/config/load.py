@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -133,19 +132,15 @@ class _Loading:
     def bind_api(self, api: BoltAPI, source: str) -> None:
         index = len(self.documents)
         document = ApiDocument(api, index, self.table)
-        for at, limit in document.nameless.items():
-            hint = f'write `rate_limit={{"per_ip": {limit!r}}}`'
-            self.report("E012", "rate_limit: a limit needs a name", at, hint)
+        for at, message, hint in document.misfits:
+            self.report("E012", message, at, hint)
         for at, route in document.handlers.items():
-            prefix = _prefix(document.config, at)
+            config = _at(document.config, at)
+            path = _prefix(document.config, at) + (_text(config["path"]) or "")
             described = self._bind(
-                route.handler,
-                prefix + route.path,
-                list(route.methods),
-                route.request_body,
-                (*at, "handler"),
+                route.handler, path, config["methods"], route.request_body, (*at, "handler")
             )
-            _at(document.config, at)["handler"] = described or _name(route.handler)
+            config["handler"] = described or _name(route.handler)
         config = interpolate(document.config, (index,), self._interpolation_failed)
         self.documents.append({"source": source, "config": config})
 
@@ -230,9 +225,8 @@ class _Loading:
         self.documents.append({"source": "the command line", "config": config})
 
     def wire(self) -> str:
-        """The documents as the engine reads them. What JSON has no form for becomes its ``repr``,
-        which no key takes, so that the engine says where it stands."""
-        return json.dumps({"documents": _finite(self.documents)}, default=repr)
+        """The documents as the engine reads them."""
+        return json.dumps({"documents": self.documents}, allow_nan=False)
 
 
 def load(options: RunOptions) -> LoadedConfig:
@@ -312,14 +306,6 @@ def parameter_names(path: str) -> list[str]:
         if closed:
             names.append(name.lstrip("*"))
     return names
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _says_what_is_logged(document: dict[str, Any]) -> bool:

@@ -6,11 +6,16 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import logging
+import os
+import time
 import uuid
+from collections import UserDict
 from typing import Annotated, Literal
 
 import msgspec
 import pytest
+from django.utils.translation import gettext_lazy
 
 from pybolt import (
     HTML,
@@ -20,6 +25,7 @@ from pybolt import (
     File,
     Header,
     HTTPError,
+    Query,
     Redirect,
     Stream,
     Text,
@@ -47,12 +53,28 @@ class Point:
     y: int
 
 
+class Page(msgspec.Struct):
+    size: int
+    tag: list[str] = []
+
+
+class Hostile(UserDict):
+    """Encoding it asks it once."""
+
+    asked = 0
+
+    def __iter__(self):
+        Hostile.asked += 1
+        raise LookupError("no")
+
+
 MOMENT = datetime.datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=datetime.UTC)
 RETURNED = {
     "dict": ({"a": 1}, 200, "application/json", b'{"a":1}'),
     "list": ([1, 2], 200, "application/json", b"[1,2]"),
     "str": ("hällo", 200, "text/plain; charset=utf-8", "hällo".encode()),
     "bytes": (b"\x00\x01", 200, "application/octet-stream", b"\x00\x01"),
+    "lazy": (gettext_lazy("yes"), 200, "text/plain; charset=utf-8", b"yes"),
     "none": (None, 204, None, b""),
     "struct": (
         Item("a", decimal.Decimal("1.50")),
@@ -210,6 +232,47 @@ def file(request):
     return File(__file__)
 
 
+@api.get("/file-at")
+def file_at(request, path: str):
+    return File(path)
+
+
+@api.get("/sized/{kind}/{length}")
+def sized(request, kind: str, length: str):
+    async def chunks():
+        for _ in range(5):
+            await asyncio.sleep(0)
+            yield b"12"
+
+    source = iter([b"12"] * 5) if kind == "sync" else chunks
+    return Stream(source, headers={"content-length": length})
+
+
+@api.get("/named/{name}")
+def named(request, name: str):
+    return JSON({}, headers={"x-name": name})
+
+
+@api.get("/hostile")
+def hostile(request):
+    return {"a": Hostile()}
+
+
+@api.post("/any")
+def any_body(request, body):
+    return {"body": body}
+
+
+@api.post("/json")
+def read_json(request):
+    return {"body": request.json()}
+
+
+@api.get("/pages")
+def pages(request, page: Annotated[Page, Query()]):
+    return page
+
+
 @api.get("/timeouts")
 async def timeouts(request):
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
@@ -241,8 +304,16 @@ def test_junk_is_500_and_the_log_names_handler_and_type(client, caplog):
     assert response.status == 500
     assert response.json()["type"] == "urn:pybolt:problem:internal"
     [record] = caplog.records
-    assert "junk" in record.getMessage()
-    assert "object" in record.exc_text
+    line = record.getMessage()
+    assert line.startswith(f"handler {__name__}:junk failed GET /junk: cannot return object")
+    assert record.exc_info[0].__name__ == "UnencodableResult"
+
+
+def test_a_hook_that_fails_runs_once(client, caplog):
+    Hostile.asked = 0
+    assert client.get("/hostile").status == 500
+    assert Hostile.asked == 1
+    assert "LookupError" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/raise", "/raise-async"])
@@ -253,7 +324,9 @@ def test_whatever_is_raised_is_500_with_one_record(client, caplog, path, kind):
     response = client.get(f"{path}/{kind}")
     assert response.status == 500
     assert b"secret" not in response.body
-    assert len(caplog.records) == 1
+    [record] = caplog.records
+    assert "test_handlers.py" in record.exc_text
+    assert ", in raises" in record.exc_text
     assert client.get("/returned/dict").status == 200
 
 
@@ -324,6 +397,20 @@ def test_bodies(client, content, content_type, status):
     assert "x9y" not in response.text
 
 
+@pytest.mark.parametrize("url", ["/items", "/any", "/json"])
+@pytest.mark.parametrize("content", [b"\xff", b'{"name":"\xff","price":"1"}'])
+def test_a_body_that_is_no_utf_8_is_malformed(client, caplog, url, content):
+    response = client.post(url, content=content, headers={"content-type": "application/json"})
+    assert (response.status, response.json()["type"]) == (400, "urn:pybolt:problem:malformed_body")
+    assert not caplog.records
+
+
+def test_the_whole_query_as_one_parameter(client):
+    assert client.get("/pages?size=5&tag=a&tag=b").json() == {"size": 5, "tag": ["a", "b"]}
+    [error] = client.get("/pages?size=x").json()["errors"]
+    assert (error["in"], error["field"]) == ("query", "size")
+
+
 def test_a_body_error_names_the_field(client):
     response = client.post("/items/1", json={"name": "a", "price": "1", "tags": [1]})
     assert response.status == 422
@@ -360,6 +447,31 @@ def test_contextvars_are_fresh_for_every_request(client):
         assert told == {"before": 0, "after": 1, "task": True}
 
 
+class Marked(msgspec.Struct):
+    """A parameter that leaves something behind while it is made."""
+
+    n: int
+
+    def __post_init__(self):
+        made.append(seen.get())
+        seen.set(seen.get() + 1)
+
+
+made: list[int] = []
+
+
+@api.post("/context-parameter")
+def context_parameter(request, body: Marked):
+    return {"seen": seen.get()}
+
+
+def test_contextvars_are_fresh_for_parameters_as_well(client):
+    made.clear()
+    for _ in range(80):
+        assert client.post("/context-parameter", json={"n": 1}).json() == {"seen": 1}
+    assert made == [0] * 80
+
+
 def test_streams(client, caplog):
     assert client.get("/stream/sync").body == b"0;1;2;"
     assert client.get("/stream/async").body == b"0;1;2;"
@@ -380,6 +492,51 @@ def test_files_are_sent(client):
     response = client.get("/file")
     assert response.headers["content-type"].startswith("text/x-python")
     assert b"test_files_are_sent" in response.body
+
+
+def records(caplog, count=1):
+    """The records, which another thread writes."""
+    deadline = time.monotonic() + 5
+    while len(caplog.records) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return caplog.records
+
+
+def test_a_file_that_is_not_there_is_404_and_a_warning(client, caplog):
+    assert client.get("/file-at?path=/no/where.txt").status == 404
+    [record] = records(caplog)
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(
+        f"handler {__name__}:file_at: cannot send '/no/where.txt'"
+    )
+
+
+def test_what_is_no_regular_file_is_500_and_an_error(client, caplog, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for number, path in enumerate([tmp_path, tmp_path / "fifo"], 1):
+        assert client.get(f"/file-at?path={path}").status == 500
+        record = records(caplog, number)[-1]
+        assert record.levelno == logging.ERROR
+        assert f"cannot send '{path}': it is not a regular file" in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_streams_length_holds(client, caplog, kind):
+    assert client.get(f"/sized/{kind}/10").body == b"1212121212"
+    assert not caplog.records
+    for length, wrong in (("9", "more"), ("11", "fewer"), ("0", "more")):
+        with pytest.raises(ConnectionError):
+            client.get(f"/sized/{kind}/{length}")
+        assert f"has {wrong} bytes than its content-length says" in caplog.text
+        caplog.clear()
+    assert client.get(f"/sized/{kind}/ten").status == 500
+
+
+def test_header_values_are_sent_as_latin_1(client, caplog):
+    assert client.get("/named/caf%C3%A9").headers["x-name"] == "caf\xe9"
+    assert not caplog.records
+    assert client.get("/named/%E2%82%AC").status == 500
+    assert "beyond Latin-1" in caplog.text
 
 
 def test_asyncio_tools_work_in_an_eager_task(client):

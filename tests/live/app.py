@@ -89,7 +89,7 @@ produced = [0]
 
 @api.get("/produced", auth="public")
 def how_many(request):
-    return produced[0]
+    return [produced[0]]
 
 
 @api.get("/broken", auth="public")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pybolt.conf import SECRET_FILE, secret_key
+from pybolt.conf import SECRET_FILE, keep_secret_key, secret_key
 
 ROOT = Path(__file__).parent.parent.parent
 HELLO = """
@@ -121,15 +121,48 @@ def test_a_database_that_is_none_is_one_line(tmp_path):
 
 def test_the_secret_key_is_made_once_and_is_private(tmp_path, monkeypatch):
     monkeypatch.delenv("BOLT_SECRET_KEY", raising=False)
+    assert secret_key(tmp_path) != secret_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    keep_secret_key(tmp_path)
     key = secret_key(tmp_path)
     assert len(key) >= 50
+    keep_secret_key(tmp_path)
     assert secret_key(tmp_path) == key
     assert stat.S_IMODE((tmp_path / SECRET_FILE).stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == [SECRET_FILE]
 
 
+def test_what_a_start_that_failed_left_behind_is_in_nobodys_way(tmp_path, monkeypatch):
+    monkeypatch.delenv("BOLT_SECRET_KEY", raising=False)
+    (tmp_path / f"{SECRET_FILE}.{os.getpid()}").touch()
+    keep_secret_key(tmp_path)
+    assert (tmp_path / SECRET_FILE).is_file()
+
+
+def test_only_those_who_serve_leave_a_key_behind(tmp_path, monkeypatch):
+    monkeypatch.delenv("BOLT_SECRET_KEY", raising=False)
+    (tmp_path / "app.py").write_text(HELLO)
+    assert bolt(tmp_path, "check", "app.py").returncode == 0
+    assert not (tmp_path / SECRET_FILE).exists()
+    assert preflight(tmp_path, "app.py").returncode == 0
+    assert (tmp_path / SECRET_FILE).is_file()
+
+
+@pytest.mark.parametrize("command", [["migrations"], ["migrate"], ["createuser", "demo"]])
+def test_a_database_that_is_none_is_one_line_for_djangos_commands(tmp_path, command):
+    (tmp_path / "app.py").write_text(HELLO)
+    (tmp_path / "db.sqlite3").write_bytes(b"\x01no database" * 500)
+    ran = bolt(tmp_path, *command, "app.py")
+    assert ran.returncode == 1
+    assert (
+        ran.stderr
+        == f"bolt {command[0].replace('migrations', 'showmigrations')}: file is not a database\n"
+    )
+
+
 def test_the_environments_key_comes_first_and_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv("BOLT_SECRET_KEY", "given")
+    keep_secret_key(tmp_path)
     assert secret_key(tmp_path) == "given"
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,9 @@ from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 
 from pybolt import HTTPError, RequestValidationError
-from pybolt.bridge import failure
+from pybolt.bridge import decode_json, failure, file_failed
+from pybolt.encoding import UnencodableResult
+from pybolt.exceptions import MalformedBody
 
 
 class Asked:
@@ -69,6 +71,7 @@ def test_all_others_are_500_and_one_record(error, caplog):
     [
         HTTPError(400, headers={"x": "a\r\nb: c"}),
         HTTPError(400, headers={"a b": "c"}),
+        HTTPError(400, headers={"x": "5 \u20ac"}),
         HTTPError(400, headers={"x": 5}),
         HTTPError(101),
         HTTPError(1000),
@@ -90,3 +93,21 @@ def test_an_answer_that_cannot_be_given_is_500_and_one_record(error, caplog):
 def test_nothing_makes_it_raise(request_, caplog):
     assert failure(ValueError(), "app:view", request_)[0] == 500
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'"\xff"', b"[" * 100_000])
+def test_what_is_no_json_is_malformed(raw):
+    with pytest.raises(MalformedBody):
+        decode_json(raw)
+
+
+def test_a_junk_return_is_named_in_the_line(caplog):
+    failure(UnencodableResult("cannot return object"), "app:view", Asked())
+    assert caplog.messages == ["handler app:view failed GET /x: cannot return object [r-1]"]
+
+
+def test_a_file_that_cannot_be_sent_is_one_record(caplog):
+    file_failed("app:view", "/nowhere", "No such file or directory", True)
+    file_failed("app:view", "/tmp", "it is not a regular file", False)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.ERROR]
+    assert caplog.messages[1] == "handler app:view: cannot send '/tmp': it is not a regular file"

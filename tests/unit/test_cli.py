@@ -258,22 +258,6 @@ def test_a_handler_in_a_file_is_a_name_and_never_a_number(project):
     assert "2 errors" in done.stdout
 
 
-def test_what_json_cannot_say_is_a_mistake_with_its_place(project):
-    (project / "app.py").write_text(
-        "import datetime\nfrom pybolt import BoltAPI, PythonLimits\napi = BoltAPI()\n"
-        "@api.get('/a', python=PythonLimits(concurrency=float('nan')))\n"
-        "def a(request):\n    return {}\n"
-        "@api.get('/b', timeout=datetime.timedelta(seconds=5))\n"
-        "def b(request):\n    return {}\n"
-    )
-    (project / "bolt.yaml").unlink()
-    done = bolt(project, "check", "app.py")
-    assert done.returncode == 1
-    assert "app.py:4:1 error[E012]" in done.stdout
-    assert "app.py:7:1 error[E032]" in done.stdout
-    assert "2 errors" in done.stdout
-
-
 def test_explain_refuses_what_is_no_request(project):
     for arguments in (
         ["GET", "http://bad host/"],
@@ -398,11 +382,11 @@ def test_a_worker_whose_configuration_went_wrong_says_so(project):
 def test_reload_shows_what_is_served_then_and_logs_requests(tmp_path):
     app = tmp_path / "app.py"
     text = "from pybolt import BoltAPI\napi = BoltAPI()\n"
-    text += "@api.get('/v')\ndef v(request):\n    return 1\n"
+    text += "@api.get('/v')\ndef v(request):\n    return {}\n"
     app.write_text(text)
     with Server(tmp_path, "app.py", "--reload") as server:
         assert server.request("GET", "/v")[0] == 200
-        app.write_text(text + "@api.get('/w')\ndef w(request):\n    return 2\n")
+        app.write_text(text + "@api.get('/w')\ndef w(request):\n    return {}\n")
         deadline = time.monotonic() + 30
         while "routes    2" not in server.log() or " GET /v 200 " not in server.log():
             assert time.monotonic() < deadline, server.log()
@@ -429,3 +413,29 @@ def test_help_teaches():
     for command in ("run", "check", "explain", "routes", "migrate", "makemigrations"):
         told = bolt(ROOT, command, "--help").stdout
         assert f"examples:\n  bolt {command}" in told
+
+
+def test_what_is_no_data_is_named_with_its_place(project):
+    (project / "app.py").write_text(
+        "import datetime\nfrom pybolt import BoltAPI, JWTAuth, RateLimit\n"
+        "api = BoltAPI(rate_limit={'a': RateLimit('1/1s', burst=float('nan'))})\n"
+        "@api.get('/x', timeout=datetime.timedelta(seconds=5))\ndef x(request):\n    return {}\n"
+        "@api.get('/y', auth=JWTAuth(secret=b'5ECRET77' * 5, algorithms=['HS256']))\n"
+        "def y(request):\n    return {}\n"
+        "@api.route('/z', methods='POST')\ndef z(request):\n    return {}\n"
+    )
+    (project / "bolt.yaml").unlink()
+    done = bolt(project, "check", "app.py", "--format", "json")
+    assert done.returncode == 1
+    assert "5ECRET77" not in done.stdout.replace("b'5ECRET77' * 5", "")
+    found = json.loads(done.stdout)
+    assert [
+        (item["position"]["line"], item["code"], item["message"], item["hint"])
+        for item in found
+        if item["severity"] == "error"
+    ] == [
+        (3, "E012", "rate_limit.a.burst: expected a number, found nan", "write a finite number"),
+        (4, "E012", "timeout: expected plain data, found timedelta", "write '5s'"),
+        (7, "E012", "auth.secret: expected plain data, found bytes", "write a str"),
+        (10, "E012", "methods: expected a list, found a string", "write `methods=['POST']`"),
+    ]

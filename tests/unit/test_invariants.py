@@ -66,8 +66,10 @@ def codes(paths: list[Path]) -> set[str]:
 def test_every_diagnostic_code_is_listed_and_every_listed_one_is_used():
     listed = ROOT / "engine" / "src" / "config" / "codes.rs"
     assert codes([path for path in ENGINE if path != listed]) == codes([listed])
-    listed = ROOT / "pybolt" / "config" / "codes.py"
-    assert codes([path for path in PYTHON if path != listed]) == codes([listed])
+    ours = ROOT / "pybolt" / "config" / "codes.py"
+    used = codes([path for path in PYTHON if path != ours])
+    # Python reports some of the engine's mistakes where it alone knows the place.
+    assert codes([ours]) <= used <= codes([ours, listed])
 
 
 def test_declarations_do_not_import_the_extension():

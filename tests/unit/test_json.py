@@ -5,13 +5,14 @@ import decimal
 import enum
 import json
 import uuid
+from collections import UserDict
 from typing import NamedTuple
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.translation import gettext_lazy
 
-from pybolt.response import UnencodableResult, encode
+from pybolt.encoding import UnencodableResult, encode
 
 UTC = datetime.UTC
 PLUS = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
@@ -85,3 +86,16 @@ def test_enums_and_sets():
 def test_what_has_no_json_form_is_named():
     with pytest.raises(UnencodableResult, match="complex"):
         encode({"a": [1j]})
+
+
+def test_what_a_hook_raises_is_raised_once_and_as_it_is():
+    asked = []
+
+    class Hostile(UserDict):
+        def __iter__(self):
+            asked.append(1)
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        encode([Hostile(a=1)])
+    assert asked == [1]

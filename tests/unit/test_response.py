@@ -10,6 +10,8 @@ import uuid
 import msgspec
 import pytest
 from django.http import HttpResponse, StreamingHttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.utils.translation import gettext_lazy
 
 from pybolt import JSON, File, Redirect, Stream
 from pybolt.encoding import UnencodableResult, encode
@@ -77,10 +79,42 @@ def test_a_status_that_is_no_answers_is_refused(status):
             render(value)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, (200,), (200, {}, {}), (True, {}), iter([])])
-def test_what_is_no_answer_is_named(value):
-    with pytest.raises(UnencodableResult):
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (object(), "object"),
+        ({1, 2}, "set"),
+        (1, "int"),
+        (True, "bool"),
+        (1.5, "float"),
+        ((200, 1), "int"),
+        (iter([]), "list_iterator"),
+        ((200,), "a tuple that is not"),
+        ((200, {}, {}), "a tuple that is not"),
+        ((True, {}), "a tuple that is not"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_answer_is_named(value, named):
+    with pytest.raises(UnencodableResult, match=f"^cannot return {named}"):
         render(value)
+
+
+def test_a_lazy_string_is_text():
+    expected = (200, [("content-type", "text/plain; charset=utf-8")], b"yes")
+    assert render(gettext_lazy("yes")) == expected
+
+
+def test_a_template_response_is_rendered():
+    class Template:
+        def render(self, context, request):
+            return f"hello {context['name']}"
+
+    response = SimpleTemplateResponse(Template(), {"name": "you"})
+    response.add_post_render_callback(lambda done: done.headers.setdefault("x-done", "1"))
+    status, headers, body = render(response)
+    assert (status, body) == (200, b"hello you")
+    assert ("x-done", "1") in headers
 
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\0"])
@@ -88,6 +122,12 @@ def test_header_values_break_no_line(value):
     for made in (JSON({}, headers={"x": value}), JSON({}, content_type=value)):
         with pytest.raises(ValueError, match="line break"):
             render(made)
+
+
+def test_header_values_are_latin_1_and_others_are_named():
+    assert ("x", "\xe9") in render(JSON({}, headers={"x": "\xe9"}))[1]
+    with pytest.raises(ValueError, match="'x-price' has characters beyond Latin-1"):
+        render(JSON({}, headers={"x-price": "5 \u20ac"}))
 
 
 def test_a_redirect_stays_one_header():

@@ -1,15 +1,23 @@
 """The supervisor's parts that need no worker."""
 
+import errno
+import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
+from pybolt import ConfigError
 from pybolt.config.options import RunOptions
 from pybolt.listeners import StartFailed, bind, holder
 from pybolt.preflight import Progress
-from pybolt.supervisor import Slot, back_off, worker_count
+from pybolt.supervisor import Slot, Supervisor, back_off, worker_count
 from pybolt.watch import Watch
+from pybolt.worker import main as worker_main
+from pybolt.worker import project_files
 
 
 def test_the_back_off_grows_to_ten_seconds_and_stays_there():
@@ -104,3 +112,138 @@ def test_the_watch_notices_what_is_changed_made_and_removed(tmp_path, monkeypatc
     assert changed()
     (tmp_path / "a.py").unlink()
     assert changed()
+
+
+@pytest.fixture
+def supervisor(monkeypatch):
+    summary = {
+        "listen": ["127.0.0.1:0"], "workers": 1, "drain_timeout": 1.0, "files": [],
+        "routes": [], "sources": ["app"], "mode": "embedded", "database": "", "has_auth": False,
+    }  # fmt: skip
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    made = Supervisor(RunOptions(app="app"), summary, 15.0)
+    yield made
+    signal.set_wakeup_fd(-1)
+    for number, handler in handlers.items():
+        if handler is not signal.getsignal(number):
+            signal.signal(number, handler)
+    for slot in made.slots:
+        for listener in slot.listeners:
+            listener.close()
+
+
+class FakeProcess:
+    pid, returncode = 1, None
+
+    def __init__(self, *_, **__):
+        pass
+
+    def poll(self):
+        return None
+
+
+def test_a_fork_that_fails_is_tried_again_and_leaves_nothing_open(supervisor, monkeypatch, capfd):
+    def no_room(*_, **__):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    [slot] = supervisor.slots
+    before = sorted(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr("subprocess.Popen", no_room)
+    supervisor._fill_slots()
+    assert slot.worker is None
+    assert slot.next_start > 0
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert "cannot be started: Resource temporarily unavailable" in capfd.readouterr().err
+    supervisor._fill_slots()
+    assert slot.failures == 1, "it waits before it tries again"
+    slot.next_start = 0.0
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    supervisor._fill_slots()
+    assert slot.worker is not None
+    slot.worker.close()
+
+
+def test_a_reload_says_what_it_cannot_change(supervisor, monkeypatch, capfd):
+    changed = supervisor.summary | {"workers": 2, "drain_timeout": 5.0}
+    monkeypatch.setattr("pybolt.supervisor.preflight", lambda *_, **__: changed)
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    supervisor._reload()
+    assert "`workers` has changed: that takes a restart" in capfd.readouterr().err
+    assert supervisor.summary["workers"] == 1
+    assert supervisor.summary["drain_timeout"] == 5.0
+    monkeypatch.setattr("pybolt.supervisor.preflight", lambda *_, **__: raise_no_room())
+    supervisor._reload()
+    assert "the old workers go on" in capfd.readouterr().err
+    supervisor.slots[0].worker.close()
+
+
+def raise_no_room():
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_the_watch_follows_files_that_are_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    for file in (first, second):
+        file.write_text("1")
+    watch = Watch(RunOptions(app="../first.py"), [str(first)])
+
+    def changed():
+        watch.checked = 0.0
+        return watch.changed()
+
+    os.utime(second, ns=(1, 1))
+    assert not changed()
+    os.utime(first, ns=(1, 1))
+    assert changed()
+    watch.follow([str(first), str(second)])
+    assert not changed()
+    os.utime(second, ns=(2, 2))
+    assert changed()
+
+
+def test_the_projects_files_are_those_that_are_not_installed():
+    files = project_files()
+    assert __file__ in files
+    assert json.__file__ not in files
+    assert pytest.__file__ not in files
+
+
+def test_a_forked_child_lets_go_of_the_port():
+    with socket.socket() as listener, socket.socket() as other:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        for one in (listener, other):
+            os.set_inheritable(one.fileno(), True)
+        program = (
+            "import os, sys; from pybolt.worker import keep_from_children\n"
+            "kept, closed, other = map(int, sys.argv[1:])\n"
+            "keep_from_children([kept, closed])\n"
+            "os.dup2(other, closed)\n"
+            "assert not os.get_inheritable(kept)\n"
+            "if os.fork(): sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+            "os.fstat(closed)\n"
+            "try: os.fstat(kept)\n"
+            "except OSError: os._exit(0)\n"
+            "os._exit(1)"
+        )
+        read, write = os.pipe()
+        descriptors = [listener.fileno(), read, other.fileno()]
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, descriptors)],
+            pass_fds=descriptors,
+            check=False,
+        )
+        os.close(read)
+        os.close(write)
+    assert done.returncode == 0
+
+
+def test_a_configuration_that_went_wrong_since_is_one_message_of_the_worker(monkeypatch, capfd):
+    def serve(*_):
+        raise ConfigError("bolt.yaml:1:1 error[E014]: unknown key")
+
+    monkeypatch.setattr("pybolt.worker.serve", serve)
+    assert worker_main(["serve", "3", "4", "5", "config=bolt.yaml"]) == 1
+    assert capfd.readouterr().err == "bolt.yaml:1:1 error[E014]: unknown key\n"

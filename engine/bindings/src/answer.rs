@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,7 +11,7 @@ use futures_core::Stream;
 use pybolt_engine::body::Body;
 use pybolt_engine::http::{Headers, StatusCode};
 use pybolt_engine::response::Response;
-use tokio::fs::File;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncReadExt;
 
 use crate::stream::Outlet;
@@ -43,7 +43,10 @@ impl Answer {
         response.headers = self.headers;
         match self.body {
             AnswerBody::Full(bytes) => response.body = bytes.into(),
-            AnswerBody::Stream(outlet) => response.body = Body::stream(outlet, None),
+            AnswerBody::Stream(outlet) => {
+                let length = outlet.length();
+                response.body = Body::stream(outlet, length);
+            }
             AnswerBody::File(path) => return Err((response, path)),
         }
         Ok(response)
@@ -54,11 +57,12 @@ impl Answer {
 ///
 /// # Errors
 /// When the file cannot be opened or is not a regular file.
-pub async fn file_response(mut response: Response, path: PathBuf) -> io::Result<Response> {
-    let file = File::open(path).await?;
+pub async fn file_response(mut response: Response, path: &Path) -> io::Result<Response> {
+    // Opening a FIFO waits for its writer, and so would the worker's end.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).await?;
     let metadata = file.metadata().await?;
     if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     response.body = Body::stream(FileChunks::new(file, metadata.len()), Some(metadata.len()));
     Ok(response)

@@ -54,6 +54,8 @@ pub struct Runtime {
     pub render: Py<PyAny>,
     /// `failure(exception, handler, request) -> (status, headers, body)`; never raises.
     pub failure: Py<PyAny>,
+    /// `file_failed(handler, path, reason, missing)`: logs; never raises.
+    pub file_failed: Py<PyAny>,
     /// `start_task(coroutine, context=..., **task_options) -> Task`, its first step taken.
     pub start_task: Py<PyAny>,
     /// The options that all tasks have in common.
@@ -151,6 +153,7 @@ impl Runtime {
             encode: get("encode")?,
             render: get("render")?,
             failure: get("failure")?,
+            file_failed: get("file_failed")?,
             start_task: event_loop.getattr("start_task")?.unbind(),
             task_options: event_loop.getattr("task_options")?.cast_into::<PyDict>()?.unbind(),
             set_running_loop: get("set_running_loop")?,

@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use pybolt_engine::response::Response;
 use pybolt_engine::server::{self, Drain};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +36,15 @@ use crate::run;
 
 /// One answer of [`Engine::handle`]: status, header pairs, body, and whether the body broke off.
 type Handled = (u16, Vec<(String, String)>, Vec<u8>, bool);
+
+/// How long handlers that still run have to end when an engine is closed.
+const CLOSING: Duration = Duration::from_millis(1500);
+
+/// The command that the end of the control pipe stands for, the drain that it begins, and how long
+/// after it the process is there at most.
+const ORPHANED: u8 = b'o';
+const ORPHAN_DRAIN: Duration = Duration::from_secs(1);
+const ORPHAN_END: Duration = Duration::from_millis(1800);
 
 /// A request for the in-process I/O thread.
 struct Call {
@@ -87,7 +97,8 @@ impl Engine {
 
     /// Serves the inherited listening sockets until the drain has run its course. Blocks.
     ///
-    /// `control_fd` brings single bytes: `d` = drain, `q` = end now; its end of file = drain.
+    /// `control_fd` brings single bytes: `d` = drain, `q` = end now. Its end of file means that the
+    /// supervisor is dead: a second for what is in flight, and the process ends whatever it does.
     /// `ready_fd` gets one byte once requests are answered.
     fn serve(
         &self,
@@ -157,13 +168,16 @@ impl Engine {
             return Ok(());
         }
         self.runtime.bind(py).call_method1("stop_loop", (&self.bridge.runtime.event_loop,))?;
+        // One deadline for all: handlers that do not end are left to the end of the process.
+        let deadline = Instant::now() + CLOSING;
         py.detach(|| {
-            self.bridge.lanes.quick.stop();
-            self.bridge.lanes.compute.stop();
-            (0..self.pool_threads).for_each(|_| self.bridge.lanes.pool.stop());
+            self.bridge.lanes.quick.stop(deadline);
+            self.bridge.lanes.compute.stop(deadline);
+            (0..self.pool_threads).for_each(|_| self.bridge.lanes.pool.stop(deadline));
         });
         for thread in threads {
-            thread.bind(py).call_method1("join", (2.0,))?;
+            let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+            thread.bind(py).call_method1("join", (left,))?;
         }
         Ok(())
     }
@@ -171,7 +185,7 @@ impl Engine {
 
 impl Engine {
     fn start_threads(&self, py: Python<'_>) -> PyResult<()> {
-        let mut threads = self.threads.lock();
+        let mut threads = self.threads.lock_py_attached(py);
         if !threads.is_empty() {
             return Ok(());
         }
@@ -193,7 +207,8 @@ impl Engine {
     /// The in-process I/O thread's mailbox; the thread is started on first use.
     fn calls(slf: &Bound<'_, Self>) -> PyResult<mpsc::UnboundedSender<Call>> {
         let this = slf.get();
-        let mut calls = this.calls.lock();
+        // Starting a thread lets go of the GIL, so whoever waits here must let go of it too.
+        let mut calls = this.calls.lock_py_attached(slf.py());
         if let Some(sender) = calls.as_ref() {
             return Ok(sender.clone());
         }
@@ -202,7 +217,7 @@ impl Engine {
         let io = IoThread { engine: slf.clone().unbind(), calls: Mutex::new(Some(receiver)) };
         let io = Py::new(slf.py(), io)?;
         let thread = start_thread(slf.py(), "bolt-io", io.into_any())?;
-        this.threads.lock().push(thread);
+        this.threads.lock_py_attached(slf.py()).push(thread);
         *calls = Some(sender.clone());
         Ok(sender)
     }
@@ -225,7 +240,10 @@ impl Engine {
             .enable_all()
             .build()
             .expect("the kernel gives a worker an epoll and an eventfd");
-        LocalSet::new().block_on(&runtime, future)
+        let done = LocalSet::new().block_on(&runtime, future);
+        // Not waiting for files that are still being read.
+        runtime.shutdown_background();
+        done
     }
 }
 
@@ -257,8 +275,11 @@ async fn serve(
                 command = commands.recv() => command.unwrap_or(b'd'),
                 _ = terminate.recv() => b'd',
             };
-            let timeout = if command == b'q' { Duration::ZERO } else { timeout };
-            commanded.begin(timeout);
+            commanded.begin(match command {
+                b'q' => Duration::ZERO,
+                ORPHANED => ORPHAN_DRAIN.min(timeout),
+                _ => timeout,
+            });
         }
     });
     let bridge = Arc::clone(&engine.bridge);
@@ -273,7 +294,8 @@ async fn serve(
     serving.await
 }
 
-/// Reads single-byte commands until the other end is closed.
+/// Reads single-byte commands until the other end is closed: the supervisor is dead, nobody would
+/// end this process if it did not end by itself, and its ports are wanted.
 fn read_commands(fd: RawFd, commands: &mpsc::UnboundedSender<u8>) {
     loop {
         let mut byte = [0_u8; 1];
@@ -281,8 +303,17 @@ fn read_commands(fd: RawFd, commands: &mpsc::UnboundedSender<u8>) {
         let read = unsafe { libc::read(fd, byte.as_mut_ptr().cast(), 1) };
         let interrupted =
             read < 0 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
-        let command = if read == 1 { byte[0] } else { b'd' };
-        if !interrupted && (commands.send(command).is_err() || read <= 0) {
+        let command = if read == 1 { byte[0] } else { ORPHANED };
+        if interrupted {
+            continue;
+        }
+        let serves = commands.send(command).is_ok();
+        if read <= 0 {
+            thread::sleep(ORPHAN_END);
+            // SAFETY: ends the process; no other thread is waited for and nothing is run.
+            unsafe { libc::_exit(1) };
+        }
+        if !serves {
             return;
         }
     }

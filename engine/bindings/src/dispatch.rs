@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::answer::{Answer, file_response};
 use crate::bridge::{BodyMode, Bridge, Route};
 use crate::inline::{self, Inline};
-use crate::job::{Job, Replier, RequestBody, Ticket};
+use crate::job::{FileFailure, Job, Replier, RequestBody, Ticket};
 use crate::stream;
 use pybolt_engine::placement::Lane;
 
@@ -69,7 +69,7 @@ impl PythonHandler {
             && let Some(slot) = self.bridge.slot.try_hold()
         {
             return match inline::run(&self.bridge, slot, &self.route, parts, body) {
-                Inline::Done(answer) => respond(answer),
+                Inline::Done(answer) => respond(&self.bridge, &self.route, answer),
                 Inline::Suspended(answer, ticket) => self.wait(answer, ticket),
             };
         }
@@ -110,13 +110,14 @@ impl PythonHandler {
 
     fn wait(&self, answer: oneshot::Receiver<Answer>, ticket: Arc<Ticket>) -> Reply {
         let waiting = Waiting { bridge: Arc::clone(&self.bridge), ticket: Some(ticket) };
+        let route = Arc::clone(&self.route);
         Reply::pending(async move {
             let mut waiting = waiting;
             let answer = answer.await;
             waiting.ticket = None;
             match answer {
                 Ok(answer) => {
-                    let Ok(response) = respond(answer).await;
+                    let Ok(response) = respond(&waiting.bridge, &route, answer).await;
                     response
                 }
                 // The Python side dropped the request: it waited too long, or the worker ends.
@@ -141,19 +142,25 @@ impl Drop for Waiting {
     }
 }
 
-fn respond(answer: Answer) -> Reply {
-    match answer.into_response() {
-        Ok(response) => response.into(),
-        Err((response, path)) => Reply::pending(async move {
-            file_response(response, path).await.unwrap_or_else(|error| {
+fn respond(bridge: &Arc<Bridge>, route: &Arc<Route>, answer: Answer) -> Reply {
+    let (response, path) = match answer.into_response() {
+        Ok(response) => return response.into(),
+        Err(file) => file,
+    };
+    let (bridge, route) = (Arc::clone(bridge), Arc::clone(route));
+    Reply::pending(async move {
+        match file_response(response, &path).await {
+            Ok(response) => response,
+            Err(error) => {
                 let kind = match error.kind() {
                     io::ErrorKind::NotFound => RejectionKind::NotFound,
                     _ => RejectionKind::Internal,
                 };
+                bridge.lanes.pool.report(FileFailure { route, path, error });
                 refusal(kind, &HeaderMap::new())
-            })
-        }),
-    }
+            }
+        }
+    })
 }
 
 fn unreadable(error: &io::Error, headers: &HeaderMap) -> Response {

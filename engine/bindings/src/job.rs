@@ -1,5 +1,7 @@
 //! One permitted request on its way to Python.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -26,6 +28,16 @@ pub struct Job {
     pub reply: Replier,
     /// When it began to wait.
     pub queued: Instant,
+}
+
+/// A file that a handler answered with and that cannot be sent.
+pub struct FileFailure {
+    /// The route with its handler.
+    pub route: Arc<Route>,
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    pub error: io::Error,
 }
 
 /// The body of a request as Python gets it.

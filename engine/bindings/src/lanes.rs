@@ -1,7 +1,8 @@
 //! The lane threads: the quick lane, the one thread for handlers that compute, and the pool for
-//! those that wait. Quick and slow never share a queue. Each thread keeps its thread state alive
-//! and takes the GIL once a batch.
+//! those that wait, which also logs files that cannot be sent. Quick and slow never share a queue.
+//! Each thread keeps its thread state alive and takes the GIL once a batch.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use pyo3::prelude::*;
 
 use crate::bridge::{Bridge, LANE_CAPACITY, MAX_WAIT};
 use crate::counters::Place;
-use crate::job::Job;
+use crate::job::{FileFailure, Job};
 use crate::run;
 use pybolt_engine::placement::Run;
 
@@ -21,6 +22,7 @@ const BATCH: usize = 64;
 /// What a lane thread finds in its queue.
 enum Work {
     Run(Box<Job>),
+    Report(Box<FileFailure>),
     Stop,
 }
 
@@ -65,10 +67,15 @@ impl Lane {
         self.receiver.len()
     }
 
+    /// Has a failure logged. A lane that is full has none to spare, and the record is lost.
+    pub fn report(&self, failure: FileFailure) {
+        self.sender.try_send(Work::Report(Box::new(failure))).ok();
+    }
+
     /// Ends one thread of the lane, after the jobs that wait.
-    pub fn stop(&self) {
+    pub fn stop(&self, deadline: Instant) {
         // A full lane ends with its process.
-        self.sender.send_timeout(Work::Stop, Duration::from_secs(1)).ok();
+        self.sender.send_deadline(Work::Stop, deadline).ok();
     }
 }
 
@@ -108,29 +115,51 @@ impl LaneThread {
 fn work(bridge: &Arc<Bridge>, place: Place) {
     let lane = bridge.lanes.of(place);
     let batch = if place == Place::Quick { BATCH } else { 1 };
-    while let Ok(Work::Run(job)) = lane.receiver.recv() {
-        if job.reply.answer.is_closed() {
+    while let Ok(work) = lane.receiver.recv() {
+        if matches!(work, Work::Stop) {
+            return;
+        }
+        if matches!(&work, Work::Run(job) if job.reply.answer.is_closed()) {
             continue;
         }
         let busy = bridge.slot.enter_lane();
         let asked = Instant::now();
         let (got, stop) = Python::attach(|py| {
             let got = Instant::now();
-            run_job(py, bridge, *job);
+            let mut stop = run_one(py, bridge, work);
             for _ in 1..batch {
-                match lane.receiver.try_recv() {
-                    Ok(Work::Run(job)) => run_job(py, bridge, *job),
-                    Ok(Work::Stop) => return (got, true),
-                    Err(_) => break,
+                let Ok(work) = lane.receiver.try_recv() else { break };
+                stop = run_one(py, bridge, work);
+                if stop {
+                    break;
                 }
             }
-            (got, false)
+            (got, stop)
         });
         bridge.counters.record(place, asked, got, Instant::now());
         drop(busy);
         if stop {
             return;
         }
+    }
+}
+
+/// Whether the thread is to end.
+fn run_one(py: Python<'_>, bridge: &Arc<Bridge>, work: Work) -> bool {
+    match work {
+        Work::Run(job) => run_job(py, bridge, *job),
+        Work::Report(failure) => report(py, bridge, &failure),
+        Work::Stop => return true,
+    }
+    false
+}
+
+fn report(py: Python<'_>, bridge: &Bridge, failure: &FileFailure) {
+    let FileFailure { route, path, error } = failure;
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let arguments = (route.name.as_str(), path.as_os_str(), error.to_string(), missing);
+    if let Err(error) = bridge.runtime.file_failed.bind(py).call1(arguments) {
+        error.write_unraisable(py, None);
     }
 }
 

@@ -162,11 +162,18 @@ pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
 pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -> PyResult<Answer> {
     if result.is_exact_instance_of::<PyDict>() || result.is_exact_instance_of::<PyList>() {
         let runtime = &bridge.runtime;
-        let encoded = runtime
-            .dumps
-            .bind(py)
-            .call1((result, &runtime.default, &runtime.options))
-            .or_else(|_| runtime.encode.bind(py).call1((result,)))?;
+        let encoded =
+            runtime.dumps.bind(py).call1((result, &runtime.default, &runtime.options)).or_else(
+                |error| match error.cause(py) {
+                    // What a hook raised. It has run, and is not run again.
+                    Some(cause) => Err(cause),
+                    // A limit of the encoder's own, such as integers beyond 64 bits.
+                    None if error.is_instance_of::<PyTypeError>(py) => {
+                        runtime.encode.bind(py).call1((result,))
+                    }
+                    None => Err(error),
+                },
+            )?;
         let bytes = encoded.cast::<PyBytes>()?;
         let mut headers = Headers::new();
         headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -213,7 +220,7 @@ pub fn internal_error() -> Answer {
 }
 
 /// Reads `(status, headers, body)`; body is `bytes`, `("stream_sync" | "stream_async", iterator)`
-/// or `("file", path)`.
+/// or `("file", path)`. A `content-length` beside a stream is its length.
 fn from_rendered(bridge: &Arc<Bridge>, rendered: &Bound<'_, PyAny>) -> PyResult<Answer> {
     let py = rendered.py();
     let rendered = rendered.cast::<PyTuple>()?;
@@ -234,12 +241,23 @@ fn from_rendered(bridge: &Arc<Bridge>, rendered: &Bound<'_, PyAny>) -> PyResult<
         let (kind, source) = body.extract::<(String, Bound<'_, PyAny>)>()?;
         match kind.as_str() {
             "file" => AnswerBody::File(source.extract::<PathBuf>()?),
-            "stream_async" => AnswerBody::Stream(stream::start_async(py, bridge, &source)?),
-            "stream_sync" => AnswerBody::Stream(stream::start_sync(py, bridge, &source)?),
+            "stream_async" => {
+                AnswerBody::Stream(stream::start_async(py, bridge, &source, length(&headers)?)?)
+            }
+            "stream_sync" => {
+                AnswerBody::Stream(stream::start_sync(py, bridge, &source, length(&headers)?)?)
+            }
             _ => return Err(PyTypeError::new_err("not a kind of response body")),
         }
     };
     Ok(Answer { status, headers, body })
+}
+
+/// The length that the application says a stream has.
+fn length(headers: &Headers) -> PyResult<Option<u64>> {
+    let Some(value) = headers.get(&header::CONTENT_LENGTH) else { return Ok(None) };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    length.map(Some).ok_or_else(|| PyTypeError::new_err("the content-length is not a number"))
 }
 
 fn header_name(name: &str) -> PyResult<HeaderName> {
@@ -251,9 +269,18 @@ fn header_value(value: &str) -> PyResult<HeaderValue> {
     match value {
         "application/json" => Ok(HeaderValue::from_static("application/json")),
         "text/plain; charset=utf-8" => Ok(HeaderValue::from_static("text/plain; charset=utf-8")),
-        _ => HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| PyTypeError::new_err("a response header's value is not valid")),
+        _ => latin_1(value)
+            .and_then(|bytes| HeaderValue::from_maybe_shared(bytes).ok())
+            .ok_or_else(|| PyTypeError::new_err("a response header's value is not valid")),
     }
+}
+
+/// The bytes of a field value, which is Latin-1 as in Django; `None` where it is not.
+fn latin_1(value: &str) -> Option<Bytes> {
+    if value.is_ascii() {
+        return Some(Bytes::copy_from_slice(value.as_bytes()));
+    }
+    value.chars().map(|char| u8::try_from(char).ok()).collect()
 }
 
 /// Whether a task was cancelled.

@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use pybolt_engine::body::BodyStream;
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -71,7 +71,15 @@ struct Shared {
 pub struct Outlet {
     chunks: mpsc::Receiver<Bytes>,
     shared: Arc<Shared>,
+    length: Option<u64>,
     ended: bool,
+}
+
+impl Outlet {
+    /// The stream's length in bytes, where the application says it.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
 }
 
 impl Stream for Outlet {
@@ -109,9 +117,11 @@ pub struct Sink {
     chunks: Mutex<Option<mpsc::Sender<Bytes>>>,
     shared: Arc<Shared>,
     held_since: Mutex<Instant>,
+    /// Bytes to come, where the length is known.
+    left: Option<AtomicU64>,
 }
 
-fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
+fn open(bridge: &Arc<Bridge>, length: Option<u64>) -> (Sink, Outlet) {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let shared = Arc::new(Shared {
         bridge: Arc::clone(bridge),
@@ -123,8 +133,9 @@ fn open(bridge: &Arc<Bridge>) -> (Sink, Outlet) {
         chunks: Mutex::new(Some(sender)),
         shared: Arc::clone(&shared),
         held_since: Mutex::new(Instant::now()),
+        left: length.map(AtomicU64::new),
     };
-    (sink, Outlet { chunks: receiver, shared, ended: false })
+    (sink, Outlet { chunks: receiver, shared, length, ended: false })
 }
 
 /// Starts an async iterator's stream on the loop.
@@ -132,8 +143,9 @@ pub fn start_async(
     py: Python<'_>,
     bridge: &Arc<Bridge>,
     iterator: &Bound<'_, PyAny>,
+    length: Option<u64>,
 ) -> PyResult<Outlet> {
-    let (sink, outlet) = open(bridge);
+    let (sink, outlet) = open(bridge, length);
     let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
     // What the handler has set is seen by its generator.
     let context = RequestContext::copy_current(py)?;
@@ -150,6 +162,7 @@ pub fn start_sync(
     py: Python<'_>,
     bridge: &Arc<Bridge>,
     iterator: &Bound<'_, PyAny>,
+    length: Option<u64>,
 ) -> PyResult<Outlet> {
     let producing = Producing::enter(bridge);
     if bridge.streams.load(Ordering::Relaxed) > MAX_SYNC_STREAMS {
@@ -159,7 +172,7 @@ pub fn start_sync(
         let error = py.import("pybolt.exceptions")?.getattr("HTTPError")?.call1((503,))?;
         return Err(PyErr::from_value(error));
     }
-    let (sink, outlet) = open(bridge);
+    let (sink, outlet) = open(bridge, length);
     let body = StreamThread {
         iterator: iterator.clone().unbind(),
         sink: Py::new(py, sink)?,
@@ -226,17 +239,36 @@ impl Sink {
         let got = std::mem::replace(&mut *self.held_since.lock(), now);
         self.shared.bridge.counters.record(Place::Stream, got, got, asked);
     }
+
+    /// What is left after a chunk. The length that the client was told holds: of a chunk that goes
+    /// beyond it nothing is sent.
+    fn after(&self, chunk: &[u8]) -> PyResult<u64> {
+        let Some(left) = &self.left else { return Ok(0) };
+        left.load(Ordering::Relaxed).checked_sub(chunk.len() as u64).ok_or_else(|| {
+            PyValueError::new_err("the stream has more bytes than its content-length says")
+        })
+    }
+
+    fn sent(&self, left: u64) {
+        if let Some(known) = &self.left {
+            known.store(left, Ordering::Relaxed);
+        }
+    }
 }
 
 #[pymethods]
 impl Sink {
     /// Hands a chunk over; gives a future to await, and then to try again, while there is no room.
-    /// Raises `ConnectionError` when the client has gone.
+    /// Raises `ConnectionError` when the client has gone, and `ValueError` past the stream's length.
     fn send(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> PyResult<Option<Py<PyAny>>> {
         let Some(sender) = self.chunks.lock().clone() else { return Err(gone()) };
+        let left = self.after(chunk.as_bytes())?;
         let bytes = Bytes::copy_from_slice(chunk.as_bytes());
         let bytes = match sender.try_send(bytes) {
-            Ok(()) => return Ok(None),
+            Ok(()) => {
+                self.sent(left);
+                return Ok(None);
+            }
             Err(TrySendError::Closed(_)) => return Err(gone()),
             Err(TrySendError::Full(bytes)) => bytes,
         };
@@ -244,6 +276,7 @@ impl Sink {
         // The last chunk may have been taken before the waiter was there.
         match sender.try_send(bytes) {
             Ok(()) => {
+                self.sent(left);
                 self.shared.waiter.forget();
                 Ok(None)
             }
@@ -252,21 +285,30 @@ impl Sink {
         }
     }
 
-    /// Hands a chunk over, waiting for room; `False` when the client has gone.
-    fn send_blocking(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> bool {
-        let Some(sender) = self.chunks.lock().clone() else { return false };
+    /// Hands a chunk over, waiting for room; `False` when the client has gone. Raises `ValueError`
+    /// past the stream's length.
+    fn send_blocking(&self, py: Python<'_>, chunk: &Bound<'_, PyBytes>) -> PyResult<bool> {
+        let Some(sender) = self.chunks.lock().clone() else { return Ok(false) };
+        let left = self.after(chunk.as_bytes())?;
         let bytes = Bytes::copy_from_slice(chunk.as_bytes());
         let released = Instant::now();
         let slot = &self.shared.bridge.slot;
         let sent = slot.outside_lane(|| py.detach(|| sender.blocking_send(bytes).is_ok()));
         self.record(released);
-        sent
+        self.sent(left);
+        Ok(sent)
     }
 
-    /// The regular end.
-    fn close(&self) {
+    /// The regular end. Raises `ValueError` before the stream's length.
+    fn close(&self) -> PyResult<()> {
+        if self.left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) > 0) {
+            return Err(PyValueError::new_err(
+                "the stream has fewer bytes than its content-length says",
+            ));
+        }
         self.shared.complete.store(true, Ordering::Release);
         drop(self.chunks.lock().take());
+        Ok(())
     }
 
     /// The end of a stream that failed: the response is cut off. After `close` it does nothing.
