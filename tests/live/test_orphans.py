@@ -90,7 +90,8 @@ def test_a_worker_is_gone_two_seconds_after_its_supervisor(directory, url):
 
 def test_a_thread_of_an_executor_keeps_no_worker_from_its_end(directory):
     (directory / "bolt.yaml").write_text("version: 1\nserver: {drain_timeout: 1s}\n")
-    with Server(directory, "app.py") as server, ThreadPoolExecutor(1) as pool:
+    arguments = ("app.py", "--config", "bolt.yaml")
+    with Server(directory, *arguments) as server, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.request, "GET", "/to-thread")
         time.sleep(0.3)
         begun = time.monotonic()

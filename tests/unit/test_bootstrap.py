@@ -148,11 +148,13 @@ def test_only_those_who_serve_leave_a_key_behind(tmp_path, monkeypatch):
     assert (tmp_path / SECRET_FILE).is_file()
 
 
-@pytest.mark.parametrize("command", [["migrations"], ["migrate"], ["createuser", "demo"]])
+@pytest.mark.parametrize(
+    "command", [["migrations"], ["migrate"], ["createuser", "demo", "--password", "x"]]
+)
 def test_a_database_that_is_none_is_one_line_for_djangos_commands(tmp_path, command):
     (tmp_path / "app.py").write_text(HELLO)
     (tmp_path / "db.sqlite3").write_bytes(b"\x01no database" * 500)
-    ran = bolt(tmp_path, *command, "app.py")
+    ran = bolt(tmp_path, *command[:2], "app.py", *command[2:])
     assert ran.returncode == 1
     assert (
         ran.stderr
