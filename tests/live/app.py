@@ -153,3 +153,28 @@ async def one_stream(request):
         yield b"last"
 
     return Stream(produce())
+
+
+@api.post("/one-body", auth="public", python={"concurrency": 1, "queue": 0, "max_wait": "1ms"})
+def one_body(request):
+    return {"size": len(request.body)}
+
+
+@api.post("/upload", auth="public", request_body="stream")
+def upload(request):
+    return {"size": sum(len(chunk) for chunk in request.stream())}
+
+
+@api.post("/upload-async", auth="public", request_body="stream")
+async def upload_async(request):
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+    return {"size": size}
+
+
+@api.post("/upload-twice", auth="public", request_body="stream")
+async def upload_twice(request):
+    chunks = request.stream()
+    found = await asyncio.gather(*(anext(chunks) for _ in range(3)), return_exceptions=True)
+    return [str(chunk) for chunk in found]

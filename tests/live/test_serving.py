@@ -1,5 +1,6 @@
 """Over real sockets: supervisor, workers, drain, cancellation, streams, the GIL counter."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -90,6 +91,43 @@ def test_a_stream_keeps_its_place_to_its_end(server):
         assert server.request("GET", "/one-stream")[0] == 503
         assert first.result()[2] == b"firstlast"
     assert until(lambda: server.request("GET", "/one-stream")[0] == 200)
+
+
+@contextlib.contextmanager
+def slow_upload(server, url):
+    """A request that has sent two of its hundred bytes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nxx".encode())
+        time.sleep(0.1)
+        yield raw
+
+
+def test_a_slow_body_holds_no_place_with_python(server):
+    with slow_upload(server, "/one-body") as raw:
+        for _ in range(5):
+            assert server.request("POST", "/one-body", b"12345")[2] == b'{"size":5}'
+        raw.sendall(b"x" * 98)
+        assert b'{"size":100}' in raw.recv(65536)
+
+
+@pytest.mark.parametrize("url", ["/upload", "/upload-async"])
+def test_a_slow_upload_holds_nobody_up(server, url):
+    for _ in range(64):
+        assert server.request("POST", url, b"12345")[2] == b'{"size":5}'
+    with slow_upload(server, url) as raw:
+        for _ in range(64):
+            begun = time.monotonic()
+            assert server.request("GET", "/hello")[0] == 200
+            assert time.monotonic() - begun < 1
+        raw.sendall(b"x" * 98)
+        assert b'{"size":100}' in raw.recv(65536)
+
+
+def test_two_readers_of_one_body_are_a_mistake_and_no_deadlock(server):
+    with slow_upload(server, "/upload-twice") as raw:
+        time.sleep(0.1)
+        raw.sendall(b"x" * 98)
+        assert b"somebody else is reading this stream" in raw.recv(65536)
 
 
 REFUSALS = [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use pybolt_engine::plan::{Plan, PythonRun, RoutePlan};
+use pybolt_engine::plan::{Plan, PythonRun, RequestBody, RoutePlan};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -24,20 +24,9 @@ pub struct Route {
     /// `module:function`, for logs.
     pub name: String,
     /// What its handler does with the body.
-    pub request_body: BodyMode,
+    pub request_body: RequestBody,
     /// Where it runs.
     pub placement: Placement,
-}
-
-/// What a handler does with the request's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyMode {
-    /// Gets it whole.
-    Buffer,
-    /// Reads it as it arrives.
-    Stream,
-    /// Never looks at it.
-    Ignore,
 }
 
 /// The Python functions that the bridge calls; `pybolt.bridge.Runtime` gives them.
@@ -119,14 +108,9 @@ impl Route {
     /// The Python side of `plan`'s route, where it has a handler.
     pub fn new(py: Python<'_>, plan: &RoutePlan, callables: &[Py<PyAny>]) -> Option<Self> {
         let handler = plan.handler.as_ref()?;
-        let request_body = match handler.request_body.as_str() {
-            "stream" => BodyMode::Stream,
-            "none" => BodyMode::Ignore,
-            _ => BodyMode::Buffer,
-        };
         let mode = match plan.python.run {
             // Whoever reads a body as it arrives waits for its client, however quick it is.
-            _ if request_body == BodyMode::Stream => RunMode::Thread,
+            _ if handler.request_body == RequestBody::Stream => RunMode::Thread,
             PythonRun::Auto => RunMode::Auto,
             PythonRun::Inline => RunMode::Inline,
             PythonRun::Queue => RunMode::Queue,
@@ -136,7 +120,7 @@ impl Route {
             call: callables.get(handler.index)?.clone_ref(py),
             is_async: handler.is_async,
             name: handler.name.clone(),
-            request_body,
+            request_body: handler.request_body,
             placement: Placement::new(mode, handler.is_async),
         })
     }

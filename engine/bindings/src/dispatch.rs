@@ -11,13 +11,14 @@ use pybolt_engine::handler::Handler;
 use pybolt_engine::http::{HeaderMap, HeaderValue, header};
 use pybolt_engine::middleware::authorize::Permitted;
 use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
+use pybolt_engine::plan;
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::{Parts, Request};
 use pybolt_engine::response::Response;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, file_response};
-use crate::bridge::{BodyMode, Bridge, Route};
+use crate::bridge::{Bridge, Route};
 use crate::inline::{self, Inline};
 use crate::job::{FileFailure, Job, Replier, RequestBody, Ticket};
 use crate::stream;
@@ -40,24 +41,13 @@ impl Handler for PythonHandler {
     fn call(&self, request: Permitted<Request>) -> Reply {
         let (parts, body) = request.into_inner().into_parts();
         match (body, self.route.request_body) {
-            (Body::Empty, _) | (_, BodyMode::Ignore) => self.dispatch(parts, Bytes::new()),
             (Body::Full(bytes), _) => self.dispatch(parts, bytes),
-            (Body::Stream(body), BodyMode::Stream) => {
+            (Body::Stream(body), plan::RequestBody::Stream) => {
                 let inlet = stream::receive(&self.bridge, body);
                 self.queue(parts, RequestBody::Stream(inlet))
             }
-            (body @ Body::Stream(_), BodyMode::Buffer) => {
-                let this = Self::new(Arc::clone(&self.bridge), Arc::clone(&self.route));
-                Reply::pending(async move {
-                    match body.collect().await {
-                        Ok(bytes) => {
-                            let Ok(response) = this.dispatch(parts, bytes).await;
-                            response
-                        }
-                        Err(error) => unreadable(&error, &parts.headers),
-                    }
-                })
-            }
+            // Where the handler wants a body whole, the chain has read it.
+            _ => self.dispatch(parts, Bytes::new()),
         }
     }
 }
@@ -161,14 +151,6 @@ fn respond(bridge: &Arc<Bridge>, route: &Arc<Route>, answer: Answer) -> Reply {
             }
         }
     })
-}
-
-fn unreadable(error: &io::Error, headers: &HeaderMap) -> Response {
-    let kind = match error.kind() {
-        io::ErrorKind::FileTooLarge => RejectionKind::BodyTooLarge,
-        _ => RejectionKind::BadBody,
-    };
-    refusal(kind, headers)
 }
 
 fn overloaded(headers: &HeaderMap) -> Response {

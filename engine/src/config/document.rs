@@ -327,8 +327,19 @@ pub struct HandlerConfig {
     pub name: String,
     /// Whether it is a coroutine function.
     pub is_async: bool,
-    /// `buffer`, `stream` or `none`.
-    pub request_body: String,
+    /// What it does with the body: `buffer`, `stream` or `none`.
+    pub request_body: RequestBody,
+}
+
+/// What a handler does with the request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestBody {
+    /// Gets it whole.
+    Buffer,
+    /// Reads it as it arrives.
+    Stream,
+    /// Never looks at it.
+    Ignore,
 }
 
 impl Decode for HandlerConfig {
@@ -343,7 +354,7 @@ impl Decode for HandlerConfig {
             return resolved;
         }
         let name = node.text(Self::EXPECTED, out)?.to_owned();
-        Some(Self { index: usize::MAX, name, is_async: false, request_body: "buffer".into() })
+        Some(Self { index: usize::MAX, name, is_async: false, request_body: RequestBody::Buffer })
     }
 }
 
@@ -355,7 +366,12 @@ impl HandlerConfig {
             index: usize::try_from(object.get("index")?.as_u64()?).ok()?,
             name: text("name")?,
             is_async: object.get("is_async")?.as_bool()?,
-            request_body: text("request_body")?,
+            request_body: match object.get("request_body")?.as_str()? {
+                "buffer" => RequestBody::Buffer,
+                "stream" => RequestBody::Stream,
+                "none" => RequestBody::Ignore,
+                _ => return None,
+            },
         })
     }
 }

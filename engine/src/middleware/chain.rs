@@ -13,6 +13,7 @@ use super::access_log::AccessLogLayer;
 use super::authenticate::AuthenticateLayer;
 use super::authorize::{AuthorizeLayer, Permitted};
 use super::body_limit::{BodyLengthLayer, BodyLimitLayer};
+use super::buffer_body::BufferBodyLayer;
 use super::bulkhead::{BulkheadLayer, Places};
 use super::catch_panic::CatchPanicLayer;
 use super::compress::CompressLayer;
@@ -23,7 +24,7 @@ use super::request_id::RequestIdLayer;
 use super::security_headers::SecurityHeadersLayer;
 use super::timeout::TimeoutLayer;
 use crate::handler::{Handler, HandlerService};
-use crate::plan::{PythonPolicy, RoutePlan};
+use crate::plan::{HandlerRef, PythonPolicy, RequestBody, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::Request;
 use crate::response::Response;
@@ -40,6 +41,10 @@ impl Assembly {
         let mut inner: BoxService<Permitted<Request>> = Box::new(HandlerService(handler));
         // Only what is about to run takes a place with Python.
         inner = stack(inner, self.places(&route.python).map(BulkheadLayer));
+        // Whoever sends slowly takes no place meanwhile.
+        let buffers = |handler: &HandlerRef| handler.request_body == RequestBody::Buffer;
+        let buffers = route.handler.as_ref().is_some_and(buffers);
+        inner = stack(inner, buffers.then_some(BufferBodyLayer));
         // A body of unknown length is cut off while it is read.
         inner = stack(inner, route.body_limit.map(BodyLimitLayer));
         // Waiting for a place, reading the body and running all count.

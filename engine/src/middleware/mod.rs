@@ -6,12 +6,13 @@
 //!
 //! request id → access log → catch panic → security headers → CORS → catch panic → compression →
 //! gate → rate limits whose key needs no identity → `Content-Length` check → authenticate →
-//! authorize → rate limits keyed by identity → timeout → body limit → Python bulkhead → handler.
+//! authorize → rate limits keyed by identity → timeout → body limit → the whole body → Python bulkhead → handler.
 
 pub mod access_log;
 pub mod authenticate;
 pub mod authorize;
 pub mod body_limit;
+pub mod buffer_body;
 pub mod bulkhead;
 pub mod catch_panic;
 pub mod chain;

@@ -19,6 +19,7 @@ use serde_json::Value;
 pub use self::server::ServerPlan;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document;
+pub use crate::config::document::RequestBody;
 use crate::http::Method;
 use crate::middleware::access_log::AccessLogPolicy;
 use crate::middleware::authenticate::Authenticator;
@@ -107,8 +108,8 @@ pub struct HandlerRef {
     pub name: String,
     /// Whether it is a coroutine function.
     pub is_async: bool,
-    /// `buffer`, `stream` or `none`.
-    pub request_body: String,
+    /// What it does with the body.
+    pub request_body: RequestBody,
 }
 
 /// Where a handler may run.
