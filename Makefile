@@ -14,13 +14,14 @@ RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Carg
 
 .DEFAULT_GOAL := help
 .PHONY: help tools develop run run-bg stop smoke bench bench-peers migrate makemigrations \
-        orm-smoke create-user test check fmt clean reinstall
+        orm-smoke create-user test test-tools check fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 tools:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust >= 1.89, see https://rustup.rs" >&2; exit 1; }
+	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 89)}' || { echo "$$(rustc --version) is older than 1.89: rustup update stable" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python >= 3.11, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
@@ -76,9 +77,13 @@ create-user: $(VENV)/.built  ## the user demo with the password demo
 	$(BOLT) migrate $(APP)
 	$(BOLT) createuser demo $(APP) --password demo
 
-test: check      ## every check and every test; what CI runs
+test: test-tools check  ## every check and every test, also under the other Pythons; what CI runs
+	$(PY) -m tests.pythons
 
-check: $(VENV)/.built     ## the same
+test-tools:
+	@tests/install_tools.sh
+
+check: $(VENV)/.built     ## the same under one Python
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run -p pybolt-engine; else cargo test -p pybolt-engine --lib --tests; fi
@@ -88,6 +93,7 @@ check: $(VENV)/.built     ## the same
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(PY) -m mypy.stubtest pybolt._engine
+	$(PY) -m bench.render --check
 	$(PY) -m pytest
 
 fmt: $(VENV)/.built       ## format Rust and Python
@@ -96,7 +102,7 @@ fmt: $(VENV)/.built       ## format Rust and Python
 	$(VENV)/bin/ruff format .
 
 clean:           ## remove what was built
-	rm -rf target $(VENV)/.built pybolt/_engine.*.so
+	rm -rf target $(VENV)/.built .venv-* pybolt/_engine.*.so
 
 reinstall:       ## a new virtualenv
 	rm -rf $(VENV)

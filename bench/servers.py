@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.load import Exchange, NotAnswered, ask
+from tests.pythons import find
 
 HERE = Path(__file__).resolve().parent
 LOGS = HERE / "logs"
@@ -197,24 +198,13 @@ def _provision_django_bolt(python: str | None) -> None:
 
 
 def _django_bolt_python(python: str | None) -> str:
-    candidates = [python] if python else [f"python{version}" for version in DJANGO_BOLT_PYTHONS]
-    if not python:
-        pyenv = Path.home() / ".pyenv" / "versions"
-        for version in DJANGO_BOLT_PYTHONS:
-            candidates += [
-                str(path / "bin" / "python")
-                for path in sorted(pyenv.glob(f"{version}*"), reverse=True)
-            ]
-    for candidate in candidates:
-        # A pyenv shim is on PATH even where it cannot run: only an answer counts.
-        answer = machine.first_line(
-            [candidate, "-c", "import sys; print(sys.version_info >= (3, 12))"]
-        )
-        if answer == "True":
-            return candidate
-    tried = ", ".join(candidates)
+    if python:
+        return python
+    for version in DJANGO_BOLT_PYTHONS:
+        if (found := find(version)) is not None:
+            return found
     raise Unavailable(
-        f"django-bolt needs Python 3.12 or later and none of these runs: {tried}; name one with --python"
+        f"django-bolt needs Python {' or '.join(DJANGO_BOLT_PYTHONS)} and there is none: name one with --python"
     )
 
 

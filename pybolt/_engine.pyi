@@ -8,6 +8,7 @@ __all__ = [
     "Principal",
     "MultiDict",
     "BodyReader",
+    "Finished",
     "RequestThread",
     "check",
     "explain",
@@ -136,3 +137,7 @@ class RequestThread:
     @property
     def _exited(self) -> bool: ...
     def keep(self, executor: Any) -> None: ...
+
+@final
+class Finished:
+    def __call__(self, task: Any) -> None: ...

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from ._engine import Finished
+
 #: The name of every task that the engine starts.
 TASK_NAME = "bolt-request"
 
@@ -116,22 +118,30 @@ class SlotLoop(asyncio.SelectorEventLoop):
         """The slot, not the thread, guards this loop: the I/O thread may call in while it holds
         it. Only asyncio's debug mode asks."""
 
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> Any:
+        """As the base class's, except that the answer of a handler's task does not wait for another
+        turn, and that the first step of a task that is being made is handed to whoever makes it."""
+        if type(callback) is Finished:
+            # Called by the task's last step, in the task's own context.
+            callback(*args)
+            return None
+        if self._armed:
+            self._armed = False
+            self._first_step = (callback, context)
+            return None
+        if self._debug or self._closed:  # type: ignore[attr-defined]
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
     if sys.version_info >= (3, 12):
         #: Makes a task whose first step has been taken.
         start_task = asyncio.Task
 
     else:
-
-        def call_soon(  # type: ignore[override]
-            self, callback: Any, *args: Any, context: Any = None
-        ) -> Any:
-            """As the base class's, except that the first step of a task that is just being made
-            is handed to whoever makes it."""
-            if self._armed:
-                self._armed = False
-                self._first_step = (callback, context)
-                return None
-            return super().call_soon(callback, *args, context=context)
 
         def start_task(
             self, coroutine: Coroutine[Any, Any, Any], *, context: contextvars.Context

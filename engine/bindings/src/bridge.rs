@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use pybolt_engine::http::Method;
 use pybolt_engine::plan::{Plan, PythonRun, RequestBody, RoutePlan};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -23,6 +24,8 @@ pub struct Route {
     pub is_async: bool,
     /// `module:function`, for logs.
     pub name: String,
+    /// `GET /items/{id}`, for statistics.
+    pub label: String,
     /// What its handler does with the body.
     pub request_body: RequestBody,
     /// Where it runs.
@@ -120,10 +123,16 @@ impl Route {
             call: callables.get(handler.index)?.clone_ref(py),
             is_async: handler.is_async,
             name: handler.name.clone(),
+            label: format!("{} {}", methods(plan), plan.pattern),
             request_body: handler.request_body,
             placement: Placement::new(mode, handler.is_async),
         })
     }
+}
+
+fn methods(plan: &RoutePlan) -> String {
+    let methods: Vec<_> = plan.methods.iter().map(Method::as_str).collect();
+    methods.join(",")
 }
 
 impl Runtime {

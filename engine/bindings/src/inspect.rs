@@ -262,7 +262,8 @@ fn routes_stats<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, Py
         entry.set_item("reason", placement.reason().name())?;
         entry.set_item("runs", load(&placement.runs))?;
         entry.set_item("inline_runs", load(&placement.inline_runs))?;
-        routes.set_item(&route.name, entry)?;
+        entry.set_item("handler", &route.name)?;
+        routes.set_item(&route.label, entry)?;
     }
     Ok(routes)
 }

@@ -39,6 +39,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Principal>()?;
     module.add_class::<multidict::MultiDict>()?;
     module.add_class::<stream::BodyReader>()?;
+    module.add_class::<tasks::Finished>()?;
     module.add_class::<tasks::RequestThread>()?;
     module.add_function(wrap_pyfunction!(inspect::check, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::explain, module)?)?;

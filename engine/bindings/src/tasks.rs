@@ -44,17 +44,20 @@ pub fn start<'py>(
         Ok(request) => request,
         Err(error) => return Started::Done(run::fail(py, bridge, route, None, error)),
     };
-    let started = context(py, bridge).and_then(|(context, thread)| {
+    let started = RequestContext::new(py).and_then(|context| {
+        let thread = Py::new(py, RequestThread::default())?;
         let coroutine = {
             let _entered = context.enter()?;
+            own_thread(py, bridge, &thread)?;
             route.call.bind(py).call1((&request,))?
         };
         let task = start_task(py, bridge, &coroutine, &context)?;
         if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
             return Ok(Err((task, context, thread)));
         }
-        let left = thread.get().end();
-        debug_assert!(left.is_none(), "waiting for a thread suspends");
+        if let Some(executor) = thread.get().end() {
+            release(py, bridge, executor, Completion::of_nothing(bridge));
+        }
         let _entered = context.enter()?;
         let result = task.call_method0(intern!(py, "result"))?;
         run::answer(py, bridge, &result).map(Ok)
@@ -68,23 +71,24 @@ pub fn start<'py>(
     }
 }
 
-/// A request's own context, in which sync code has a thread of the request's own.
-fn context<'py>(
-    py: Python<'py>,
-    bridge: &Bridge,
-) -> PyResult<(RequestContext<'py>, Py<RequestThread>)> {
-    let context = RequestContext::new(py)?;
-    let thread = Py::new(py, RequestThread::default())?;
-    {
-        let _entered = context.enter()?;
-        let variable = bridge.runtime.request_thread.as_ptr();
-        // SAFETY: the GIL is held, `variable` is a `ContextVar` and `thread` an object; a new
-        // reference or null with an error comes back.
-        let token = unsafe { ffi::PyContextVar_Set(variable, thread.as_ptr()) };
-        // SAFETY: as above.
-        unsafe { Bound::from_owned_ptr_or_err(py, token)? };
+/// Has sync code of the current context run on `thread`, a thread of the request's own.
+fn own_thread(py: Python<'_>, bridge: &Bridge, thread: &Py<RequestThread>) -> PyResult<()> {
+    let variable = bridge.runtime.request_thread.as_ptr();
+    // SAFETY: the GIL is held, `variable` is a `ContextVar` and `thread` an object; a new reference
+    // or null with an error comes back.
+    let token = unsafe { ffi::PyContextVar_Set(variable, thread.as_ptr()) };
+    // SAFETY: as above.
+    unsafe { Bound::from_owned_ptr_or_err(py, token) }.map(drop)
+}
+
+/// Gives a request's executor back; `completion` is called once its connections are in order.
+fn release(py: Python<'_>, bridge: &Bridge, executor: Py<PyAny>, completion: Completion) {
+    let released = Py::new(py, completion).and_then(|completion| {
+        bridge.runtime.release_thread.bind(py).call1((executor, completion))
+    });
+    if let Err(error) = released {
+        error.write_unraisable(py, None);
     }
-    Ok((context, thread))
 }
 
 /// A task of `coroutine` in `context` whose first step has been taken.
@@ -117,14 +121,13 @@ pub fn follow(
     suspended: Suspended<'_>,
     reply: Replier,
 ) {
-    let Suspended { task, request, context, thread } = suspended;
+    let Suspended { task, request, thread, .. } = suspended;
     bridge.queue.under_way.fetch_add(1, Ordering::Relaxed);
     reply.ticket.set_task(task.clone().unbind());
     let callback = Finished {
         bridge: Arc::clone(bridge),
         route: Arc::clone(route),
         request,
-        context: context.0.unbind(),
         thread,
         reply: Mutex::new(Some(reply)),
     };
@@ -135,13 +138,13 @@ pub fn follow(
     }
 }
 
-/// The done-callback of a handler's task.
+/// The done-callback of a handler's task. `SlotLoop.call_soon` calls it at the end of the task's
+/// last step, in the task's context.
 #[pyclass(frozen, module = "pybolt._engine")]
-struct Finished {
+pub struct Finished {
     bridge: Arc<Bridge>,
     route: Arc<Route>,
     request: Py<Request>,
-    context: Py<PyAny>,
     thread: Py<RequestThread>,
     reply: Mutex<Option<Replier>>,
 }
@@ -158,25 +161,20 @@ impl Finished {
             bridge: Arc::clone(&self.bridge),
             answer: Mutex::new(answer.map(|answer| (reply.answer, answer))),
         };
-        let Some(executor) = self.thread.get().end() else { return completion.send() };
-        // Nobody hears of the answer before the request's transactions and connections are done
-        // with.
-        let released = Py::new(py, completion).and_then(|completion| {
-            self.bridge.runtime.release_thread.bind(py).call1((executor, completion))
-        });
-        if let Err(error) = released {
-            error.write_unraisable(py, None);
+        match self.thread.get().end() {
+            None => completion.send(),
+            // Nobody hears of the answer before the request's transactions and connections are
+            // done with.
+            Some(executor) => release(py, &self.bridge, executor, completion),
         }
     }
 }
 
 impl Finished {
     fn answer(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> Answer {
-        let context = RequestContext(self.context.bind(py).clone());
-        let answer = context.enter().and_then(|_entered| {
-            let result = task.call_method0(intern!(py, "result"))?;
-            run::answer(py, &self.bridge, &result)
-        });
+        let answer = task
+            .call_method0(intern!(py, "result"))
+            .and_then(|result| run::answer(py, &self.bridge, &result));
         answer.unwrap_or_else(|error| {
             run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
         })
@@ -199,6 +197,10 @@ impl Completion {
 }
 
 impl Completion {
+    fn of_nothing(bridge: &Arc<Bridge>) -> Self {
+        Self { bridge: Arc::clone(bridge), answer: Mutex::new(None) }
+    }
+
     fn send(&self) {
         if let Some((to, answer)) = self.answer.lock().take() {
             self.bridge.completions.push(to, answer);

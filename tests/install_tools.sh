@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# What the tests need besides Rust and Python: PostgreSQL's programs, which need not be running.
+set -euo pipefail
+
+has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
+
+if ! has_postgres; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing PostgreSQL for the tests"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+  fi
+  has_postgres || { echo "the tests need PostgreSQL's programs: apt-get install postgresql" >&2; exit 1; }
+fi

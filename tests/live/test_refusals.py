@@ -1,0 +1,175 @@
+"""Every row of the table of refusals, over sockets: its form, its headers, its line in the log, and
+that it takes no GIL."""
+
+import itertools
+import json
+import re
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.live.server import ROOT, Server
+
+ORIGIN = "https://app.example.com"
+TABLE = (ROOT / "engine" / "src" / "middleware" / "rejection.rs").read_text()
+CODES = {code: int(status) for status, code in re.findall(r'= (\d{3}), "(\w+)", "', TABLE)}
+
+#: For each code: request line, header lines, body. `Host: good.test` where none is given.
+WAYS = {
+    "bad_path": ("GET /a/../b", [], b""),
+    "bad_host": ("GET /hello", ["Host: a b"], b""),
+    "bad_header": ("GET /key", ["X-API-Key: k", "X-API-Key: k"], b""),
+    "bad_body": ("POST /small", ["Transfer-Encoding: chunked"], b"zz\r\n"),
+    "unauthorized": ("GET /key", [], b""),
+    "forbidden": ("GET /denied", [], b""),
+    "not_found": ("GET /nowhere", [], b""),
+    "method_not_allowed": ("DELETE /hello", [], b""),
+    "body_too_large": ("POST /small", ["Content-Length: 5"], b"12345"),
+    "misdirected": ("GET /hello", ["Host: other.test"], b""),
+    "rate_limited": ("GET /limited", [], b""),
+    "internal": ("GET /fail", [], b""),
+    "overloaded": ("GET /one", [], b""),
+    "timeout": ("GET /slow", [], b""),
+}
+#: What runs a handler, or ends one, is not free.
+PYTHON = {"internal", "timeout"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("refusing")
+    shutil.copytree(Path(__file__).parent / "refusing", directory, dirs_exist_ok=True)
+    with Server(directory, "--config", "bolt.yaml") as server:
+        yield server
+
+
+def ask(server, line, headers, body=b"", *, accept="application/json"):
+    """Status, headers, body of one request on a connection of its own."""
+    host = [] if any(header.startswith("Host:") for header in headers) else ["Host: good.test"]
+    lines = [f"{line} HTTP/1.1", *host, *headers, f"Origin: {ORIGIN}", f"Accept: {accept}"]
+    head = "\r\n".join([*lines, "Connection: close", "", ""])
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(head.encode() + body)
+        received = b""
+        while chunk := raw.recv(65536):
+            received += chunk
+    head, _, content = received.partition(b"\r\n\r\n")
+    status, *fields = head.decode("latin-1").split("\r\n")
+    found: dict[str, str] = {}
+    for field in fields:
+        name, _, value = field.partition(": ")
+        found[name.lower()] = f"{found[name.lower()]}, {value}" if name.lower() in found else value
+    return int(status.split()[1]), found, content
+
+
+class Busy:
+    """Keeps the one place of ``/one`` taken."""
+
+    def __init__(self, server):
+        self.thread = threading.Thread(target=ask, args=(server, "GET /one", []))
+
+    def __enter__(self):
+        self.thread.start()
+        time.sleep(0.2)
+
+    def __exit__(self, *_):
+        self.thread.join()
+
+
+class Nothing(Busy):
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.fixture
+def way(server, code):
+    """The request that is refused with ``code``, and what has to hold meanwhile."""
+    if code == "rate_limited":
+        ask(server, *WAYS[code])
+    return WAYS[code], (Busy if code == "overloaded" else Nothing)(server)
+
+
+def test_there_is_a_way_to_every_refusal():
+    assert WAYS.keys() == CODES.keys()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, code):
+    request, meanwhile = way
+    with meanwhile:
+        status, headers, body = ask(server, *request)
+    assert status == CODES[code]
+    assert headers["content-type"] == "application/problem+json"
+    problem = json.loads(body)
+    assert (problem["type"], problem["status"]) == (f"urn:pybolt:problem:{code}", status)
+    assert headers["access-control-allow-origin"] == ORIGIN
+    assert "origin" in headers["vary"]
+    assert headers["x-content-type-options"] == "nosniff"
+    request_id = headers["x-request-id"]
+    deadline = time.monotonic() + 5
+    while request_id not in server.log():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    [line] = [
+        line
+        for line in server.log().splitlines()
+        if f'"{request_id}"' in line and '"status"' in line
+    ]
+    assert json.loads(line)["status"] == status
+    for needed, codes in {
+        "www-authenticate": {"unauthorized"},
+        "allow": {"method_not_allowed"},
+        "retry-after": {"rate_limited", "overloaded"},
+        "ratelimit": {"rate_limited"},
+    }.items():
+        assert (needed in headers) == (code in codes), needed
+
+
+@pytest.mark.parametrize("code", sorted(CODES.keys() - PYTHON))
+def test_a_refusal_takes_no_gil(server, way, code):
+    def takes() -> int:
+        return json.loads(ask(server, "GET /stats", [])[2])["gil_takes"]
+
+    for _ in range(40):
+        takes()
+    request, meanwhile = way
+    with meanwhile:
+        reading = [takes() for _ in range(5)]
+        cost = max(later - earlier for earlier, later in itertools.pairwise(reading))
+        before = takes()
+        for _ in range(10):
+            assert ask(server, *request)[0] == CODES[code]
+        assert takes() - before <= cost
+
+
+def test_a_preflight_takes_no_gil_and_reaches_no_limit(server):
+    def takes() -> int:
+        return json.loads(ask(server, "GET /stats", [])[2])["gil_takes"]
+
+    for _ in range(40):
+        takes()
+    reading = [takes() for _ in range(5)]
+    cost = max(later - earlier for earlier, later in itertools.pairwise(reading))
+    before = takes()
+    for _ in range(10):
+        status, headers, _ = ask(server, "OPTIONS /limited", ["Access-Control-Request-Method: GET"])
+        assert status == 204
+        assert headers["access-control-allow-methods"]
+        assert "ratelimit" not in headers
+    assert takes() - before <= cost
+
+
+@pytest.mark.parametrize("code", sorted(CODES.keys() - {"internal", "bad_body"}))
+def test_a_browser_reads_a_page(server, way, code):
+    request, meanwhile = way
+    with meanwhile:
+        status, headers, body = ask(server, *request, accept="text/html")
+    assert (status, headers["content-type"]) == (CODES[code], "text/html; charset=utf-8")
+    assert body.startswith(b"<!doctype html>")

@@ -1,0 +1,66 @@
+"""The suite under every other Python that this machine has: ``python -m tests.pythons``.
+
+Each gets a virtualenv of its own (``.venv-3.12``) with the extension in release mode. The exit code
+is 0 where all that were found pass, 1 where one fails.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+VERSIONS = ("3.11", "3.12", "3.13")
+
+
+def find(version: str) -> str | None:
+    """An interpreter of this version (``3.12``), on the path or among pyenv's."""
+    pyenv = Path.home() / ".pyenv" / "versions"
+    installed = sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
+    for candidate in [f"python{version}", *map(str, installed)]:
+        # A pyenv shim is on the path even where it cannot run: only an answer counts.
+        probe = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        try:
+            found = subprocess.run(probe, capture_output=True, text=True, check=False)
+        except OSError:
+            continue
+        if found.returncode == 0 and found.stdout.strip() == version:
+            return candidate
+    return None
+
+
+def suite(version: str, interpreter: str) -> bool:
+    """Builds and tests under one interpreter; whether all passed."""
+    venv = ROOT / f".venv-{version}"
+    python = venv / "bin" / "python"
+    environment = os.environ | {"VIRTUAL_ENV": str(venv)}
+    if not (venv / "bin" / "maturin").exists():
+        subprocess.run([interpreter, "-m", "venv", "--clear", str(venv)], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "maturin"], check=True)
+    build = [venv / "bin" / "maturin", "develop", "--release", "--quiet", "--extras", "dev"]
+    subprocess.run(build, check=True, cwd=ROOT, env=environment)
+    return subprocess.run([python, "-m", "pytest", "tests"], cwd=ROOT, check=False).returncode == 0
+
+
+def main() -> int:
+    """Tests every version but the one that runs this."""
+    failed = []
+    for version in VERSIONS:
+        if version == "{}.{}".format(*sys.version_info[:2]):
+            continue
+        interpreter = find(version)
+        if interpreter is None:
+            print(f"Python {version}: not on this machine, not tested", flush=True)
+            continue
+        print(f"Python {version}: {interpreter}", flush=True)
+        if not suite(version, interpreter):
+            failed.append(version)
+    if failed:
+        print(f"failed under Python {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
