@@ -24,7 +24,7 @@ from .bodies import (
 )
 from .django.transactions import atomic_requests
 from .exceptions import DeclarationError, RequestValidationError
-from .routing import is_async
+from .routing import awaits, is_async
 from .scalars import Invalid, converter, peel
 
 
@@ -69,6 +69,7 @@ class BoundHandler:
 
     call: Callable[[Any], Any]
     is_async: bool
+    awaits: bool
     request_body: str
 
 
@@ -233,7 +234,7 @@ def bind(
     bodyless = set(methods) <= {"GET", "HEAD"} and not reads_body
     body = request_body or ("none" if bodyless else "buffer")
     call = _call(handler, compiled) if compiled else handler
-    return BoundHandler(call, is_async(handler), body)
+    return BoundHandler(call, is_async(handler), awaits(handler), body)
 
 
 def _call(handler: Callable[..., Any], compiled: list[_Parameter]) -> Callable[[Any], Any]:

@@ -7,6 +7,7 @@ built.
 from __future__ import annotations
 
 import dataclasses
+import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -202,3 +203,14 @@ def is_async(handler: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004
     )
+
+
+def awaits(handler: Callable[..., Any]) -> bool:
+    """Whether a coroutine of ``handler`` may suspend: one whose code has no ``await``, ``async
+    for`` or ``async with`` cannot. Where the code is not at hand, it may."""
+    if not (inspect.isfunction(handler) or inspect.ismethod(handler)):
+        return True
+    code = handler.__code__
+    if not code.co_flags & inspect.CO_COROUTINE:
+        return True
+    return any(instruction.opname == "YIELD_VALUE" for instruction in dis.get_instructions(code))

@@ -166,6 +166,7 @@ class _Loading:
             "index": len(self.callables) - 1,
             "name": name,
             "is_async": bound.is_async,
+            "awaits": bound.awaits,
             "request_body": bound.request_body,
         }
 

@@ -94,6 +94,19 @@ async def generator(request, tag: str = ""):
     return {"number": await anext(numbers())}
 
 
+@api.get("/background")
+async def background(request, tag: str = ""):
+    async def later():
+        await asyncio.sleep(0)
+        happened.append(tag)
+
+    tasks.append(asyncio.get_running_loop().create_task(later()))
+    return {"seen": seen.get()}
+
+
+tasks: list[asyncio.Task[None]] = []
+
+
 class Kept:
     pass
 
@@ -165,6 +178,13 @@ def test_a_generator_that_is_left_behind_is_closed(client, warm):
     for tag in ("one", "two", "three"):
         assert client.get(f"/generator?tag={tag}").json() == {"number": 1}
         assert within_a_second(lambda tag=tag: (gc.collect(), tag in happened)[1])
+
+
+def test_a_task_that_is_left_behind_goes_on(client, warm):
+    warm("/background")
+    for tag in ("one", "two", "three"):
+        assert client.get(f"/background?tag={tag}").json() == {"seen": 0}
+        assert within_a_second(lambda tag=tag: tag in happened)
 
 
 def test_a_request_that_its_state_refers_to_is_collected(client):

@@ -3,6 +3,7 @@
 import dataclasses
 import decimal
 import enum
+import functools
 import threading
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -384,6 +385,42 @@ def test_which_bodies_the_engine_collects(methods, annotation, expected):
     if annotation is not None:
         handler.__annotations__["x"] = annotation
     assert bind(handler, [], methods).request_body == expected
+
+
+def _decorated(handler):
+    @functools.wraps(handler)
+    async def wrapper(request):
+        return await handler(request)
+
+    return wrapper
+
+
+async def _plain(request):
+    return {}
+
+
+async def _comprehends(request):
+    return [number async for number in request]
+
+
+async def _enters(request):
+    async with request:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (_plain, False),
+        (_decorated(_plain), True),
+        (_comprehends, True),
+        (_enters, True),
+        (functools.partial(_plain), True),
+        (lambda request: None, True),
+    ],
+)
+def test_whether_a_coroutine_may_suspend_is_read_off_its_code(handler, expected):
+    assert bind(handler, [], ["GET"]).awaits is expected
 
 
 def test_an_async_handlers_parameters_are_refused_before_its_coroutine_is_made():

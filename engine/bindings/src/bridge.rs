@@ -22,6 +22,8 @@ pub struct Route {
     pub call: Py<PyAny>,
     /// Whether calling it gives a coroutine.
     pub is_async: bool,
+    /// Whether that coroutine may suspend.
+    pub awaits: bool,
     /// `module:function`, for logs.
     pub name: String,
     /// `GET /items/{id}`, for statistics.
@@ -122,6 +124,7 @@ impl Route {
         Some(Self {
             call: callables.get(handler.index)?.clone_ref(py),
             is_async: handler.is_async,
+            awaits: handler.awaits,
             name: handler.name.clone(),
             label: format!("{} {}", methods(plan), plan.pattern),
             request_body: handler.request_body,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use pybolt_engine::request::Parts;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{ffi, intern};
 use tokio::sync::oneshot;
@@ -49,7 +50,12 @@ pub fn start<'py>(
         let coroutine = {
             let _entered = context.enter()?;
             own_thread(py, bridge, &thread)?;
-            route.call.bind(py).call1((&request,))?
+            let coroutine = route.call.bind(py).call1((&request,))?;
+            if !route.awaits {
+                let result = finish(&coroutine)?;
+                return run::answer(py, bridge, &result).map(Ok);
+            }
+            coroutine
         };
         let task = start_task(py, bridge, &coroutine, &context)?;
         if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -69,6 +75,20 @@ pub fn start<'py>(
         }
         Err(error) => Started::Done(run::fail(py, bridge, route, Some(&request), error)),
     }
+}
+
+/// The result of a coroutine that cannot suspend: it needs no task.
+fn finish<'py>(coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = coroutine.py();
+    let mut result = std::ptr::null_mut();
+    // SAFETY: the GIL is held; `result` becomes a new reference, or null with an error.
+    let sent = unsafe { ffi::PyIter_Send(coroutine.as_ptr(), ffi::Py_None(), &raw mut result) };
+    // SAFETY: as above.
+    let result = unsafe { Bound::from_owned_ptr_or_err(py, result)? };
+    if sent == ffi::PySendResult::PYGEN_RETURN {
+        return Ok(result);
+    }
+    Err(PyRuntimeError::new_err("a coroutine without `await` suspended"))
 }
 
 /// Has sync code of the current context run on `thread`, a thread of the request's own.

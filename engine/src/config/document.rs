@@ -327,6 +327,8 @@ pub struct HandlerConfig {
     pub name: String,
     /// Whether it is a coroutine function.
     pub is_async: bool,
+    /// Whether its coroutines may suspend.
+    pub awaits: bool,
     /// What it does with the body: `buffer`, `stream` or `none`.
     pub request_body: RequestBody,
 }
@@ -354,7 +356,13 @@ impl Decode for HandlerConfig {
             return resolved;
         }
         let name = node.text(Self::EXPECTED, out)?.to_owned();
-        Some(Self { index: usize::MAX, name, is_async: false, request_body: RequestBody::Buffer })
+        Some(Self {
+            index: usize::MAX,
+            name,
+            is_async: false,
+            awaits: true,
+            request_body: RequestBody::Buffer,
+        })
     }
 }
 
@@ -366,6 +374,7 @@ impl HandlerConfig {
             index: usize::try_from(object.get("index")?.as_u64()?).ok()?,
             name: text("name")?,
             is_async: object.get("is_async")?.as_bool()?,
+            awaits: object.get("awaits")?.as_bool()?,
             request_body: match object.get("request_body")?.as_str()? {
                 "buffer" => RequestBody::Buffer,
                 "stream" => RequestBody::Stream,

@@ -108,6 +108,8 @@ pub struct HandlerRef {
     pub name: String,
     /// Whether it is a coroutine function.
     pub is_async: bool,
+    /// Whether its coroutines may suspend.
+    pub awaits: bool,
     /// What it does with the body.
     pub request_body: RequestBody,
 }

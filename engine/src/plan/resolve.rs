@@ -183,6 +183,7 @@ impl<'a> Resolver<'a> {
             index: merged.handler.index,
             name: merged.handler.name.clone(),
             is_async: merged.handler.is_async,
+            awaits: merged.handler.awaits,
             request_body: merged.handler.request_body,
         });
         route
