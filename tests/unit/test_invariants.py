@@ -36,6 +36,15 @@ def test_only_authorize_makes_a_permit():
     assert [path.parent.name for path in making] == ["authorize"]
 
 
+def test_there_is_no_global_state_but_what_is_named():
+    found = set()
+    for path in ENGINE + BINDINGS:
+        # A static inside `thread_local!` is a thread's own.
+        source = re.sub(r"thread_local! \{.*?\n\}", "", path.read_text(), flags=re.S)
+        found |= set(re.findall(r"^\s*(?:pub )?static (\w+)", source, re.M))
+    assert found == {"SINK", "STDOUT", "SERVING", "ALLOCATOR"}
+
+
 def test_no_profile_aborts_on_panic():
     assert not re.search(r'panic\s*=\s*"abort"', (ROOT / "Cargo.toml").read_text())
 
