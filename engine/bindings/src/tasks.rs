@@ -52,8 +52,9 @@ pub fn start<'py>(
             own_thread(py, bridge, &thread)?;
             let coroutine = route.call.bind(py).call1((&request,))?;
             if !route.awaits {
-                let result = finish(&coroutine)?;
-                return run::answer(py, bridge, &result).map(Ok);
+                let result = finish(&coroutine);
+                thread.get().end();
+                return run::answer(py, bridge, &result?).map(Ok);
             }
             coroutine
         };

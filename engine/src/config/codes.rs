@@ -74,6 +74,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("W021", "A definition is never used."),
     ("W043", "A header is never read."),
     ("W050", "There are no routes."),
+    ("W053", "No request can have this path."),
     ("W060", "An origin is named twice."),
     ("W094", "A limit counts by who asks where nobody is asked."),
+    ("W096", "A limit counts by who asks on a route that is denied."),
 ];

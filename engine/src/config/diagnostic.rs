@@ -34,6 +34,11 @@ impl Location {
         self.child(Segment::Index(index))
     }
 
+    /// Whether this place is `outer` or below it.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.0.starts_with(&outer.0)
+    }
+
     /// The steps, the document's number first.
     pub fn segments(&self) -> &[Segment] {
         &self.0

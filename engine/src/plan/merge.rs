@@ -164,9 +164,19 @@ fn check_path(path: &Spanned<String>, pattern: &str, out: &mut Diagnostics) {
             "give each parameter a name of its own".to_owned(),
         )
     } else {
+        if is_unreachable(path) {
+            let message = format!("no request can have the path `{}`", path.value);
+            let hint = "paths are matched decoded: without escapes, backslashes and dot segments";
+            out.push(Diagnostic::warning("W053", &path.at, message).hint(hint));
+        }
         return;
     };
     out.push(Diagnostic::error("E053", &path.at, message).hint(hint));
+}
+
+/// Whether path identity refuses every request for `path`, or decodes it to another one.
+fn is_unreachable(path: &str) -> bool {
+    path.contains(['%', '\\']) || path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// What keeps `text` from being part of a path, and how to mend it.

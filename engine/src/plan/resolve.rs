@@ -175,6 +175,7 @@ impl<'a> Resolver<'a> {
         let slots: Inherited<'a> = defaults.iter().copied().chain(merged.slots()).collect();
         let mut route = self.resolve(id, &slots, out);
         warn_nobody_asked(&route, &slots, out);
+        warn_nobody_counted(&route, merged, out);
         route.pattern.clone_from(&merged.pattern);
         route.methods.clone_from(&merged.methods);
         route.name.clone_from(&merged.name);
@@ -329,6 +330,19 @@ fn warn_nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnos
             limit.name()
         ),
     ));
+}
+
+/// A route that is denied answers before it knows who asks: its own limits by that never count.
+fn warn_nobody_counted(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnostics) {
+    let of_the_route = |at: &Location| merged.locations.iter().any(|route| at.is_within(route));
+    let mut written = merged.slots().filter_map(|slots| slots.rate_limit.as_ref());
+    let written = written.find(|limits| of_the_route(&limits.at));
+    if let (Access::Deny, [limit, ..], Some(written)) =
+        (&route.access, &*route.limits_after, written)
+    {
+        let message = format!("the limit `{}` counts nothing: the route is denied", limit.name());
+        out.push(Diagnostic::warning("W096", &written.at, message));
+    }
 }
 
 fn no_python_options() -> PythonConfig {
