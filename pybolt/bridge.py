@@ -179,7 +179,4 @@ class Runtime:
         """Looks after this thread's database connections; never raises."""
         from .django import connections
 
-        try:
-            connections.housekeeping()
-        except Exception:
-            logger.exception("looking after database connections failed")
+        connections.housekeeping()

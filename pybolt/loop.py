@@ -202,6 +202,7 @@ async def pump(iterator: Any, sink: Any) -> None:
                 await close()
             except BaseException as error:
                 log_stream_failure(error)
+        sink.end()
 
 
 def pump_sync(iterator: Any, sink: Any) -> None:

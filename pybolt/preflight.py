@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .config.options import RunOptions
@@ -41,10 +42,12 @@ class Progress:
             say(f"{self.what} ({due} s)")
 
 
-def preflight(options: RunOptions, interrupt: int | None = None) -> dict[str, Any] | None:
+def preflight(
+    options: RunOptions, given_up: Callable[[], bool] = lambda: False
+) -> dict[str, Any] | None:
     """What is to be served, or ``None`` if it may not be; the reasons are on the terminal.
 
-    Given up, with ``None``, as soon as the descriptor ``interrupt`` becomes readable.
+    Ends early, with ``None``, once ``given_up`` says so; it is asked several times a second.
     """
     read, write = os.pipe()
     process = subprocess.Popen(
@@ -54,7 +57,7 @@ def preflight(options: RunOptions, interrupt: int | None = None) -> dict[str, An
     )
     os.close(write)
     try:
-        text = _read_all(read, interrupt, Progress(f"loading {options.app or options.config}"))
+        text = _read_all(read, given_up, Progress(f"loading {options.app or options.config}"))
         if text is None or process.wait() != 0 or not text:
             return None
     finally:
@@ -65,18 +68,16 @@ def preflight(options: RunOptions, interrupt: int | None = None) -> dict[str, An
     return summary
 
 
-def _read_all(fd: int, interrupt: int | None, progress: Progress) -> bytes | None:
+def _read_all(fd: int, given_up: Callable[[], bool], progress: Progress) -> bytes | None:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    if interrupt is not None:
-        poll.register(interrupt, select.POLLIN)
     text = b""
     while True:
-        ready = [found for found, _ in poll.poll(250)]
-        if interrupt in ready:
+        ready = poll.poll(100)
+        if given_up():
             return None
         progress.tick()
-        if fd in ready:
+        if ready:
             chunk = os.read(fd, 65536)
             if not chunk:
                 return text

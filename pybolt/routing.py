@@ -213,4 +213,7 @@ def awaits(handler: Callable[..., Any]) -> bool:
     code = handler.__code__
     if not code.co_flags & inspect.CO_COROUTINE:
         return True
+    if "current_task" in code.co_names:
+        # It asks for its task, and gets one.
+        return True
     return any(instruction.opname == "YIELD_VALUE" for instruction in dis.get_instructions(code))

@@ -189,9 +189,18 @@ class Supervisor:
                 ready[fd].read_ready()
                 self._served(ready[fd])
         if self.signals in readable:
-            for number in os.read(self.signals, 64):
-                self._signal(number)
+            self._read_signals()
         self._reap()
+
+    def _read_signals(self) -> None:
+        for number in os.read(self.signals, 64):
+            self._signal(number)
+
+    def _has_to_end(self) -> bool:
+        """Whether a signal that came while something else was waited for says so."""
+        with contextlib.suppress(BlockingIOError):
+            self._read_signals()
+        return self.deadline is not None
 
     def _served(self, worker: Worker) -> None:
         if not worker.is_ready:
@@ -246,7 +255,7 @@ class Supervisor:
     def _reload(self) -> None:
         say("a file has changed; checking")
         try:
-            summary = preflight(self.options, interrupt=self.signals)
+            summary = preflight(self.options, self._has_to_end)
         except OSError as error:
             say(f"it cannot be checked: {error.strerror}")
             summary = None
@@ -291,7 +300,13 @@ def worker_count(summary: dict[str, Any]) -> int:
 
 
 def _exit(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        # Real-time signals have no names.
+        return f"signal {-code}"
 
 
 def banner(summary: dict[str, Any], slots: list[Slot]) -> str:

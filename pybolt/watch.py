@@ -31,9 +31,10 @@ class Watch:
         return changed
 
     def follow(self, files: Sequence[str]) -> None:
-        """From now on these are the files that the project was loaded from."""
+        """From now on these are the files that the project was loaded from. What has changed since
+        the last look has changed still."""
         self.files = files
-        self.seen = self._stamps()
+        self.seen = {path: self.seen.get(path, stamp) for path, stamp in self._stamps().items()}
 
     def _stamps(self) -> dict[str, int]:
         paths = [*self.files] if self.config is None else [self.config, *self.files]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::body::Body;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use crate::middleware::authenticate::Principal;
+use crate::middleware::bulkhead::BulkheadPermit;
 use crate::middleware::gate::Gate;
 use crate::middleware::rejection::Form;
 
@@ -45,6 +46,8 @@ pub struct Parts {
     pub secure: bool,
     /// The form in which the client reads refusals.
     pub form: Form,
+    /// The request's place with Python, where its route has a bulkhead.
+    pub place: Option<BulkheadPermit>,
     /// The request id, where that layer is on.
     pub request_id: Option<HeaderValue>,
     /// Who is asking, once authenticated.
@@ -63,6 +66,7 @@ impl Request {
     pub fn new(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> Self {
         let parts = Parts {
             form: Form::from(&headers),
+            place: None,
             method,
             uri,
             version: Version::HTTP_11,

@@ -8,8 +8,11 @@ transaction that a handler left open is rolled back before the next request sees
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+logger = logging.getLogger("pybolt.request")
 
 _installed = False
 
@@ -42,16 +45,24 @@ def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
 
 
 def housekeeping() -> None:
-    """Closes this thread's connections that are too old or unusable, and every open transaction."""
+    """Closes this thread's connections that are too old or unusable, and every open transaction.
+    What fails at that is logged, and keeps no other connection from it."""
     from django.db import connections
 
     for connection in connections.all(initialized_only=True):
-        if connection.connection is None:
-            continue
-        if connection.in_atomic_block or not connection.get_autocommit():
-            _abandon(connection)
-        else:
-            connection.close_if_unusable_or_obsolete()
+        try:
+            _look_after(connection)
+        except Exception:
+            logger.exception("looking after the connection %s failed", connection.alias)
+
+
+def _look_after(connection: Any) -> None:
+    if connection.connection is None:
+        return
+    if connection.in_atomic_block or not connection.get_autocommit():
+        _abandon(connection)
+    else:
+        connection.close_if_unusable_or_obsolete()
 
 
 def _abandon(connection: Any) -> None:
@@ -64,7 +75,10 @@ def _abandon(connection: Any) -> None:
 
 
 def close_all() -> None:
-    """Closes this thread's connections; before a fork, and at the end of a thread."""
+    """Closes this thread's connections, at its end. What fails at that is logged."""
     from django.db import connections
 
-    connections.close_all()
+    try:
+        connections.close_all()
+    except Exception:
+        logger.exception("closing database connections failed")

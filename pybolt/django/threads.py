@@ -10,12 +10,11 @@ nobody sees a transaction that another request left open.
 from __future__ import annotations
 
 import contextvars
-import logging
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import asgiref.local
@@ -27,7 +26,22 @@ from . import connections
 #: asgiref's variable; a request's context holds a ``RequestThread``.
 request_thread = SyncToAsync.thread_sensitive_context
 
-logger = logging.getLogger("pybolt.request")
+
+class RequestExecutor(ThreadPoolExecutor):
+    """One thread; knows whether it has anything to do."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=1, thread_name_prefix="bolt-sync")
+        self._last: Future[Any] | None = None
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As the base class's."""
+        self._last = super().submit(function, *args, **kwargs)
+        return self._last
+
+    def is_busy(self) -> bool:
+        """Whether what was submitted last has yet to end."""
+        return self._last is not None and not self._last.done()
 
 
 class Executors(weakref.WeakKeyDictionary[Any, Executor]):
@@ -37,54 +51,56 @@ class Executors(weakref.WeakKeyDictionary[Any, Executor]):
     def __init__(self, others: Any, keep: int) -> None:
         super().__init__(others)
         self.keep = keep
-        self._idle: deque[Executor] = deque()
+        self._idle: deque[RequestExecutor] = deque()
+        self._passing = _Passing(self)
 
     def __contains__(self, context: object) -> bool:
-        if isinstance(context, _engine.RequestThread):
-            return not context.ended or context.executor is not None
-        return super().__contains__(context)
+        return isinstance(context, _engine.RequestThread) or super().__contains__(context)
 
     def __getitem__(self, context: Any) -> Executor:
         if not isinstance(context, _engine.RequestThread):
             return super().__getitem__(context)
+        if context.ended:
+            # A task that outlived its request.
+            return self._passing
         executor: Executor | None = context.executor
         if executor is None:
-            executor = self._lease()
+            executor = self.lease()
             context.keep(executor)
         return executor
 
-    def __setitem__(self, context: Any, executor: Executor) -> None:
-        if isinstance(context, _engine.RequestThread):
-            # Of a task that outlived its request: the thread ends with it.
-            context.keep(executor)
-        else:
-            super().__setitem__(context, executor)
-
-    def _lease(self) -> Executor:
+    def lease(self) -> RequestExecutor:
+        """An idle thread, or a new one."""
         try:
             executor = self._idle.pop()
         except IndexError:
-            return ThreadPoolExecutor(max_workers=1, thread_name_prefix="bolt-sync")
+            return RequestExecutor()
         # What has grown old while it was idle is not handed on.
-        executor.submit(_look_after)
+        executor.submit(connections.housekeeping)
         return executor
 
-    def release(self, executor: Executor, done: Callable[[], None]) -> None:
-        """Takes a request's thread back; ``done`` is called once its connections are in order."""
+    def release(self, executor: RequestExecutor, done: Callable[[], None]) -> None:
+        """Takes a request's thread back. ``done`` is called once its connections are in order, or
+        at once where a task that the request left behind still uses them."""
+        if executor.is_busy():
+            done()
+            done = _nothing
         try:
             executor.submit(self._take_back, executor, done)
         except RuntimeError:
             # The interpreter is ending and starts nothing any more.
             done()
 
-    def _take_back(self, executor: Executor, done: Callable[[], None]) -> None:
-        _look_after()
-        if len(self._idle) < self.keep:
-            self._idle.append(executor)
-        else:
-            connections.close_all()
-            executor.shutdown(wait=False)
-        done()
+    def _take_back(self, executor: RequestExecutor, done: Callable[[], None]) -> None:
+        try:
+            connections.housekeeping()
+            if len(self._idle) < self.keep:
+                self._idle.append(executor)
+            else:
+                connections.close_all()
+                executor.shutdown(wait=False)
+        finally:
+            done()
 
     def close(self) -> None:
         """Ends the threads that are idle."""
@@ -92,6 +108,23 @@ class Executors(weakref.WeakKeyDictionary[Any, Executor]):
             executor = self._idle.pop()
             executor.submit(connections.close_all)
             executor.shutdown(wait=False)
+
+
+class _Passing(Executor):
+    """A thread for each call: it goes back as soon as the call has ended."""
+
+    def __init__(self, executors: Executors) -> None:
+        self._executors = executors
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        executor = self._executors.lease()
+        future = executor.submit(function, *args, **kwargs)
+        self._executors.release(executor, _nothing)
+        return future
+
+
+def _nothing() -> None:
+    pass
 
 
 #: What asgiref keeps a ``Local``'s values in: tagged with a thread, and invisible on any other.
@@ -108,13 +141,6 @@ def move_context(context: contextvars.Context, thread: int | None = None) -> Non
     for value in context.values():
         if isinstance(value, _Storage):
             value.thread_id = ident
-
-
-def _look_after() -> None:
-    try:
-        connections.housekeeping()
-    except Exception:
-        logger.exception("looking after database connections failed")
 
 
 def install(keep: int) -> Executors:

@@ -104,6 +104,24 @@ async def background(request, tag: str = ""):
     return {"seen": seen.get()}
 
 
+async def nothing():
+    pass
+
+
+@api.get("/left-behind")
+async def left_behind(request, tag: str = ""):
+    """Awaits, and does not suspend."""
+    translation.activate("de")
+
+    async def later():
+        await asyncio.sleep(0)
+        happened.append(f"{tag} {gettext_lazy('Monday')}")
+
+    tasks.append(asyncio.get_running_loop().create_task(later()))
+    await nothing()
+    return {"task": asyncio.current_task() is not None}
+
+
 tasks: list[asyncio.Task[None]] = []
 
 
@@ -185,6 +203,13 @@ def test_a_task_that_is_left_behind_goes_on(client, warm):
     for tag in ("one", "two", "three"):
         assert client.get(f"/background?tag={tag}").json() == {"seen": 0}
         assert within_a_second(lambda tag=tag: tag in happened)
+
+
+def test_a_task_that_is_left_behind_keeps_its_language(client, warm):
+    warm("/left-behind")
+    for tag in ("one", "two", "three"):
+        assert client.get(f"/left-behind?tag={tag}").json() == {"task": True}
+        assert within_a_second(lambda tag=tag: f"{tag} Montag" in happened)
 
 
 def test_a_request_that_its_state_refers_to_is_collected(client):

@@ -178,3 +178,14 @@ async def upload_twice(request):
     chunks = request.stream()
     found = await asyncio.gather(*(anext(chunks) for _ in range(3)), return_exceptions=True)
     return [str(chunk) for chunk in found]
+
+
+@api.get(
+    "/one-at-a-time",
+    auth="public",
+    timeout="200ms",
+    python={"concurrency": 1, "queue": 0, "max_wait": "1ms"},
+)
+def one_at_a_time(request):
+    time.sleep(1)
+    return {}

@@ -93,6 +93,20 @@ def test_one_file_without_models_and_reload(tmp_path):
         assert server.stop() == 0
 
 
+def test_a_save_while_the_one_before_is_being_served_is_served_as_well(tmp_path):
+    app = tmp_path / "app.py"
+    text = "from pybolt import BoltAPI\napi = BoltAPI()\n"
+    text += "@api.get('/v')\ndef v(request):\n    return {'v': VERSION}\n"
+    app.write_text(text.replace("VERSION", "0"))
+    with Server(tmp_path, "app.py", "--reload", "--workers", "2") as server:
+        for version in (1, 3, 5):
+            app.write_text(text.replace("VERSION", str(version)))
+            await_answer(server, {"v": version})
+            time.sleep(0.1)
+            app.write_text(text.replace("VERSION", str(version + 1)))
+            await_answer(server, {"v": version + 1})
+
+
 def await_answer(server, expected):
     deadline = time.monotonic() + 20
     while json.loads(server.request("GET", "/v")[2]) != expected:

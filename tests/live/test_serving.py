@@ -83,6 +83,14 @@ def test_head_produces_no_body(server, url):
     assert received.count(b"\r\n\r\n") == 2
 
 
+def test_a_place_is_taken_until_the_handler_ends_whoever_waits(server):
+    begun = time.monotonic()
+    assert server.request("GET", "/one-at-a-time")[0] == 504
+    assert server.request("GET", "/one-at-a-time")[0] == 503
+    assert time.monotonic() - begun < 1
+    assert until(lambda: server.request("GET", "/one-at-a-time")[0] == 504)
+
+
 def test_a_stream_keeps_its_place_to_its_end(server):
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(server.request, "GET", "/one-stream")

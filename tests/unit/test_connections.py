@@ -1,5 +1,7 @@
 """Connections on the engine's threads: marked, aged, and never left in a transaction."""
 
+import asyncio
+import gc
 import sqlite3
 import threading
 import time
@@ -68,6 +70,38 @@ def streamed(request):
     return Stream(rows())
 
 
+@api.get("/streamed-async")
+async def streamed_async(request):
+    async def rows():
+        yield str((await sync_to_async(told)())["thread"])
+
+    return Stream(rows())
+
+
+@api.get("/leave-open-in-stream")
+def leave_open_in_stream(request):
+    async def rows():
+        yield str((await sync_to_async(left_open)())["autocommit"])
+
+    return Stream(rows())
+
+
+def left_open():
+    found = {"autocommit": transaction.get_autocommit()}
+    transaction.set_autocommit(False)
+    return found
+
+
+@api.get("/audit")
+async def audit(request, seconds: float = 2):
+    tasks.append(asyncio.create_task(sync_to_async(time.sleep)(seconds)))
+    await asyncio.sleep(0.01)
+    return {}
+
+
+tasks: list[asyncio.Task[None]] = []
+
+
 @api.get("/where")
 def where(request):
     import pybolt
@@ -121,9 +155,39 @@ def test_async_requests_that_come_one_after_the_other_share_a_thread(client):
     assert len({client.get("/age-async").json()["thread"] for _ in range(20)}) == 1
 
 
-def test_the_thread_of_a_stream_leaves_no_connection_behind(client, tmp_path):
-    for _ in range(30):
-        client.get("/streamed")
+@pytest.mark.parametrize(("url", "kept"), [("/streamed", 1), ("/streamed-async", 8)])
+def test_the_thread_of_a_stream_leaves_no_connection_behind(client, tmp_path, url, kept):
+    gc.disable()
+    try:
+        for _ in range(30):
+            client.get(url)
+    finally:
+        gc.enable()
     descriptors = Path("/proc/self/fd").iterdir()
     database = str(tmp_path / "db.sqlite3")
-    assert sum(1 for fd in descriptors if fd.exists() and str(fd.readlink()) == database) <= 1
+    assert sum(1 for fd in descriptors if fd.exists() and str(fd.readlink()) == database) <= kept
+
+
+def test_a_stream_sees_nothing_of_another_one_s_transaction(client):
+    for _ in range(10):
+        assert client.get("/leave-open-in-stream").body == b"True"
+
+
+def test_an_answer_does_not_wait_for_what_its_handler_left_behind(client):
+    begun = time.monotonic()
+    assert client.get("/audit").status == 200
+    assert time.monotonic() - begun < 1
+
+
+def test_a_connection_that_cannot_be_closed_takes_no_answer_back(client, monkeypatch):
+    from django.conf import settings
+    from django.db import connections as of_django
+
+    def fail():
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setitem(settings.DATABASES["default"], "CONN_MAX_AGE", 0)
+    monkeypatch.setattr(of_django, "close_all", fail)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: client.get("/age-async").status, range(64)))
+    assert answers == [200] * 64

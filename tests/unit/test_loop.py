@@ -299,6 +299,9 @@ class Sink:
     def close(self):
         self.ends.append("close")
 
+    def end(self):
+        self.ended = True
+
     def abort(self):
         self.ends.append("abort")
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use pybolt_engine::body::Body;
 use pybolt_engine::http::{Headers, StatusCode};
+use pybolt_engine::middleware::bulkhead::BulkheadPermit;
 use pybolt_engine::response::Response;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncReadExt;
@@ -24,6 +25,8 @@ pub struct Answer {
     pub headers: Headers,
     /// The body.
     pub body: AnswerBody,
+    /// The request's place with Python; a stream keeps it until it has been produced.
+    pub place: Option<BulkheadPermit>,
 }
 
 /// The body of an [`Answer`].
@@ -37,6 +40,11 @@ pub enum AnswerBody {
 }
 
 impl Answer {
+    /// An answer of a request without a bulkhead.
+    pub fn new(status: StatusCode, headers: Headers, body: AnswerBody) -> Self {
+        Self { status, headers, body, place: None }
+    }
+
     /// The response, where building it needs no waiting.
     pub fn into_response(self) -> Result<Response, (Response, PathBuf)> {
         let mut response = Response::new(self.status);
@@ -45,6 +53,7 @@ impl Answer {
             AnswerBody::Full(bytes) => response.body = bytes.into(),
             AnswerBody::Stream(outlet) => {
                 let length = outlet.length();
+                outlet.keep(self.place);
                 response.body = Body::stream(outlet, length);
             }
             AnswerBody::File(path) => return Err((response, path)),

@@ -153,7 +153,7 @@ fn start_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         database: run::take_database_mark(),
     });
     match started {
-        Started::Done(answer) => bridge.completions.push(reply.answer, answer),
+        Started::Done(answer, _) => bridge.completions.push(reply.with(answer)),
         Started::Suspended(suspended) => follow(py, bridge, &route, suspended, reply),
     }
     bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);

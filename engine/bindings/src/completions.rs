@@ -23,8 +23,8 @@ pub struct Completions {
 
 impl Completions {
     /// Queues an answer; it leaves with the next [`Completions::flush`] at the latest.
-    pub fn push(&self, to: oneshot::Sender<Answer>, answer: Answer) {
-        self.answers.push((to, answer));
+    pub fn push(&self, answer: (oneshot::Sender<Answer>, Answer)) {
+        self.answers.push(answer);
         if self.answers.len() >= BATCH {
             self.flush();
         }

@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, RawFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_core::Stream;
 use parking_lot::Mutex;
 use pybolt_engine::body::Body;
 use pybolt_engine::engine::Engine as RustEngine;
@@ -162,8 +165,8 @@ impl Engine {
 
     /// Ends the lanes and the loop; running handlers are cancelled.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.calls.lock().take();
-        let threads = std::mem::take(&mut *self.threads.lock());
+        self.calls.lock_py_attached(py).take();
+        let threads = std::mem::take(&mut *self.threads.lock_py_attached(py));
         if threads.is_empty() {
             return Ok(());
         }
@@ -251,11 +254,9 @@ impl Engine {
 struct Unreachable;
 
 impl Handler for Unreachable {
-    fn call(&self, _: Permitted<Request>) -> Reply {
+    fn call(&self, request: Permitted<Request>) -> Reply {
         use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
-        Rejection::new(RejectionKind::Internal)
-            .into_response(&pybolt_engine::http::HeaderMap::new())
-            .into()
+        Rejection::new(RejectionKind::Internal).into_response(request.form).into()
     }
 }
 
@@ -345,8 +346,25 @@ impl IoThread {
     }
 }
 
+/// A body in one chunk.
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
 async fn answer(engine: Rc<RustEngine>, call: Call) {
-    let request = Request::from_boxed(call.parts, call.body.into());
+    let length = call.body.len() as u64;
+    let body = match call.body {
+        empty if empty.is_empty() => Body::Empty,
+        // As a socket hands it over: it has yet to be read.
+        whole => Body::stream(Once(Some(whole)), Some(length)),
+    };
+    let request = Request::from_boxed(call.parts, body);
     let head = request.method == pybolt_engine::http::Method::HEAD;
     let Ok(Response { status, headers, body, .. }) = engine.call(request).await;
     let headers = headers

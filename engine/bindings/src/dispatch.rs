@@ -8,9 +8,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use pybolt_engine::body::Body;
 use pybolt_engine::handler::Handler;
-use pybolt_engine::http::{HeaderMap, HeaderValue, header};
+use pybolt_engine::http::{HeaderValue, header};
 use pybolt_engine::middleware::authorize::Permitted;
-use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
+use pybolt_engine::middleware::bulkhead::BulkheadPermit;
+use pybolt_engine::middleware::rejection::{Form, Rejection, RejectionKind};
 use pybolt_engine::plan;
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::{Parts, Request};
@@ -39,37 +40,40 @@ impl PythonHandler {
 
 impl Handler for PythonHandler {
     fn call(&self, request: Permitted<Request>) -> Reply {
-        let (parts, body) = request.into_inner().into_parts();
+        let (mut parts, body) = request.into_inner().into_parts();
+        let place = parts.place.take();
         match (body, self.route.request_body) {
-            (Body::Full(bytes), _) => self.dispatch(parts, bytes),
+            (Body::Full(bytes), _) => self.dispatch(parts, bytes, place),
             (Body::Stream(body), plan::RequestBody::Stream) => {
                 let inlet = stream::receive(&self.bridge, body);
-                self.queue(parts, RequestBody::Stream(inlet))
+                self.queue(parts, RequestBody::Stream(inlet), place)
             }
             // Where the handler wants a body whole, the chain has read it.
-            _ => self.dispatch(parts, Bytes::new()),
+            _ => self.dispatch(parts, Bytes::new(), place),
         }
     }
 }
 
 impl PythonHandler {
-    fn dispatch(&self, parts: Box<Parts>, body: Bytes) -> Reply {
+    fn dispatch(&self, parts: Box<Parts>, body: Bytes, place: Option<BulkheadPermit>) -> Reply {
+        let form = parts.form;
         if self.route.placement.may_inline()
             && (!self.route.is_async || self.bridge.queue.has_room())
             && let Some(slot) = self.bridge.slot.try_hold()
         {
-            return match inline::run(&self.bridge, slot, &self.route, parts, body) {
-                Inline::Done(answer) => respond(&self.bridge, &self.route, answer),
-                Inline::Suspended(answer, ticket) => self.wait(answer, ticket),
+            return match inline::run(&self.bridge, slot, &self.route, parts, body, place) {
+                Inline::Done(answer) => respond(&self.bridge, &self.route, answer, form),
+                Inline::Suspended(answer, ticket) => self.wait(answer, ticket, form),
             };
         }
-        self.queue(parts, RequestBody::Full(body))
+        self.queue(parts, RequestBody::Full(body), place)
     }
 
-    fn queue(&self, parts: Box<Parts>, body: RequestBody) -> Reply {
+    fn queue(&self, parts: Box<Parts>, body: RequestBody, place: Option<BulkheadPermit>) -> Reply {
+        let form = parts.form;
         let (sender, receiver) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let reply = Replier { answer: sender, ticket: Arc::clone(&ticket) };
+        let reply = Replier { answer: sender, ticket: Arc::clone(&ticket), place };
         let route = Arc::clone(&self.route);
         let job = Job { route, parts, body, reply, queued: Instant::now() };
         let queued = match self.route.placement.lane() {
@@ -79,8 +83,8 @@ impl PythonHandler {
             Lane::Pool => self.bridge.lanes.pool.push(job),
         };
         match queued {
-            Ok(()) => self.wait(receiver, ticket),
-            Err(job) => overloaded(&job.parts.headers).into(),
+            Ok(()) => self.wait(receiver, ticket, form),
+            Err(_) => overloaded(form).into(),
         }
     }
 
@@ -98,7 +102,7 @@ impl PythonHandler {
         Ok(())
     }
 
-    fn wait(&self, answer: oneshot::Receiver<Answer>, ticket: Arc<Ticket>) -> Reply {
+    fn wait(&self, answer: oneshot::Receiver<Answer>, ticket: Arc<Ticket>, form: Form) -> Reply {
         let waiting = Waiting { bridge: Arc::clone(&self.bridge), ticket: Some(ticket) };
         let route = Arc::clone(&self.route);
         Reply::pending(async move {
@@ -107,11 +111,11 @@ impl PythonHandler {
             waiting.ticket = None;
             match answer {
                 Ok(answer) => {
-                    let Ok(response) = respond(&waiting.bridge, &route, answer).await;
+                    let Ok(response) = respond(&waiting.bridge, &route, answer, form).await;
                     response
                 }
                 // The Python side dropped the request: it waited too long, or the worker ends.
-                Err(_) => overloaded(&HeaderMap::new()),
+                Err(_) => overloaded(form),
             }
         })
     }
@@ -132,7 +136,7 @@ impl Drop for Waiting {
     }
 }
 
-fn respond(bridge: &Arc<Bridge>, route: &Arc<Route>, answer: Answer) -> Reply {
+fn respond(bridge: &Arc<Bridge>, route: &Arc<Route>, answer: Answer, form: Form) -> Reply {
     let (response, path) = match answer.into_response() {
         Ok(response) => return response.into(),
         Err(file) => file,
@@ -147,18 +151,14 @@ fn respond(bridge: &Arc<Bridge>, route: &Arc<Route>, answer: Answer) -> Reply {
                     _ => RejectionKind::Internal,
                 };
                 bridge.lanes.pool.report(FileFailure { route, path, error });
-                refusal(kind, &HeaderMap::new())
+                Rejection::new(kind).into_response(form)
             }
         }
     })
 }
 
-fn overloaded(headers: &HeaderMap) -> Response {
+fn overloaded(form: Form) -> Response {
     Rejection::new(RejectionKind::Overloaded)
         .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-        .into_response(headers)
-}
-
-fn refusal(kind: RejectionKind, headers: &HeaderMap) -> Response {
-    Rejection::new(kind).into_response(headers)
+        .into_response(form)
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bytes::Bytes;
+use pybolt_engine::middleware::bulkhead::BulkheadPermit;
 use pybolt_engine::request::Parts;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
@@ -35,16 +36,19 @@ pub fn run(
     route: &Arc<Route>,
     parts: Box<Parts>,
     body: Bytes,
+    place: Option<BulkheadPermit>,
 ) -> Inline {
     let asked = Instant::now();
     let (outcome, got, done) = Python::attach(|py| {
         let got = Instant::now();
         let body = RequestBody::Full(body);
         let outcome = if route.is_async {
-            start(py, bridge, route, parts, body)
+            start(py, bridge, route, parts, body, place)
         } else {
             set_running_loop(py, bridge, false);
-            Inline::Done(run::run_sync(py, bridge, route, parts, body))
+            let mut answer = run::run_sync(py, bridge, route, parts, body);
+            answer.place = place;
+            Inline::Done(answer)
         };
         (outcome, got, Instant::now())
     });
@@ -85,13 +89,18 @@ fn start(
     route: &Arc<Route>,
     parts: Box<Parts>,
     body: RequestBody,
+    place: Option<BulkheadPermit>,
 ) -> Inline {
     set_running_loop(py, bridge, true);
     let started = tasks::start(py, bridge, route, parts, body);
     match started {
-        Started::Done(answer) => {
+        Started::Done(mut answer, context) => {
+            answer.place = place;
             // A task that the handler left behind must not wait for the next event.
             if loop_has_work(py, bridge) {
+                if let Some(context) = context {
+                    context.move_to_loop(py, bridge);
+                }
                 bridge.queue.wake();
             }
             Inline::Done(answer)
@@ -99,7 +108,7 @@ fn start(
         Started::Suspended(suspended) => {
             let (answer, receiver) = oneshot::channel();
             let ticket = Arc::new(Ticket::default());
-            let reply = Replier { answer, ticket: Arc::clone(&ticket) };
+            let reply = Replier { answer, ticket: Arc::clone(&ticket), place };
             suspended.leave_thread(py, bridge);
             tasks::follow(py, bridge, route, suspended, reply);
             bridge.queue.wake();

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use pybolt_engine::middleware::bulkhead::BulkheadPermit;
 use pybolt_engine::request::Parts;
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
@@ -54,6 +55,16 @@ pub struct Replier {
     pub answer: oneshot::Sender<Answer>,
     /// Learns of the task, so that it can be cancelled.
     pub ticket: Arc<Ticket>,
+    /// The request's place with Python, held while it runs whether or not anybody waits.
+    pub place: Option<BulkheadPermit>,
+}
+
+impl Replier {
+    /// The answer with whom it goes to; the place goes with it.
+    pub fn with(self, mut answer: Answer) -> (oneshot::Sender<Answer>, Answer) {
+        answer.place = self.place;
+        (self.answer, answer)
+    }
 }
 
 /// What the I/O thread and the loop share about a request that waits.

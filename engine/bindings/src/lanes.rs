@@ -180,7 +180,7 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         suspended: false,
         database: run::last_run_touched_database(),
     });
-    bridge.completions.push(reply.answer, answer);
+    bridge.completions.push(reply.with(answer));
     bridge.completions.flush();
 }
 

@@ -143,9 +143,10 @@ thread_local! {
     static DATABASE_RUN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the last [`run_sync`] on this thread touched the database.
+/// Whether the run that has just ended on this thread, sync or async, touched the database.
 pub fn last_run_touched_database() -> bool {
-    DATABASE_RUN.replace(false)
+    // Both are reset: the next run's marks are its own.
+    take_database_mark() | DATABASE_RUN.replace(false)
 }
 
 /// Lets Django look after this thread's connections.
@@ -177,11 +178,11 @@ pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -
         let bytes = encoded.cast::<PyBytes>()?;
         let mut headers = Headers::new();
         headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        return Ok(Answer {
-            status: StatusCode::OK,
+        return Ok(Answer::new(
+            StatusCode::OK,
             headers,
-            body: AnswerBody::Full(Bytes::copy_from_slice(bytes.as_bytes())),
-        });
+            AnswerBody::Full(Bytes::copy_from_slice(bytes.as_bytes())),
+        ));
     }
     let rendered = bridge.runtime.render.bind(py).call1((result,))?;
     from_rendered(bridge, &rendered)
@@ -212,11 +213,11 @@ pub fn internal_error() -> Answer {
     let kind = pybolt_engine::middleware::rejection::RejectionKind::Internal;
     let mut headers = Headers::new();
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    Answer {
-        status: kind.status(),
+    Answer::new(
+        kind.status(),
         headers,
-        body: AnswerBody::Full(Bytes::from_static(kind.json().as_bytes())),
-    }
+        AnswerBody::Full(Bytes::from_static(kind.json().as_bytes())),
+    )
 }
 
 /// Reads `(status, headers, body)`; body is `bytes`, `("stream_sync" | "stream_async", iterator)`
@@ -250,7 +251,7 @@ fn from_rendered(bridge: &Arc<Bridge>, rendered: &Bound<'_, PyAny>) -> PyResult<
             _ => return Err(PyTypeError::new_err("not a kind of response body")),
         }
     };
-    Ok(Answer { status, headers, body })
+    Ok(Answer::new(status, headers, body))
 }
 
 /// The length that the application says a stream has.

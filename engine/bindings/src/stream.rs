@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use pybolt_engine::body::BodyStream;
+use pybolt_engine::middleware::bulkhead::BulkheadPermit;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -22,6 +23,7 @@ use crate::bridge::{Bridge, MAX_SYNC_STREAMS};
 use crate::counters::Place;
 use crate::job::Ticket;
 use crate::run::RequestContext;
+use crate::tasks::{Completion, RequestThread, own_thread, release};
 
 /// So many chunks are between the two sides.
 const AHEAD: usize = 2;
@@ -40,7 +42,7 @@ impl Waiter {
         if let Some(future) = waits
             && !future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?
         {
-            return Err(PyRuntimeError::new_err("somebody else is reading this stream"));
+            return Err(someone_else());
         }
         let create = intern!(py, "create_future");
         let future = bridge.runtime.event_loop.bind(py).call_method0(create)?.unbind();
@@ -65,6 +67,8 @@ struct Shared {
     waiter: Waiter,
     complete: AtomicBool,
     ticket: Arc<Ticket>,
+    /// The request's place with Python: given back when neither end is left.
+    place: Mutex<Option<BulkheadPermit>>,
 }
 
 /// The I/O thread's end of a response stream.
@@ -79,6 +83,11 @@ impl Outlet {
     /// The stream's length in bytes, where the application says it.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Has the stream keep the request's place with Python.
+    pub fn keep(&self, place: Option<BulkheadPermit>) {
+        *self.shared.place.lock() = place;
     }
 }
 
@@ -117,22 +126,30 @@ pub struct Sink {
     chunks: Mutex<Option<mpsc::Sender<Bytes>>>,
     shared: Arc<Shared>,
     held_since: Mutex<Instant>,
+    /// The thread of the sync code of an async stream.
+    thread: Option<Py<RequestThread>>,
     /// Bytes to come, where the length is known.
     left: Option<AtomicU64>,
 }
 
-fn open(bridge: &Arc<Bridge>, length: Option<u64>) -> (Sink, Outlet) {
+fn open(
+    bridge: &Arc<Bridge>,
+    length: Option<u64>,
+    thread: Option<Py<RequestThread>>,
+) -> (Sink, Outlet) {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let shared = Arc::new(Shared {
         bridge: Arc::clone(bridge),
         waiter: Waiter::default(),
         complete: AtomicBool::new(false),
         ticket: Arc::new(Ticket::default()),
+        place: Mutex::new(None),
     });
     let sink = Sink {
         chunks: Mutex::new(Some(sender)),
         shared: Arc::clone(&shared),
         held_since: Mutex::new(Instant::now()),
+        thread,
         left: length.map(AtomicU64::new),
     };
     (sink, Outlet { chunks: receiver, shared, length, ended: false })
@@ -145,10 +162,15 @@ pub fn start_async(
     iterator: &Bound<'_, PyAny>,
     length: Option<u64>,
 ) -> PyResult<Outlet> {
-    let (sink, outlet) = open(bridge, length);
-    let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
-    // What the handler has set is seen by its generator.
+    // What the handler has set is seen by its generator; its sync code has a thread of its own.
     let context = RequestContext::copy_current(py)?;
+    let thread = Py::new(py, RequestThread::default())?;
+    {
+        let _entered = context.enter()?;
+        own_thread(py, bridge, &thread)?;
+    }
+    let (sink, outlet) = open(bridge, length, Some(thread));
+    let pump = bridge.runtime.pump.bind(py).call1((iterator, Py::new(py, sink)?))?;
     context.move_to_loop(py, bridge);
     bridge.queue.spawn(pump.unbind(), context.0.unbind(), Arc::clone(&outlet.shared.ticket));
     Ok(outlet)
@@ -172,7 +194,7 @@ pub fn start_sync(
         let error = py.import("pybolt.exceptions")?.getattr("HTTPError")?.call1((503,))?;
         return Err(PyErr::from_value(error));
     }
-    let (sink, outlet) = open(bridge, length);
+    let (sink, outlet) = open(bridge, length, None);
     let body = StreamThread {
         iterator: iterator.clone().unbind(),
         sink: Py::new(py, sink)?,
@@ -221,9 +243,11 @@ impl StreamThread {
         let pumped = context.enter().and_then(|_entered| {
             bridge.runtime.pump_sync.bind(py).call1((&self.iterator, &self.sink))
         });
-        if crate::run::take_database_mark() {
+        if crate::run::take_database_mark()
+            && let Err(error) = bridge.runtime.close_connections.bind(py).call0()
+        {
             // The thread ends here, and its connections with it.
-            bridge.runtime.close_connections.bind(py).call0()?;
+            error.write_unraisable(py, None);
         }
         sink.record(Instant::now());
         drop(busy);
@@ -311,6 +335,14 @@ impl Sink {
         Ok(())
     }
 
+    /// The end of an async stream's task: its thread goes back.
+    fn end(&self, py: Python<'_>) {
+        if let Some(executor) = self.thread.as_ref().and_then(|thread| thread.get().end()) {
+            let bridge = &self.shared.bridge;
+            release(py, bridge, executor, Completion::of_nothing(bridge));
+        }
+    }
+
     /// The end of a stream that failed: the response is cut off. After `close` it does nothing.
     fn abort(&self) {
         drop(self.chunks.lock().take());
@@ -379,7 +411,8 @@ impl BodyReader {
         if let Some(bytes) = self.whole.lock().take() {
             return Ok(Ok(Some(bytes)));
         }
-        let mut inlet = self.inlet.lock();
+        // Whoever waits for a chunk holds it without the GIL: to wait for them with it would be the end.
+        let mut inlet = self.inlet.try_lock().ok_or_else(someone_else)?;
         let Some(open) = inlet.as_mut() else { return Ok(Ok(None)) };
         match open.chunks.try_recv() {
             Ok(Ok(chunk)) => Ok(Ok(Some(chunk))),
@@ -412,9 +445,11 @@ impl BodyReader {
         if let Ok(chunk) = self.try_next(py)? {
             return chunk.map(|chunk| PyBytes::new(py, &chunk)).ok_or_else(end);
         }
-        let chunk =
-            py.detach(|| self.inlet.lock().as_mut().and_then(|open| open.chunks.blocking_recv()));
-        match chunk {
+        let chunk = py.detach(|| {
+            let mut inlet = self.inlet.try_lock()?;
+            Some(inlet.as_mut().and_then(|open| open.chunks.blocking_recv()))
+        });
+        match chunk.ok_or_else(someone_else)? {
             Some(Ok(chunk)) => Ok(PyBytes::new(py, &chunk)),
             Some(Err(error)) => Err(broken(py, &error)),
             None => Err(end()),
@@ -428,6 +463,10 @@ impl BodyReader {
     fn __anext__(slf: Py<Self>) -> NextChunk {
         NextChunk { reader: slf }
     }
+}
+
+fn someone_else() -> PyErr {
+    PyRuntimeError::new_err("somebody else is reading this stream")
 }
 
 fn end() -> PyErr {
@@ -455,7 +494,9 @@ impl NextChunk {
         let reader = self.reader.get();
         let mut found = reader.try_next(py)?;
         if found.is_err() {
-            let shared = reader.inlet.lock().as_ref().map(|open| Arc::clone(&open.shared));
+            let inlet = reader.inlet.try_lock().ok_or_else(someone_else)?;
+            let shared = inlet.as_ref().map(|open| Arc::clone(&open.shared));
+            drop(inlet);
             let shared =
                 shared.ok_or_else(|| PyRuntimeError::new_err("the body is not streamed"))?;
             let future = shared.waiter.wait(py, &shared.bridge)?;

@@ -18,8 +18,8 @@ use crate::run::{self, RequestContext};
 
 /// What came of a coroutine's first step.
 pub enum Started<'py> {
-    /// It finished.
-    Done(Answer),
+    /// It finished; tasks that it left behind have its context.
+    Done(Answer, Option<RequestContext<'py>>),
     /// It suspended; the task goes on on the loop.
     Suspended(Suspended<'py>),
 }
@@ -43,9 +43,15 @@ pub fn start<'py>(
 ) -> Started<'py> {
     let request = match run::request_object(py, parts, body) {
         Ok(request) => request,
-        Err(error) => return Started::Done(run::fail(py, bridge, route, None, error)),
+        Err(error) => return Started::Done(run::fail(py, bridge, route, None, error), None),
     };
-    let started = RequestContext::new(py).and_then(|context| {
+    let context = match RequestContext::new(py) {
+        Ok(context) => context,
+        Err(error) => {
+            return Started::Done(run::fail(py, bridge, route, Some(&request), error), None);
+        }
+    };
+    let first_step = || {
         let thread = Py::new(py, RequestThread::default())?;
         let coroutine = {
             let _entered = context.enter()?;
@@ -60,7 +66,7 @@ pub fn start<'py>(
         };
         let task = start_task(py, bridge, &coroutine, &context)?;
         if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Ok(Err((task, context, thread)));
+            return Ok(Err((task, thread)));
         }
         if let Some(executor) = thread.get().end() {
             release(py, bridge, executor, Completion::of_nothing(bridge));
@@ -68,13 +74,14 @@ pub fn start<'py>(
         let _entered = context.enter()?;
         let result = task.call_method0(intern!(py, "result"))?;
         run::answer(py, bridge, &result).map(Ok)
-    });
-    match started {
-        Ok(Ok(answer)) => Started::Done(answer),
-        Ok(Err((task, context, thread))) => {
-            Started::Suspended(Suspended { task, request, context, thread })
+    };
+    match first_step() {
+        Ok(Ok(answer)) => Started::Done(answer, Some(context)),
+        Ok(Err((task, thread))) => Started::Suspended(Suspended { task, request, context, thread }),
+        Err(error) => {
+            let answer = run::fail(py, bridge, route, Some(&request), error);
+            Started::Done(answer, Some(context))
         }
-        Err(error) => Started::Done(run::fail(py, bridge, route, Some(&request), error)),
     }
 }
 
@@ -93,7 +100,7 @@ fn finish<'py>(coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Has sync code of the current context run on `thread`, a thread of the request's own.
-fn own_thread(py: Python<'_>, bridge: &Bridge, thread: &Py<RequestThread>) -> PyResult<()> {
+pub fn own_thread(py: Python<'_>, bridge: &Bridge, thread: &Py<RequestThread>) -> PyResult<()> {
     let variable = bridge.runtime.request_thread.as_ptr();
     // SAFETY: the GIL is held, `variable` is a `ContextVar` and `thread` an object; a new reference
     // or null with an error comes back.
@@ -103,7 +110,7 @@ fn own_thread(py: Python<'_>, bridge: &Bridge, thread: &Py<RequestThread>) -> Py
 }
 
 /// Gives a request's executor back; `completion` is called once its connections are in order.
-fn release(py: Python<'_>, bridge: &Bridge, executor: Py<PyAny>, completion: Completion) {
+pub fn release(py: Python<'_>, bridge: &Bridge, executor: Py<PyAny>, completion: Completion) {
     let released = Py::new(py, completion).and_then(|completion| {
         bridge.runtime.release_thread.bind(py).call1((executor, completion))
     });
@@ -176,12 +183,10 @@ impl Finished {
         let Some(reply) = self.reply.lock().take() else { return };
         self.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
         drop(reply.ticket.take_task());
-        let answer = (!reply.answer.is_closed() || !run::is_cancelled(py, task))
-            .then(|| self.answer(py, task));
-        let completion = Completion {
-            bridge: Arc::clone(&self.bridge),
-            answer: Mutex::new(answer.map(|answer| (reply.answer, answer))),
-        };
+        let gone = reply.answer.is_closed() && run::is_cancelled(py, task);
+        let answer = (!gone).then(|| reply.with(self.answer(py, task)));
+        let completion =
+            Completion { bridge: Arc::clone(&self.bridge), answer: Mutex::new(answer) };
         match self.thread.get().end() {
             None => completion.send(),
             // Nobody hears of the answer before the request's transactions and connections are
@@ -204,7 +209,7 @@ impl Finished {
 
 /// An answer that is sent when it is called.
 #[pyclass(frozen, module = "pybolt._engine")]
-struct Completion {
+pub struct Completion {
     bridge: Arc<Bridge>,
     answer: Mutex<Option<(oneshot::Sender<Answer>, Answer)>>,
 }
@@ -218,13 +223,14 @@ impl Completion {
 }
 
 impl Completion {
-    fn of_nothing(bridge: &Arc<Bridge>) -> Self {
+    /// Nobody waits for an answer.
+    pub fn of_nothing(bridge: &Arc<Bridge>) -> Self {
         Self { bridge: Arc::clone(bridge), answer: Mutex::new(None) }
     }
 
     fn send(&self) {
-        if let Some((to, answer)) = self.answer.lock().take() {
-            self.bridge.completions.push(to, answer);
+        if let Some(answer) = self.answer.lock().take() {
+            self.bridge.completions.push(answer);
         }
     }
 }
@@ -266,7 +272,7 @@ impl RequestThread {
 
 impl RequestThread {
     /// The request is over: whoever gets its executor gives it back.
-    fn end(&self) -> Option<Py<PyAny>> {
+    pub fn end(&self) -> Option<Py<PyAny>> {
         self.ended.store(true, Ordering::Relaxed);
         self.executor.lock().take()
     }

@@ -70,9 +70,7 @@ where
 
     fn call(&mut self, request: Request) -> Reply {
         if request.body.length().is_some_and(|length| length > self.limit) {
-            return Rejection::new(RejectionKind::BodyTooLarge)
-                .into_response(&request.headers)
-                .into();
+            return Rejection::new(RejectionKind::BodyTooLarge).into_response(request.form).into();
         }
         self.inner.call(request)
     }

@@ -2,29 +2,25 @@
 //!
 //! Innermost, so that only a permitted request takes a place. Past `concurrency` a request waits
 //! in a bounded queue for at most `max_wait`; past either it is refused with `Retry-After`. A
-//! place is given back with the last byte of the answer, streamed or not.
+//! place is given back when the handler's Python has ended, streams included, also where nobody waits
+//! for the answer any more.
 //!
 //! Options: `python: {concurrency: 64, queue: 128, max_wait: 250ms}`. Refusal: `overloaded`.
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_core::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::authorize::Permitted;
-use super::rejection::{Rejection, RejectionKind};
-use crate::body::{Body, BodyStream};
-use crate::http::{HeaderMap, HeaderValue, header};
+use super::rejection::{Form, Rejection, RejectionKind};
+use crate::http::{HeaderValue, header};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -44,6 +40,11 @@ impl Places {
         Rc::new(Self { running, waiting: Cell::new(0), queue, max_wait })
     }
 }
+
+/// A place with Python, until dropped. The handler takes it off the request and keeps it for as long
+/// as its Python runs, whoever still waits for the answer.
+#[derive(Debug)]
+pub struct BulkheadPermit(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
 
 /// One request in the queue; leaving it by any way gives the place back.
 struct Waiting(Rc<Places>);
@@ -93,16 +94,17 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Permitted<Request>) -> Reply {
+    fn call(&mut self, mut request: Permitted<Request>) -> Reply {
         match self.places.running.clone().try_acquire_owned() {
             Ok(place) => {
-                self.inner.borrow_mut().call(request).map(|response| keep(place, response))
+                request.place = Some(BulkheadPermit(place));
+                self.inner.borrow_mut().call(request)
             }
             Err(TryAcquireError::NoPermits) => match Waiting::enter(&self.places) {
                 Some(waiting) => self.wait(waiting, request),
-                None => overloaded(&request.headers).into(),
+                None => overloaded(request.form).into(),
             },
-            Err(TryAcquireError::Closed) => overloaded(&request.headers).into(),
+            Err(TryAcquireError::Closed) => overloaded(request.form).into(),
         }
     }
 }
@@ -112,50 +114,25 @@ where
     S: Service<Permitted<Request>, Response = Response, Error = Infallible, Future = Reply>
         + 'static,
 {
-    fn wait(&self, waiting: Waiting, request: Permitted<Request>) -> Reply {
+    fn wait(&self, waiting: Waiting, mut request: Permitted<Request>) -> Reply {
         let places = Rc::clone(&self.places);
         let inner = Rc::clone(&self.inner);
         Reply::pending(async move {
             let place = places.running.clone().acquire_owned();
             let Ok(Ok(place)) = tokio::time::timeout(places.max_wait, place).await else {
-                return overloaded(&request.headers);
+                return overloaded(request.form);
             };
             drop(waiting);
+            request.place = Some(BulkheadPermit(place));
             let reply = inner.borrow_mut().call(request);
             let Ok(response) = reply.await;
-            keep(place, response)
+            response
         })
     }
 }
 
-/// A streamed answer keeps its place until its last chunk: producing it runs Python as well.
-fn keep(place: OwnedSemaphorePermit, mut response: Response) -> Response {
-    response.body = match response.body {
-        Body::Stream(stream) => {
-            let length = stream.length();
-            Body::stream(Producing { stream, _place: place }, length)
-        }
-        whole => whole,
-    };
-    response
-}
-
-/// A stream that is being produced.
-struct Producing {
-    stream: BodyStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Stream for Producing {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        BodyStream::poll_next(&mut self.stream, cx)
-    }
-}
-
-fn overloaded(headers: &HeaderMap) -> Response {
+fn overloaded(form: Form) -> Response {
     Rejection::new(RejectionKind::Overloaded)
         .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-        .into_response(headers)
+        .into_response(form)
 }

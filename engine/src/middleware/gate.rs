@@ -54,7 +54,7 @@ where
     fn call(&mut self, mut request: Request) -> Reply {
         match request.gate.take() {
             None => self.0.call(request),
-            Some(Gate::Refuse(rejection)) => rejection.into_response(&request.headers).into(),
+            Some(Gate::Refuse(rejection)) => rejection.into_response(request.form).into(),
             Some(Gate::Options(allow)) => {
                 let mut response = Response::new(StatusCode::NO_CONTENT);
                 response.headers.append(header::ALLOW, allow);

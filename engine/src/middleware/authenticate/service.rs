@@ -56,7 +56,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Reply {
         match self.method.authenticate(&request) {
-            Err(rejection) => rejection.into_response(&request.headers).into(),
+            Err(rejection) => rejection.into_response(request.form).into(),
             Ok(principal) => {
                 self.method.conceal(&mut request.headers);
                 request.principal = Some(Arc::clone(&principal));

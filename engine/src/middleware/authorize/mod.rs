@@ -116,6 +116,6 @@ where
         if permitted {
             return self.inner.call(Permitted(request));
         }
-        Rejection::new(RejectionKind::Forbidden).into_response(&request.headers).into()
+        Rejection::new(RejectionKind::Forbidden).into_response(request.form).into()
     }
 }
