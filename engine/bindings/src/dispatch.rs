@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Answer, file_response};
 use crate::bridge::{Bridge, Route};
+use crate::inlet;
 use crate::inline::{self, Inline};
 use crate::job::{FileFailure, Job, Replier, RequestBody, Ticket};
-use crate::stream;
 use pybolt_engine::placement::Lane;
 
 /// Answers a route's requests by its Python handler.
@@ -45,7 +45,7 @@ impl Handler for PythonHandler {
         match (body, self.route.request_body) {
             (Body::Full(bytes), _) => self.dispatch(parts, bytes, place),
             (Body::Stream(body), plan::RequestBody::Stream) => {
-                let inlet = stream::receive(&self.bridge, body);
+                let inlet = inlet::receive(&self.bridge, body);
                 self.queue(parts, RequestBody::Stream(inlet), place)
             }
             // Where the handler wants a body whole, the chain has read it.

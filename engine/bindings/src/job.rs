@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::Answer;
 use crate::bridge::Route;
-use crate::stream::Inlet;
+use crate::inlet::Inlet;
 
 /// A request that waits for Python.
 pub struct Job {

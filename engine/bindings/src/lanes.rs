@@ -109,6 +109,7 @@ impl LaneThread {
     fn __call__(&self, py: Python<'_>) {
         run::own_thread();
         py.detach(|| work(&self.bridge, self.place));
+        run::close_connections(py, &self.bridge);
     }
 }
 

@@ -14,6 +14,7 @@ mod completions;
 mod control;
 mod counters;
 mod dispatch;
+mod inlet;
 mod inline;
 mod inspect;
 mod job;
@@ -38,7 +39,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Headers>()?;
     module.add_class::<request::Principal>()?;
     module.add_class::<multidict::MultiDict>()?;
-    module.add_class::<stream::BodyReader>()?;
+    module.add_class::<inlet::BodyReader>()?;
     module.add_class::<tasks::Finished>()?;
     module.add_class::<tasks::RequestThread>()?;
     module.add_function(wrap_pyfunction!(inspect::check, module)?)?;

@@ -13,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
+use crate::inlet::{BodyReader, Inlet};
 use crate::job::RequestBody;
 use crate::multidict::MultiDict;
-use crate::stream::{BodyReader, Inlet};
 
 /// The names that `request[...]` knows.
 const NAMES: [&str; 16] = [

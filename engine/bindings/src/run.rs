@@ -156,6 +156,15 @@ pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
     }
 }
 
+/// Closes this thread's connections, where it ever had any: it ends.
+pub fn close_connections(py: Python<'_>, bridge: &Bridge) {
+    if CONNECTED.replace(false)
+        && let Err(error) = bridge.runtime.close_connections.bind(py).call0()
+    {
+        error.write_unraisable(py, None);
+    }
+}
+
 /// Turns what a handler returned into an answer.
 ///
 /// # Errors

@@ -175,7 +175,10 @@ impl<'a> Resolver<'a> {
         let slots: Inherited<'a> = defaults.iter().copied().chain(merged.slots()).collect();
         let mut route = self.resolve(id, &slots, out);
         warn_nobody_asked(&route, &slots, out);
-        warn_nobody_counted(&route, merged, out);
+        if !out.has_errors() {
+            // What could not be compiled is denied as well, and has been told of.
+            warn_nobody_counted(&route, merged, out);
+        }
         route.pattern.clone_from(&merged.pattern);
         route.methods.clone_from(&merged.methods);
         route.name.clone_from(&merged.name);
