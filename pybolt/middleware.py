@@ -50,6 +50,25 @@ def _plain(value: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Respond(Declaration):
+    """An answer that Rust gives and that never changes; see :meth:`BoltAPI.respond`."""
+
+    status: int | None = None
+    body: str | None = None
+    content_type: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class RedirectTo(Declaration):
+    """Where Rust sends a route's clients; see :meth:`BoltAPI.redirect`."""
+
+    to: str
+    status: int | None = None
+    keep_query: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class CORS(Declaration):
     """Cross-origin resource sharing (the Fetch standard).
 

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::answer::Answer;
 use crate::handler::Handler;
 use crate::http::{Method, header};
 use crate::middleware::chain::Assembly;
@@ -24,10 +25,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Assembles the chain of every route of `plan`; `handler` gives a route's innermost service.
+    /// Assembles the chain of every route of `plan`; `handler` gives the innermost service of those
+    /// that Rust does not answer itself.
     pub fn new(plan: Arc<Plan>, mut handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
         let mut assembly = Assembly::default();
-        let mut chain = |route| RefCell::new(assembly.chain(route, handler(route)));
+        let mut chain = |route: &RoutePlan| {
+            let answer = route.answer.as_ref().map(Answer::handler);
+            let innermost = answer.unwrap_or_else(|| handler(route));
+            RefCell::new(assembly.chain(route, innermost))
+        };
         let chains = plan.routes.iter().map(&mut chain).collect();
         let fallback = chain(&plan.fallback);
         Self { plan, chains, fallback }

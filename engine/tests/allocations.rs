@@ -50,6 +50,8 @@ fn engine() -> Engine {
              "body_limit": "4B"},
             {"path": "/limited", "handler": "m:f", "auth": "public",
              "rate_limit": {"tight": {"rate": "1/1h", "burst": 1}}},
+            {"path": "/healthz", "respond": {"body": "ok", "headers": {"x-a": "b"}}, "auth": "public"},
+            {"path": "/old", "redirect": {"to": "/new"}, "auth": "public"},
         ],
     }}]});
     let (plan, diagnostics) = Plan::compile(&wire.to_string());
@@ -123,6 +125,14 @@ fn a_refusal_allocates_its_header_list_alone() {
         ),
     ] {
         assert_eq!(allocations(&engine, row, headers), HEADER_LIST, "{row:?} {headers:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_rusts_allocates_its_header_list_alone() {
+    let engine = engine();
+    for row in [("GET", "/healthz", 200), ("HEAD", "/healthz", 200), ("GET", "/old", 302)] {
+        assert_eq!(allocations(&engine, row, &[]), HEADER_LIST, "{row:?}");
     }
 }
 

@@ -158,8 +158,11 @@ async fn check(engine: &Engine, row: &Value) -> Vec<String> {
     for (name, unwanted) in expect["not_headers"].as_object().into_iter().flatten() {
         compare(name, json!(true), json!(value(name) != *unwanted && !value(name).is_null()));
     }
+    let body = response.body.collect().await.unwrap();
+    if expect["body"].is_string() {
+        compare("body", expect["body"].clone(), json!(str::from_utf8(&body).unwrap()));
+    }
     if TOLD.iter().any(|key| expect.get(key).is_some()) {
-        let body = response.body.collect().await.unwrap();
         let told: Value = serde_json::from_slice(&body).unwrap();
         for key in TOLD {
             if let Some(expected) = expect.get(key) {
@@ -183,7 +186,7 @@ fn assert_known(row: &Value) {
     keys(row, &["name", "config", "before", "repeat", "request", "expect"]);
     keys(
         &row["expect"],
-        &["status", "code", "headers", "not_headers", "params", "client", "scheme"],
+        &["status", "code", "headers", "not_headers", "body", "params", "client", "scheme"],
     );
     for request in row["before"].as_array().into_iter().flatten().chain([&row["request"]]) {
         keys(request, &["method", "url", "host", "headers", "peer", "body"]);
@@ -232,6 +235,11 @@ fn authentication_and_authorization() {
 #[test]
 fn limits_headers_ids_compression_and_bodies() {
     run("policies.yaml", 45);
+}
+
+#[test]
+fn answers_from_rust() {
+    run("answers.yaml", 45);
 }
 
 /// `H` in the table of mistakes.

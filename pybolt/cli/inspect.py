@@ -47,7 +47,7 @@ def routes(options: RunOptions) -> int:
             (
                 ",".join(route["methods"]),
                 route["path"],
-                route["handler"] or "",
+                route["handler"] or route["answer"] or "",
                 route["auth"],
                 ", ".join(map(str, _places(route["locations"], loaded))),
             )
@@ -129,10 +129,8 @@ def _heading(told: dict[str, Any], shown: _Places) -> list[str]:
         return lines
     params = "   ".join(f"{name}={value}" for name, value in told["params"].items())
     kind = "async" if route["is_async"] else "sync"
-    return [
-        f"route   {declared}   {places}   {params}".rstrip(),
-        f"handler {route['handler']} ({kind})",
-    ]
+    handler = f"{route['handler']} ({kind})" if route["handler"] else "none: answered by Rust"
+    return [f"route   {declared}   {places}   {params}".rstrip(), f"handler {handler}"]
 
 
 class _Places:

@@ -11,6 +11,9 @@ api = BoltAPI()
 SECRET = "live-tests-only-live-tests-only-live-tests"
 cancelled: list[str] = []
 
+api.respond("/healthz", "ok", auth="public")
+api.redirect("/old/{id}", "/new/{id}", auth="public")
+
 
 @api.get("/hello", auth="public")
 def hello(request):

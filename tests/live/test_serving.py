@@ -139,6 +139,8 @@ REFUSALS = [
     ("POST", "/small", b"12345", {}, 413),
     ("GET", "/limited", None, {}, 429),
     ("OPTIONS", "/hello", None, {}, 204),
+    ("GET", "/healthz", None, {}, 200),
+    ("GET", "/old/7", None, {}, 302),
 ]
 
 

@@ -200,6 +200,29 @@ def test_explain_of_credentials_that_do_not_suffice(project):
     compare("explain_403", transcript(project, command).replace(token, "(a token without it)"))
 
 
+ANSWERS = """\
+version: 1
+defaults: {auth: deny, access_log: on}
+routes:
+  - {path: /healthz, respond: {body: ok}, auth: public}
+  - {path: "/old/{id}", redirect: {to: "/new/{id}", status: 308, keep_query: on}, auth: public}
+  - {path: /closed, respond: {status: 410}}
+"""
+
+
+def test_answers_from_rust(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(ANSWERS)
+    commands = [
+        ["check"],
+        ["routes"],
+        ["explain", "GET", "/healthz"],
+        ["explain", "GET", "/old/7?page=2"],
+        ["explain", "GET", "/closed"],
+        ["explain", "POST", "/healthz"],
+    ]
+    compare("answers", transcript(tmp_path, *commands))
+
+
 def test_routes(project):
     (project / "policy.yaml").write_text(POLICY)
     compare("routes", transcript(project, ["routes", "app.py", "--config", "policy.yaml"]))

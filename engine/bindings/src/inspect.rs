@@ -13,7 +13,7 @@ use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode
 use pybolt_engine::middleware::authorize::Permitted;
 use pybolt_engine::middleware::gate::Gate;
 use pybolt_engine::middleware::rejection::RejectionKind;
-use pybolt_engine::plan::{Access, Plan};
+use pybolt_engine::plan::{Access, Plan, RoutePlan};
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::{Request, RouteId};
 use pybolt_engine::response::Response;
@@ -141,13 +141,12 @@ fn describe(
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    let denied =
-        plan.routes.get(id.0 as usize).is_some_and(|route| matches!(route.access, Access::Deny));
+    let planned = plan.routes.get(id.0 as usize);
     described["outcome"] = json!({
         "status": response.status.as_u16(),
         "rejection": response.rejection.map(RejectionKind::code),
         "handler": reached,
-        "stops": (!reached).then(|| stop(probe, response, denied)),
+        "stops": (!reached).then(|| stop(probe, response, planned)),
         "headers": headers,
     });
     described
@@ -182,13 +181,16 @@ fn describe_gate(gate: &Gate, probe: &Request) -> String {
 }
 
 /// The slot at which a request ended that never reached a handler.
-fn stop(probe: &Request, response: &Response, denied: bool) -> &'static str {
+fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'static str {
     if probe.gate.is_some() {
         return "gate";
     }
+    let denied = route.is_some_and(|route| matches!(route.access, Access::Deny));
+    let answer = route.and_then(|route| route.answer.as_ref());
     match response.rejection {
-        // What is no refusal and no handler's is the answer to a preflight.
-        None => "cors",
+        None if probe.preflight => "cors",
+        // Above the answer the path was good.
+        None | Some(RejectionKind::BadPath) => answer.map_or("cors", |answer| answer.slot()),
         Some(RejectionKind::RateLimited) => "rate_limit",
         Some(RejectionKind::Forbidden) if !denied => "allow",
         Some(RejectionKind::BodyTooLarge) => "body_limit",

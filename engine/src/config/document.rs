@@ -6,6 +6,8 @@ use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
 use super::units::{Size, Span};
+use crate::answer::redirect::RedirectConfig;
+use crate::answer::respond::RespondConfig;
 use crate::config;
 use crate::http::Method;
 use crate::middleware::access_log::AccessLogConfig;
@@ -213,19 +215,19 @@ impl Decode for GroupConfig {
     }
 }
 
-/// A route: a handler with its policies, or policies for a handler declared elsewhere.
+/// A route: what answers it with its policies, or policies for a route declared elsewhere.
 #[derive(Debug, Clone)]
 pub struct RouteConfig {
     /// Where it is declared.
     pub at: Location,
     /// The pattern, without the groups' prefixes.
     pub path: Spanned<String>,
-    /// The methods; `None` = `GET`, or for a policy without a handler all that the handler has.
+    /// The methods; `None` = `GET`, or for a policy alone all that the route has.
     pub methods: Option<Vec<Spanned<MethodName>>>,
     /// What explains call it.
     pub name: Option<String>,
-    /// The handler.
-    pub handler: Option<Spanned<HandlerConfig>>,
+    /// What answers it.
+    pub target: Option<Spanned<TargetConfig>>,
     /// Its slots.
     pub slots: Slots,
 }
@@ -235,7 +237,8 @@ impl Decode for RouteConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
-        unknown_keys(object, node.at, &["path", "methods", "name", "handler"], out);
+        let own = ["path", "methods", "name", "handler", "respond", "redirect"];
+        unknown_keys(object, node.at, &own, out);
         let slots = Slots::read(object, node.at, out);
         let name = field(object, node.at, "name", out);
         let methods = field::<OneOrMany<Spanned<MethodName>>>(object, node.at, "methods", out);
@@ -245,7 +248,7 @@ impl Decode for RouteConfig {
                     .hint("name one, or leave the key out"),
             );
         }
-        let handler = field(object, node.at, "handler", out);
+        let target = TargetConfig::read(object, node.at, out);
         let path: Option<Spanned<String>> = field(object, node.at, "path", out);
         if !object.contains_key("path") {
             out.push(
@@ -258,9 +261,50 @@ impl Decode for RouteConfig {
             path: path?,
             methods: methods.map(|methods: OneOrMany<_>| methods.0),
             name,
-            handler,
+            target,
             slots,
         })
+    }
+}
+
+/// What answers a route.
+#[derive(Debug, Clone)]
+pub enum TargetConfig {
+    /// A handler in Python.
+    Handler(HandlerConfig),
+    /// Rust, always the same.
+    Respond(RespondConfig),
+    /// Rust, by sending the client elsewhere.
+    Redirect(RedirectConfig),
+    /// One of them, whose mistake is recorded.
+    Broken,
+}
+
+impl TargetConfig {
+    /// Reads the one key of a route that says what answers it.
+    fn read(
+        object: &serde_json::Map<String, Value>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Spanned<Self>> {
+        let keys = ["handler", "respond", "redirect"];
+        let mut given = keys.into_iter().filter(|key| object.contains_key(*key));
+        let key = given.next()?;
+        let target = match key {
+            "handler" => field(object, at, key, out).map(Self::Handler),
+            "respond" => field(object, at, key, out).map(Self::Respond),
+            _ => field(object, at, key, out).map(Self::Redirect),
+        };
+        for other in given {
+            let message = format!("`{key}` answers this route, and so does `{other}`");
+            out.push(
+                Diagnostic::error("E056", &at.key(other), message)
+                    .at_key()
+                    .hint("keep one of them")
+                    .related(&at.key(key), "the other one"),
+            );
+        }
+        Some(Spanned { value: target.unwrap_or(Self::Broken), at: at.key(key) })
     }
 }
 

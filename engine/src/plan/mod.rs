@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::server::ServerPlan;
+use crate::answer::Answer;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document;
 pub use crate::config::document::RequestBody;
@@ -58,8 +59,10 @@ pub struct RoutePlan {
     pub name: Option<String>,
     /// Every place that declares it.
     pub locations: Vec<Location>,
-    /// Its handler.
+    /// Its handler in Python.
     pub handler: Option<HandlerRef>,
+    /// What answers it instead, in Rust.
+    pub answer: Option<Arc<Answer>>,
     /// Request ids.
     pub request_id: Option<Arc<RequestIdPolicy>>,
     /// The access log.

@@ -9,9 +9,10 @@ use super::policies::{self, Kind};
 use super::{
     Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server,
 };
+use crate::answer::Answer;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
+use crate::config::document::{DefineConfig, Document, PythonConfig, Slots, TargetConfig};
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
@@ -109,6 +110,7 @@ pub(super) struct Resolver<'a> {
     pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
+    answers: Kind<'a, (), Answer>,
     plain_python: Arc<PythonPolicy>,
 }
 
@@ -155,12 +157,8 @@ impl<'a> Resolver<'a> {
             ),
             auth: Kind::collect("auth", documents, |d: &DefineConfig| &d.auth, out),
             python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
-            requirements: Kind::collect(
-                "allow",
-                &[],
-                |_| unreachable!("there are no documents"),
-                out,
-            ),
+            requirements: Kind::undefined("allow"),
+            answers: Kind::undefined("answer"),
             plain_python: Arc::new(PythonPolicy::default()),
         }
     }
@@ -179,13 +177,47 @@ impl<'a> Resolver<'a> {
         route.methods.clone_from(&merged.methods);
         route.name.clone_from(&merged.name);
         route.locations.clone_from(&merged.locations);
-        route.handler = Some(HandlerRef {
-            index: merged.handler.index,
-            name: merged.handler.name.clone(),
-            is_async: merged.handler.is_async,
-            request_body: merged.handler.request_body,
-        });
+        self.target(&mut route, merged.target, out);
         route
+    }
+
+    /// What answers `route`.
+    fn target(
+        &mut self,
+        route: &mut RoutePlan,
+        target: &Spanned<TargetConfig>,
+        out: &mut Diagnostics,
+    ) {
+        let at = &target.at;
+        route.answer = match &target.value {
+            TargetConfig::Broken => None,
+            TargetConfig::Handler(handler) => {
+                route.handler = Some(HandlerRef {
+                    index: handler.index,
+                    name: handler.name.clone(),
+                    is_async: handler.is_async,
+                    request_body: handler.request_body,
+                });
+                return;
+            }
+            TargetConfig::Respond(config) => {
+                self.answers.policy(at, || config.compile(out).map(Answer::Respond))
+            }
+            TargetConfig::Redirect(config) => self.answers.policy(at, || {
+                config.compile(&route.pattern, &route.methods, out).map(Answer::Redirect)
+            }),
+        };
+        let Some(answer) = &route.answer else { return };
+        // Python has no part in it.
+        route.python = Arc::clone(&self.plain_python);
+        route.stages.retain(|stage| stage.slot != "python");
+        route.stages.push(StagePlan {
+            order: 16,
+            slot: answer.slot(),
+            origin: vec![at.clone()],
+            name: None,
+            summary: answer.summary(),
+        });
     }
 
     fn fallback(
@@ -283,6 +315,7 @@ impl<'a> Resolver<'a> {
             name: None,
             locations: Vec::new(),
             handler: None,
+            answer: None,
             request_id,
             access_log,
             security_headers,
