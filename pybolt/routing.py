@@ -14,16 +14,21 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from .middleware import (
     CORS,
+    CSRF,
     AccessLog,
     APIKeyAuth,
     Compress,
     Declaration,
+    IPRules,
     JWTAuth,
+    Maintenance,
     PythonLimits,
     RateLimit,
     RedirectTo,
+    RequestHeaders,
     RequestId,
     Respond,
+    ResponseHeaders,
     SecurityHeaders,
 )
 
@@ -39,14 +44,19 @@ class Slots(TypedDict, total=False):
 
     request_id: RequestId | str | bool
     access_log: AccessLog | str | bool
+    response_headers: ResponseHeaders | str | bool
     security_headers: SecurityHeaders | str | bool
     cors: CORS | str | bool
     compress: Compress | str | bool
+    maintenance: Maintenance | str | bool
+    ip: IPRules | str | bool
+    csrf: CSRF | str | bool
     rate_limit: dict[str, RateLimit | str | bool] | str | bool
     auth: JWTAuth | APIKeyAuth | str
     allow: str
     timeout: str | bool
     body_limit: str | bool
+    request_headers: RequestHeaders | str | bool
     python: PythonLimits | str
 
 

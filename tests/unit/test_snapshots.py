@@ -223,6 +223,35 @@ def test_answers_from_rust(tmp_path):
     compare("answers", transcript(tmp_path, *commands))
 
 
+GUARDS = """\
+version: 1
+define:
+  ip:
+    office: {allow: [10.0.0.0/8, "fd00::/8"], deny: [10.6.6.6]}
+defaults:
+  csrf: {trusted_origins: ["https://app.example.com"]}
+  response_headers: {set: {X-Env: test}, remove: [Server]}
+  request_headers: {remove: [Cookie], principal: X-User}
+routes:
+  - {path: /admin, methods: [POST], handler: "handlers:hello", ip: office}
+  - {path: /write, methods: [POST], handler: "handlers:hello"}
+  - {path: /closed, handler: "handlers:hello", maintenance: {allow: [10.0.0.0/8], retry_after: 1h}}
+"""
+
+
+def test_explain_of_guards(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(GUARDS)
+    (tmp_path / "handlers.py").write_text("def hello(request):\n    return {}\n")
+    evil = ["-H", "Origin: https://evil.test"]
+    commands = [
+        ["explain", "POST", "/admin"],
+        ["explain", "POST", "/write"],
+        ["explain", "POST", "/write", *evil],
+        ["explain", "GET", "/closed"],
+    ]
+    compare("explain_guards", transcript(tmp_path, *commands))
+
+
 def test_routes(project):
     (project / "policy.yaml").write_text(POLICY)
     compare("routes", transcript(project, ["routes", "app.py", "--config", "policy.yaml"]))

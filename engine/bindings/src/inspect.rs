@@ -191,6 +191,9 @@ fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'st
         None if probe.preflight => "cors",
         // Above the answer the path was good.
         None | Some(RejectionKind::BadPath) => answer.map_or("cors", |answer| answer.slot()),
+        Some(RejectionKind::Maintenance) => "maintenance",
+        Some(RejectionKind::ForbiddenAddress) => "ip",
+        Some(RejectionKind::Csrf) => "csrf",
         Some(RejectionKind::RateLimited) => "rate_limit",
         Some(RejectionKind::Forbidden) if !denied => "allow",
         Some(RejectionKind::BodyTooLarge) => "body_limit",

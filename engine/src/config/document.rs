@@ -14,8 +14,13 @@ use crate::middleware::access_log::AccessLogConfig;
 use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::compress::CompressConfig;
 use crate::middleware::cors::CorsConfig;
+use crate::middleware::csrf::CsrfConfig;
+use crate::middleware::ip::IpConfig;
+use crate::middleware::maintenance::MaintenanceConfig;
 use crate::middleware::rate_limit::RateLimitConfig;
+use crate::middleware::request_headers::RequestHeadersConfig;
 use crate::middleware::request_id::RequestIdConfig;
+use crate::middleware::response_headers::ResponseHeadersConfig;
 use crate::middleware::security_headers::SecurityHeadersConfig;
 
 /// One source of declarations.
@@ -96,6 +101,16 @@ config! {
         access_log: Named<AccessLogConfig> = default(Named::default()),
         /// Request ids.
         request_id: Named<RequestIdConfig> = default(Named::default()),
+        /// Maintenance.
+        maintenance: Named<MaintenanceConfig> = default(Named::default()),
+        /// Address rules.
+        ip: Named<IpConfig> = default(Named::default()),
+        /// Protection against cross-site request forgery.
+        csrf: Named<CsrfConfig> = default(Named::default()),
+        /// Header fields of answers.
+        response_headers: Named<ResponseHeadersConfig> = default(Named::default()),
+        /// Header fields of requests, as handlers see them.
+        request_headers: Named<RequestHeadersConfig> = default(Named::default()),
         /// Bulkheads.
         python: Named<PythonConfig> = default(Named::default()),
     }
@@ -148,12 +163,20 @@ slots! {
     request_id: Slot<RequestIdConfig>,
     /// One line for every answer.
     access_log: Slot<AccessLogConfig>,
+    /// Header fields of answers, set and removed.
+    response_headers: Slot<ResponseHeadersConfig>,
     /// Header fields that make browsers careful.
     security_headers: Slot<SecurityHeadersConfig>,
     /// Cross-origin resource sharing.
     cors: Slot<CorsConfig>,
     /// Compression of answers.
     compress: Slot<CompressConfig>,
+    /// Closing for maintenance.
+    maintenance: Slot<MaintenanceConfig>,
+    /// Which addresses may come.
+    ip: Slot<IpConfig>,
+    /// Protection against cross-site request forgery.
+    csrf: Slot<CsrfConfig>,
     /// Rate limits, by name.
     rate_limit: Limits,
     /// Who may ask: `public`, `deny` or an authentication method.
@@ -164,6 +187,8 @@ slots! {
     timeout: Switch<Span>,
     /// How long a request's body may be; `0B` = there may be none.
     body_limit: Switch<Size>,
+    /// Header fields of requests, set and removed for the handler.
+    request_headers: Slot<RequestHeadersConfig>,
     /// How the handler runs.
     python: Slot<PythonConfig>,
 }

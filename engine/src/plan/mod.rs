@@ -6,6 +6,7 @@
 mod access;
 mod bounds;
 mod describe;
+mod guards;
 mod merge;
 mod policies;
 mod resolve;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::guards::Guards;
 pub use self::server::ServerPlan;
 use crate::answer::Answer;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
@@ -73,6 +75,8 @@ pub struct RoutePlan {
     pub cors: Option<Arc<CorsPolicy>>,
     /// Compression.
     pub compress: Option<Arc<CompressPolicy>>,
+    /// Maintenance, address rules, CSRF, and header fields set and removed.
+    pub guards: Guards,
     /// Limits that stand before authentication.
     pub limits_before: Vec<Arc<RateLimitPolicy>>,
     /// Limits that need to know who asks.

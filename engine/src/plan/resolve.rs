@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::access::{credentials, has_auth};
+use super::guards::GuardKinds;
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
 use super::{
@@ -111,6 +112,7 @@ pub(super) struct Resolver<'a> {
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
     answers: Kind<'a, (), Answer>,
+    guards: GuardKinds<'a>,
     plain_python: Arc<PythonPolicy>,
 }
 
@@ -159,6 +161,7 @@ impl<'a> Resolver<'a> {
             python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
             requirements: Kind::undefined("allow"),
             answers: Kind::undefined("answer"),
+            guards: GuardKinds::collect(documents, out),
             plain_python: Arc::new(PythonPolicy::default()),
         }
     }
@@ -210,7 +213,8 @@ impl<'a> Resolver<'a> {
         let Some(answer) = &route.answer else { return };
         // Python has no part in it.
         route.python = Arc::clone(&self.plain_python);
-        route.stages.retain(|stage| stage.slot != "python");
+        route.guards.request_headers = None;
+        route.stages.retain(|stage| !matches!(stage.slot, "python" | "request_headers"));
         route.stages.push(StagePlan {
             order: 16,
             slot: answer.slot(),
@@ -292,6 +296,7 @@ impl<'a> Resolver<'a> {
             |c, _, out| c.compile(out),
             CompressPolicy::summary,
         );
+        let guards = self.guards.resolve(slots, &mut stages, out);
         let (limits_before, limits_after) = self.limits(slots, &mut stages, out);
         let (access, requirement) = self.access(slots, &mut stages, out);
         let python = slot(
@@ -321,6 +326,7 @@ impl<'a> Resolver<'a> {
             security_headers,
             cors,
             compress,
+            guards,
             limits_before,
             limits_after,
             access,
@@ -341,6 +347,7 @@ impl<'a> Resolver<'a> {
         self.compress.finish(|_, c, out| c.compile(out), out);
         self.rate_limit.finish(|name, c, out| c.compile(name, &c.at, out), out);
         self.auth.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.guards.finish(out);
         self.python.finish(|_, c, out| policies::python(c, out), out);
     }
 }
@@ -368,8 +375,8 @@ fn no_python_options() -> PythonConfig {
 }
 
 /// Resolves a slot that holds a block, a name, `on` or `off`.
-#[allow(clippy::too_many_arguments)] // one call shape for eight slots
-fn slot<'a, C, P>(
+#[allow(clippy::too_many_arguments)] // one call shape for every slot
+pub(super) fn slot<'a, C, P>(
     kind: &mut Kind<'a, C, P>,
     slots: &Inherited<'a>,
     get: impl Fn(&'a Slots) -> Option<&'a Spanned<Slot<C>>>,
