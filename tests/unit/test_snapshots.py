@@ -239,6 +239,30 @@ routes:
 """
 
 
+SENDING = """\
+version: 1
+server:
+  hosts: [example.com, www.example.com]
+  canonical_host: example.com
+  trusted_proxies: [127.0.0.1]
+  https_redirect: on
+  paths: {trailing_slash: django}
+routes:
+  - {path: /items/, respond: {body: ok}}
+"""
+
+
+def test_explain_of_what_the_server_redirects(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(SENDING)
+    tls = ["-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 192.0.2.1"]
+    commands = [
+        ["explain", "GET", "http://www.example.com/items/?a=1"],
+        ["explain", "GET", "http://example.com/items?a=1", *tls],
+        ["explain", "GET", "http://example.com/items/", *tls],
+    ]
+    compare("explain_redirects", transcript(tmp_path, *commands))
+
+
 def test_explain_of_guards(tmp_path):
     (tmp_path / "bolt.yaml").write_text(GUARDS)
     (tmp_path / "handlers.py").write_text("def hello(request):\n    return {}\n")

@@ -163,6 +163,9 @@ fn describe_gate(gate: &Gate, probe: &Request) -> String {
         Gate::Options(allow) => {
             format!("no handler for OPTIONS: allow {}", allowed(Some(allow)))
         }
+        Gate::Redirect(status, location) => {
+            format!("sent with {} to {}", status.as_u16(), allowed(Some(location)))
+        }
         Gate::Refuse(rejection) => match rejection.kind {
             RejectionKind::NotFound => "no route has this path".to_owned(),
             RejectionKind::MethodNotAllowed => {

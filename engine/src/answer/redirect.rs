@@ -12,7 +12,7 @@
 use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
-use crate::http::{HeaderValue, Headers, Method, StatusCode, header};
+use crate::http::{HeaderValue, Headers, Method, StatusCode, Uri, header};
 use crate::middleware::host::split_port;
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::request::Parts;
@@ -229,6 +229,19 @@ pub fn to(status: StatusCode, location: HeaderValue) -> Response {
     response
 }
 
+/// The path of `uri` with a slash at its end, and its query.
+pub fn slashed(uri: &Uri) -> Option<HeaderValue> {
+    let mut text = String::with_capacity(uri.path().len() + 64);
+    push_visible(uri.path(), &mut text);
+    text.push('/');
+    stay_on_this_host(&mut text);
+    if let Some(query) = uri.query() {
+        text.push('?');
+        push_visible(query, &mut text);
+    }
+    HeaderValue::try_from(text).ok()
+}
+
 /// Keeps a target that begins with `/` from naming another host by a second slash.
 pub fn stay_on_this_host(target: &mut String) {
     if target.starts_with("//") {
@@ -341,6 +354,18 @@ mod tests {
         ] {
             let found = location(&policy("/o", to, keep), url, &[]);
             assert_eq!(found.as_deref(), Some(expected), "{to} {url}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_names_no_other_host() {
+        for (url, expected) in [
+            ("/items?a=%20", "/items/?a=%20"),
+            ("//evil.test", "/%2Fevil.test/"),
+            ("///evil.test/x?", "/%2F/evil.test/x/?"),
+            ("http://example.com/items", "/items/"),
+        ] {
+            assert_eq!(slashed(&url.parse().unwrap()).unwrap(), expected, "{url}");
         }
     }
 

@@ -61,6 +61,12 @@ config! {
         listen: Spanned<Vec<String>> = optional,
         /// The hosts that are ours, `example.com` or `*.example.com`; none = any.
         hosts: Spanned<Vec<Spanned<String>>> = optional,
+        /// Whether clients that did not speak TLS to a trusted proxy are sent to `https`.
+        https_redirect: Spanned<bool> = optional,
+        /// The one host that clients are sent to, `host` or `host:port`.
+        canonical_host: Spanned<String> = optional,
+        /// How paths are read.
+        paths: Spanned<PathsConfig> = optional,
         /// How many worker processes; `auto` = one for each core.
         workers: Spanned<Workers> = optional,
         /// The proxies whose forwarding header is believed, as networks.
@@ -71,6 +77,15 @@ config! {
         drain_timeout: Spanned<Span> = optional,
         /// The Python side of a worker.
         python: Spanned<ServerPythonConfig> = optional,
+    }
+}
+
+config! {
+    /// How paths are read.
+    pub struct PathsConfig {
+        /// `strict`: a path is what it is; `django`: one that is there only with a slash at its end
+        /// is redirected to it (`GET` and `HEAD`).
+        trailing_slash: Spanned<String> = optional,
     }
 }
 

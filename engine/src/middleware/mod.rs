@@ -2,7 +2,7 @@
 //! never reorders them. `chain.rs` assembles it.
 //!
 //! Decided by the engine before the chain, because everything in it speaks of them: client address,
-//! host, path identity and route match (what is wrong with them is refused by the gate). Then:
+//! host, path identity, canonical address and route match (the gate answers what is not to go on). Then:
 //!
 //! request id → access log → catch panic → response headers → security headers → CORS → catch panic
 //! → compression → gate → maintenance → address rules → CSRF by origin → rate limits whose key needs
@@ -15,6 +15,7 @@ pub mod authorize;
 pub mod body_limit;
 pub mod buffer_body;
 pub mod bulkhead;
+pub mod canonical;
 pub mod catch_panic;
 pub mod chain;
 pub mod client_ip;
