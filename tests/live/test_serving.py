@@ -140,6 +140,9 @@ REFUSALS = [
     ("GET", "/limited", None, {}, 429),
     ("OPTIONS", "/hello", None, {}, 204),
     ("GET", "/healthz", None, {}, 200),
+    ("GET", "/office", None, {}, 403),
+    ("POST", "/write", None, {"Sec-Fetch-Site": "cross-site"}, 403),
+    ("GET", "/closed", None, {}, 503),
     ("GET", "/old/7", None, {}, 302),
 ]
 

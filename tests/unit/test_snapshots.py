@@ -272,6 +272,7 @@ def test_explain_of_guards(tmp_path):
         ["explain", "POST", "/write"],
         ["explain", "POST", "/write", *evil],
         ["explain", "GET", "/closed"],
+        ["explain", "GET", "/closed", "--peer", "10.6.6.6"],
     ]
     compare("explain_guards", transcript(tmp_path, *commands))
 

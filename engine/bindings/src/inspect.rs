@@ -1,7 +1,7 @@
 //! What the command line asks of the engine: check, explain, routes; and the worker's statistics.
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
@@ -70,7 +70,7 @@ pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
     Ok(compile(py, wire)?.server_json().to_string())
 }
 
-/// Sends a request through the real engine whose handlers answer nothing, and tells what happened.
+/// Sends a request of `peer`'s through the real engine whose handlers answer nothing, and tells what happened.
 /// Nothing is logged: a line about a request that nobody sent would be a forgery.
 #[pyfunction]
 pub fn explain(
@@ -79,13 +79,16 @@ pub fn explain(
     method: &str,
     url: &str,
     headers: Vec<(String, String)>,
+    peer: &str,
 ) -> PyResult<String> {
+    let peer: IpAddr =
+        peer.parse().map_err(|_| PyValueError::new_err("the peer is not an address"))?;
     let mut plan = plan(py, wire)?;
     for route in plan.routes.iter_mut().chain([&mut plan.fallback]) {
         route.access_log = None;
     }
     let plan = Arc::new(plan);
-    let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+    let peer = SocketAddr::from((peer, 0));
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let request = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let reached = Rc::new(Cell::new(false));
