@@ -13,13 +13,18 @@ from .exceptions import (
 )
 from .middleware import (
     CORS,
+    CSRF,
     AccessLog,
     APIKeyAuth,
     Compress,
+    IPRules,
     JWTAuth,
+    Maintenance,
     PythonLimits,
     RateLimit,
+    RequestHeaders,
     RequestId,
+    ResponseHeaders,
     SecurityHeaders,
 )
 from .params import Body, Cookie, Form, Header, Path, Query
@@ -28,6 +33,7 @@ from .routing import BoltAPI
 
 __all__ = [
     "CORS",
+    "CSRF",
     "HTML",
     "JSON",
     "APIKeyAuth",
@@ -44,15 +50,19 @@ __all__ = [
     "Form",
     "HTTPError",
     "Header",
+    "IPRules",
     "JWTAuth",
+    "Maintenance",
     "MalformedBody",
     "Path",
     "PythonLimits",
     "Query",
     "RateLimit",
     "Redirect",
+    "RequestHeaders",
     "RequestId",
     "RequestValidationError",
+    "ResponseHeaders",
     "SecurityHeaders",
     "Stream",
     "Text",

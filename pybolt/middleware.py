@@ -50,6 +50,25 @@ def _plain(value: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Respond(Declaration):
+    """An answer that Rust gives and that never changes; see :meth:`BoltAPI.respond`."""
+
+    status: int | None = None
+    body: str | None = None
+    content_type: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class RedirectTo(Declaration):
+    """Where Rust sends a route's clients; see :meth:`BoltAPI.redirect`."""
+
+    to: str
+    status: int | None = None
+    keep_query: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class CORS(Declaration):
     """Cross-origin resource sharing (the Fetch standard).
 
@@ -98,6 +117,59 @@ class APIKeyAuth(Declaration):
 
     keys: str
     header: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Maintenance(Declaration):
+    """Closes routes, but for clients of ``allow``, with 503 and ``Retry-After``.
+
+    ``enabled``: on unless said otherwise; ``retry_after``: a duration of whole seconds, ``"1m"``
+    unless said otherwise; ``body`` and ``content_type``: what the answer says instead of a problem.
+    """
+
+    enabled: bool | str | None = None
+    allow: Sequence[str] | None = None
+    retry_after: str | None = None
+    body: str | None = None
+    content_type: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class IPRules(Declaration):
+    """Which clients may come, by networks (``10.0.0.0/8``); ``deny`` goes before ``allow``."""
+
+    allow: Sequence[str] | None = None
+    deny: Sequence[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class CSRF(Declaration):
+    """No other site makes a browser write here, by ``Sec-Fetch-Site`` and ``Origin``.
+
+    ``trusted_origins``: other origins that may, as ``CORS`` takes them.
+    """
+
+    trusted_origins: Sequence[str | Mapping[str, str]] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class ResponseHeaders(Declaration):
+    """Header fields that every answer carries (``set``) or does not (``remove``)."""
+
+    set: Mapping[str, str] | None = None
+    remove: Sequence[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class RequestHeaders(Declaration):
+    """Header fields that a handler sees (``set``) or does not (``remove``), whatever was sent.
+
+    ``principal``: the field that names who asks; absent where nobody was authenticated.
+    """
+
+    set: Mapping[str, str] | None = None
+    remove: Sequence[str] | None = None
+    principal: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

@@ -10,19 +10,26 @@ import dataclasses
 import dis
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from .middleware import (
     CORS,
+    CSRF,
     AccessLog,
     APIKeyAuth,
     Compress,
     Declaration,
+    IPRules,
     JWTAuth,
+    Maintenance,
     PythonLimits,
     RateLimit,
+    RedirectTo,
+    RequestHeaders,
     RequestId,
+    Respond,
+    ResponseHeaders,
     SecurityHeaders,
 )
 
@@ -38,14 +45,19 @@ class Slots(TypedDict, total=False):
 
     request_id: RequestId | str | bool
     access_log: AccessLog | str | bool
+    response_headers: ResponseHeaders | str | bool
     security_headers: SecurityHeaders | str | bool
     cors: CORS | str | bool
     compress: Compress | str | bool
+    maintenance: Maintenance | str | bool
+    ip: IPRules | str | bool
+    csrf: CSRF | str | bool
     rate_limit: dict[str, RateLimit | str | bool] | str | bool
     auth: JWTAuth | APIKeyAuth | str
     allow: str
     timeout: str | bool
     body_limit: str | bool
+    request_headers: RequestHeaders | str | bool
     python: PythonLimits | str
 
 
@@ -67,11 +79,15 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """A declared route: full path below its group, methods, handler, slots, place."""
+    """A declared route: path below its group, methods, what answers it, slots, place.
+
+    ``handler`` is a function, or a declaration (:class:`Respond`, :class:`RedirectTo`) of what
+    Rust answers without one.
+    """
 
     path: str
     methods: tuple[str, ...] | str
-    handler: Callable[..., Any]
+    handler: Callable[..., Any] | Respond | RedirectTo
     name: str | None
     slots: dict[str, Any]
     request_body: str | None
@@ -122,6 +138,58 @@ class _Declares:
             return handler
 
         return declare
+
+    def respond(
+        self,
+        path: str,
+        body: str | None = None,
+        *,
+        status: int | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        methods: Sequence[str] = ("GET",),
+        name: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> None:
+        """Declares an answer that never changes, given by Rust: ``api.respond("/healthz", "ok")``.
+
+        ``status``: 200 to 599, 200 unless said otherwise; ``content_type``: that of ``body``,
+        ``text/plain; charset=utf-8`` unless said otherwise; ``headers``: further fields.
+        """
+        answer = Respond(status=status, body=body, content_type=content_type, headers=headers)
+        self._answer(path, answer, methods, name, slots)
+
+    def redirect(
+        self,
+        path: str,
+        to: str,
+        *,
+        status: int | None = None,
+        keep_query: bool | None = None,
+        methods: Sequence[str] = ("GET",),
+        name: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> None:
+        """Declares that Rust sends clients of ``path`` to ``to``, a path of this host or a URL.
+
+        What ``path`` captures may stand in the path and the query of ``to``, percent-encoded:
+        ``api.redirect("/old/{id}", "/new/{id}", status=308)``. ``status``: 301, 302, 303, 307 or
+        308, 302 unless said otherwise; ``keep_query``: whether the request's query goes along.
+        """
+        answer = RedirectTo(to=to, status=status, keep_query=keep_query)
+        self._answer(path, answer, methods, name, slots)
+
+    def _answer(
+        self,
+        path: str,
+        answer: Respond | RedirectTo,
+        methods: Sequence[str],
+        name: str | None,
+        slots: Slots,
+    ) -> None:
+        given = methods if isinstance(methods, str) else tuple(methods)
+        source = Source.of_caller()
+        self.routes.append(Route(path, given, answer, name, dict(slots), None, source))
 
     def get(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
         """``route`` for GET (and with it HEAD)."""

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::answer::{Answer, redirect};
 use crate::handler::Handler;
-use crate::http::{Method, header};
+use crate::http::{Method, StatusCode, header};
 use crate::middleware::chain::Assembly;
 use crate::middleware::gate::Gate;
 use crate::middleware::rejection::{Rejection, RejectionKind};
@@ -24,10 +25,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Assembles the chain of every route of `plan`; `handler` gives a route's innermost service.
+    /// Assembles the chain of every route of `plan`; `handler` gives the innermost service of those
+    /// that Rust does not answer itself.
     pub fn new(plan: Arc<Plan>, mut handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
         let mut assembly = Assembly::default();
-        let mut chain = |route| RefCell::new(assembly.chain(route, handler(route)));
+        let mut chain = |route: &RoutePlan| {
+            let answer = route.answer.as_ref().map(Answer::handler);
+            let innermost = answer.unwrap_or_else(|| handler(route));
+            RefCell::new(assembly.chain(route, innermost))
+        };
         let chains = plan.routes.iter().map(&mut chain).collect();
         let fallback = chain(&plan.fallback);
         Self { plan, chains, fallback }
@@ -40,9 +46,6 @@ impl Engine {
 
     /// Answers one request.
     pub fn call(&self, mut request: Request) -> Reply {
-        if let Some(policy) = &self.plan.server.client_ip {
-            (request.client_ip, request.secure) = policy.resolve(&request);
-        }
         let chain = match self.locate(&mut request) {
             Some(route) => &self.chains[route.0 as usize],
             None => &self.fallback,
@@ -50,8 +53,11 @@ impl Engine {
         chain.borrow_mut().call(request)
     }
 
-    /// Finds the route, and what the gate will answer where there is none to run.
+    /// Finds the client and the route, and what the gate will answer where there is none to run.
     pub fn locate(&self, request: &mut Request) -> Option<RouteId> {
+        if let Some(policy) = &self.plan.server.client_ip {
+            (request.client_ip, request.secure) = policy.resolve(request);
+        }
         let (route, gate) = match self.find(request) {
             Ok(route) => (Some(route), None),
             Err((route, gate)) => (route, Some(gate)),
@@ -65,12 +71,33 @@ impl Engine {
         self.plan.server.hosts.check(request).map_err(|refusal| (None, Gate::Refuse(refusal)))?;
         request.decoded_path =
             path::decode(request.uri.path()).map_err(|kind| refuse(None, kind))?;
+        let canonical = self.plan.server.canonical.as_ref();
+        if let Some(location) = canonical.and_then(|policy| policy.location(request)) {
+            return Err((None, Gate::Redirect(StatusCode::PERMANENT_REDIRECT, location)));
+        }
         if is_preflight(request) {
             return self.find_preflight(request);
         }
-        let found = self.plan.router.find(&request.method, request.path()).map_err(miss)?;
+        let found = self.plan.router.find(&request.method, request.path());
+        let found = found.map_err(|error| match error {
+            RouteError::NotFound => self.find_slashed(request).unwrap_or_else(|| miss(error)),
+            _ => miss(error),
+        })?;
         request.params = found.params;
         Ok(found.route)
+    }
+
+    /// A path that is there with a slash at its end, under `trailing_slash: django`: where a safe
+    /// request for it goes (`APPEND_SLASH`).
+    fn find_slashed(&self, request: &Request) -> Option<Miss> {
+        let safe = matches!(request.method, Method::GET | Method::HEAD);
+        let path = request.path();
+        if !self.plan.server.append_slash || !safe || path.ends_with('/') {
+            return None;
+        }
+        let found = self.plan.router.find(&request.method, &format!("{path}/")).ok()?;
+        let location = redirect::slashed(&request.uri)?;
+        Some((Some(found.route), Gate::Redirect(StatusCode::MOVED_PERMANENTLY, location)))
     }
 
     /// A CORS preflight is about the route of the method that it names: that route's policy answers

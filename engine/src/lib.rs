@@ -3,6 +3,7 @@
 //! Pure Rust: nothing here knows Python. `ARCHITECTURE.md` tells the whole story.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod body;
 pub mod config;
 pub mod engine;

@@ -50,6 +50,13 @@ fn engine() -> Engine {
              "body_limit": "4B"},
             {"path": "/limited", "handler": "m:f", "auth": "public",
              "rate_limit": {"tight": {"rate": "1/1h", "burst": 1}}},
+            {"path": "/healthz", "respond": {"body": "ok", "headers": {"x-a": "b"}}, "auth": "public"},
+            {"path": "/office", "handler": "m:f", "auth": "public", "ip": {"allow": ["192.0.2.0/24"]}},
+            {"path": "/write", "handler": "m:f", "methods": ["POST"], "auth": "public", "csrf": "on"},
+            {"path": "/closed", "handler": "m:f", "auth": "public", "maintenance": "on"},
+            {"path": "/page", "handler": "m:f", "auth": "public",
+             "maintenance": {"body": "later", "retry_after": "1h"}},
+            {"path": "/old", "redirect": {"to": "/new"}, "auth": "public"},
         ],
     }}]});
     let (plan, diagnostics) = Plan::compile(&wire.to_string());
@@ -117,12 +124,25 @@ fn a_refusal_allocates_its_header_list_alone() {
         (("POST", "/small", 413), &[("content-length", "5")]),
         (("GET", "/private", 401), &[("origin", "https://app.example.com")]),
         (("GET", "/private", 401), &[("accept", "text/html")]),
+        (("GET", "/office", 403), &[]),
+        (("POST", "/write", 403), &[("sec-fetch-site", "cross-site")]),
+        (("POST", "/write", 403), &[("origin", "https://evil.test")]),
+        (("GET", "/closed", 503), &[]),
+        (("GET", "/page", 503), &[]),
         (
             ("OPTIONS", "/hello", 204),
             &[("origin", "https://app.example.com"), ("access-control-request-method", "GET")],
         ),
     ] {
         assert_eq!(allocations(&engine, row, headers), HEADER_LIST, "{row:?} {headers:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_rusts_allocates_its_header_list_alone() {
+    let engine = engine();
+    for row in [("GET", "/healthz", 200), ("HEAD", "/healthz", 200), ("GET", "/old", 302)] {
+        assert_eq!(allocations(&engine, row, &[]), HEADER_LIST, "{row:?}");
     }
 }
 

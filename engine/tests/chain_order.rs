@@ -27,7 +27,7 @@ const KEYS: &str = "acme:sha256:afacab3575137afa4e00d9cbcafcb14c9ae25f779d964eb0
                     other:sha256:580843d03d2216ff1a275d0991bad66e4d1af871171d929e9de604b7959f9bca";
 
 /// What may be on or off.
-const SWITCHES: [&str; 8] = [
+const SWITCHES: [&str; 10] = [
     "cors",
     "auth",
     "compress",
@@ -36,6 +36,8 @@ const SWITCHES: [&str; 8] = [
     "body_limit",
     "timeout",
     "bulkhead",
+    "csrf",
+    "response_headers",
 ];
 
 /// Which stages are on.
@@ -73,7 +75,13 @@ impl Stages {
             on("auth", json!({"type": "api_key", "keys": KEYS}));
             on("allow", json!("role(\"partner\")"));
         }
-        for key in ["compress", "security_headers", "request_id"] {
+        if self.has("ip") {
+            on("ip", json!({"allow": ["192.0.2.0/24"]}));
+        }
+        if self.has("response_headers") {
+            on("response_headers", json!({"set": {"x-set": "ours"}}));
+        }
+        for key in ["compress", "security_headers", "request_id", "csrf", "maintenance"] {
             if self.has(key) {
                 on(key, json!(true));
             }
@@ -173,10 +181,11 @@ impl Handler for Counted {
 fn stages() -> impl Strategy<Value = Stages> {
     let limit = || prop::option::of(1_u8..4);
     let on = prop::sample::subsequence(&SWITCHES, 0..=SWITCHES.len());
-    (on, limit(), limit()).prop_map(|(on, limit_before, limit_after)| Stages {
-        on,
-        limit_before,
-        limit_after,
+    // What refuses everybody is rare, so that the rest is seen too.
+    let closed = prop::option::weighted(0.1, prop::sample::select(&["ip", "maintenance"][..]));
+    (on, closed, limit(), limit()).prop_map(|(mut on, closed, limit_before, limit_after)| {
+        on.extend(closed);
+        Stages { on, limit_before, limit_after }
     })
 }
 
@@ -244,7 +253,16 @@ fn check(stages: &Stages, asked: &Asked, response: &Response, ran: &Ran, before:
     if response.rejection.is_some_and(|kind| !after_the_handler.contains(&kind)) {
         assert_eq!(ran.times.get(), before, "a refused request reached the handler");
     }
+    let guards = [RejectionKind::Maintenance, RejectionKind::ForbiddenAddress, RejectionKind::Csrf];
+    if response.rejection.is_some_and(|kind| guards.contains(&kind)) {
+        assert!(left(response).is_empty(), "what a guard refused was counted");
+    }
+    if stages.has("response_headers") {
+        assert_eq!(values(response, &HeaderName::from_static("x-set")), ["ours"]);
+    }
     if ran.times.get() > before {
+        assert!(!stages.has("ip") && !stages.has("maintenance"));
+        assert!(!stages.has("csrf") || asked.method != "POST" || asked.origin.is_none());
         assert!(!stages.has("auth") || ran.permitted.get(), "the handler ran before authorization");
         assert!(!asked.is_preflight() && asked.host == "localhost");
         assert!(!stages.has("body_limit") || asked.body.len() <= 4);

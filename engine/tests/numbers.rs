@@ -34,6 +34,17 @@ const FIELDS: &[Field] = &[
         "routes[0].python.max_wait",
         &["1ms"],
     ),
+    (
+        |v| json!({"routes": [{"path": "/", "respond": {"status": v}}]}),
+        "routes[0].respond.status",
+        &[],
+    ),
+    (
+        |v| json!({"routes": [{"path": "/", "redirect": {"to": "/a", "status": v}}]}),
+        "routes[0].redirect.status",
+        &[],
+    ),
+    (|v| route("maintenance", json!({"retry_after": v})), "routes[0].maintenance.retry_after", &[]),
     (|v| route("timeout", v), "routes[0].timeout", &["1ms"]),
     (|v| route("body_limit", v), "routes[0].body_limit", &["0B"]),
     (|v| route("rate_limit", json!({"a": {"rate": v}})), "routes[0].rate_limit.a.rate", &["1/1ms"]),

@@ -45,7 +45,13 @@ impl Handler for Echo {
             request.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
         let scheme = if request.secure { "https" } else { "http" };
         let client = request.client_ip.to_string();
-        let told = json!({"params": params, "client": client, "scheme": scheme}).to_string();
+        let seen: serde_json::Map<String, Value> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or_default())))
+            .collect();
+        let told = json!({"params": params, "client": client, "scheme": scheme, "seen": seen});
+        let told = told.to_string();
         let body = std::mem::take(&mut request.into_inner().body);
         Reply::pending(async move {
             match body.collect().await {
@@ -158,13 +164,19 @@ async fn check(engine: &Engine, row: &Value) -> Vec<String> {
     for (name, unwanted) in expect["not_headers"].as_object().into_iter().flatten() {
         compare(name, json!(true), json!(value(name) != *unwanted && !value(name).is_null()));
     }
-    if TOLD.iter().any(|key| expect.get(key).is_some()) {
-        let body = response.body.collect().await.unwrap();
+    let body = response.body.collect().await.unwrap();
+    if expect["body"].is_string() {
+        compare("body", expect["body"].clone(), json!(str::from_utf8(&body).unwrap()));
+    }
+    if TOLD.iter().chain([&"seen"]).any(|key| expect.get(key).is_some()) {
         let told: Value = serde_json::from_slice(&body).unwrap();
         for key in TOLD {
             if let Some(expected) = expect.get(key) {
                 compare(key, expected.clone(), told[key].clone());
             }
+        }
+        for (name, expected) in expect["seen"].as_object().into_iter().flatten() {
+            compare(name, expected.clone(), told["seen"][name].clone());
         }
     }
     wrong
@@ -183,7 +195,7 @@ fn assert_known(row: &Value) {
     keys(row, &["name", "config", "before", "repeat", "request", "expect"]);
     keys(
         &row["expect"],
-        &["status", "code", "headers", "not_headers", "params", "client", "scheme"],
+        &["status", "code", "headers", "not_headers", "body", "seen", "params", "client", "scheme"],
     );
     for request in row["before"].as_array().into_iter().flatten().chain([&row["request"]]) {
         keys(request, &["method", "url", "host", "headers", "peer", "body"]);
@@ -232,6 +244,16 @@ fn authentication_and_authorization() {
 #[test]
 fn limits_headers_ids_compression_and_bodies() {
     run("policies.yaml", 45);
+}
+
+#[test]
+fn maintenance_addresses_csrf_and_header_fields() {
+    run("guards.yaml", 85);
+}
+
+#[test]
+fn answers_from_rust() {
+    run("answers.yaml", 45);
 }
 
 /// `H` in the table of mistakes.

@@ -47,7 +47,7 @@ def routes(options: RunOptions) -> int:
             (
                 ",".join(route["methods"]),
                 route["path"],
-                route["handler"] or "",
+                route["handler"] or route["answer"] or "",
                 route["auth"],
                 ", ".join(map(str, _places(route["locations"], loaded))),
             )
@@ -63,9 +63,15 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 
 def explain(
-    options: RunOptions, method: str, url: str, headers: list[tuple[str, str]], form: str
+    options: RunOptions,
+    method: str,
+    url: str,
+    headers: list[tuple[str, str]],
+    form: str,
+    *,
+    peer: str = "127.0.0.1",
 ) -> int:
-    """Prints the route, the chain with its origins, and what the request would get."""
+    """Prints the route, the chain with its origins, and what a request of ``peer``'s would get."""
     from .. import _engine
 
     loaded = load(options)
@@ -73,7 +79,7 @@ def explain(
     if not (url.startswith("/") or "://" in url):
         url = f"/{url}"
     try:
-        told = json.loads(_engine.explain(loaded.wire, method.upper(), url, headers))
+        told = json.loads(_engine.explain(loaded.wire, method.upper(), url, headers, peer))
     except ValueError as error:
         hint = "; write /path?query, a space as %20" if "URL" in str(error) else ""
         print(f"bolt explain: {error}{hint}", file=sys.stderr)
@@ -129,10 +135,8 @@ def _heading(told: dict[str, Any], shown: _Places) -> list[str]:
         return lines
     params = "   ".join(f"{name}={value}" for name, value in told["params"].items())
     kind = "async" if route["is_async"] else "sync"
-    return [
-        f"route   {declared}   {places}   {params}".rstrip(),
-        f"handler {route['handler']} ({kind})",
-    ]
+    handler = f"{route['handler']} ({kind})" if route["handler"] else "none: answered by Rust"
+    return [f"route   {declared}   {places}   {params}".rstrip(), f"handler {handler}"]
 
 
 class _Places:

@@ -81,5 +81,10 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             return inspect.routes(options)
         case _:
             return inspect.explain(
-                options, arguments.method, arguments.url, arguments.header, arguments.format
+                options,
+                arguments.method,
+                arguments.url,
+                arguments.header,
+                arguments.format,
+                peer=arguments.peer,
             )

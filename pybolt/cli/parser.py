@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import ipaddress
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -43,6 +44,7 @@ Nothing is served, run or logged: the request goes through the same engine witho
 examples:
   bolt explain GET /items/7
   bolt explain POST /items app.py -H 'Authorization: Bearer ...'
+  bolt explain GET /admin/ --peer 10.1.2.3
   bolt explain OPTIONS /items -H 'Origin: https://app.example.com' \\
       -H 'Access-Control-Request-Method: POST'
 """
@@ -211,6 +213,13 @@ def _inspecting(commands: Commands[Parser]) -> None:
         help="a header field of the request; may be repeated (default: none but Host)",
     )
     explain.add_argument(
+        "--peer",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        type=_address,
+        help="the address that the request comes from (default: 127.0.0.1)",
+    )
+    explain.add_argument(
         "--format",
         choices=("text", "json"),
         default="text",
@@ -271,6 +280,13 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not a header: write 'Name: value'")
     return name.strip(), value.strip()
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address") from None
 
 
 def _not_empty(text: str) -> str:

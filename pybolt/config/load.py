@@ -134,13 +134,13 @@ class _Loading:
         document = ApiDocument(api, index, self.table)
         for at, message, hint in document.misfits:
             self.report("E012", message, at, hint)
-        for at, route in document.handlers.items():
+        for at, (handler, route) in document.handlers.items():
             config = _at(document.config, at)
             path = _prefix(document.config, at) + (_text(config["path"]) or "")
             described = self._bind(
-                route.handler, path, config["methods"], route.request_body, (*at, "handler")
+                handler, path, config["methods"], route.request_body, (*at, "handler")
             )
-            config["handler"] = described or _name(route.handler)
+            config["handler"] = described or _name(handler)
         config = interpolate(document.config, (index,), self._interpolation_failed)
         self.documents.append({"source": source, "config": config})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..middleware import RateLimit
+from ..middleware import RateLimit, RedirectTo, Respond
 from ..routing import BoltAPI, Group, Route, _Declares, slots_to_config
 from .diagnostics import Location, Position
 from .yaml import Table
@@ -18,7 +18,7 @@ class ApiDocument:
 
     def __init__(self, api: BoltAPI, index: int, table: Table) -> None:
         self.table = table
-        self.handlers: dict[Location, Route] = {}
+        self.handlers: dict[Location, tuple[Callable[..., Any], Route]] = {}
         #: What was given and is no data that a document may hold: place, what, hint.
         self.misfits: list[tuple[Location, str, str]] = []
         root: Location = (index,)
@@ -45,7 +45,6 @@ class ApiDocument:
     def _route(self, at: Location, route: Route) -> dict[str, Any]:
         position = Position(route.source.file, route.source.line)
         self.table.values[at] = self.table.keys[at] = position
-        self.handlers[at] = route
         methods = route.methods
         if isinstance(methods, str):
             hint = f"write `methods=[{methods!r}]`"
@@ -56,6 +55,13 @@ class ApiDocument:
         config: dict[str, Any] = {"path": route.path, "methods": list(methods)}
         if route.name is not None:
             config["name"] = route.name
+        answer = route.handler
+        if isinstance(answer, Respond | RedirectTo):
+            key = "respond" if isinstance(answer, Respond) else "redirect"
+            # What is no data is reported; that nothing answers here would only follow from it.
+            config |= {key: None} | self._slots(at, {key: answer})
+        else:
+            self.handlers[at] = answer, route
         return config | self._slots(at, route.slots)
 
     def _group(self, at: Location, group: Group) -> dict[str, Any]:

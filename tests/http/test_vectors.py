@@ -12,12 +12,12 @@ from pybolt.config import RunOptions, load
 from pybolt.testing import Client
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-FILES = ["routing", "hosts", "cors", "auth", "policies"]
+FILES = ["routing", "hosts", "cors", "auth", "policies", "answers", "guards"]
 LONG = "0123456789" * 500
 TOLD = {"params", "client", "scheme"}
 ROW = {"name", "config", "before", "repeat", "request", "expect"}
 REQUEST = {"method", "url", "host", "headers", "peer", "body"}
-EXPECT = {"status", "code", "headers", "not_headers"} | TOLD
+EXPECT = {"status", "code", "headers", "not_headers", "body", "seen"} | TOLD
 OWN_FIELDS = {
     "access-control-allow-origin": "https://elsewhere.test",
     "access-control-allow-credentials": "true",
@@ -30,7 +30,12 @@ OWN_FIELDS = {
 
 
 def echo(request):
-    return {"params": dict(request.params), "client": request.client, "scheme": request.scheme}
+    return {
+        "params": dict(request.params),
+        "client": request.client,
+        "scheme": request.scheme,
+        "seen": {name: request.headers[name] for name in request.headers},
+    }
 
 
 def panic(request):
@@ -115,5 +120,9 @@ def test_row(config, row, tmp_path):
         assert response.headers.get(name) == value, name
     for name, value in expect.get("not_headers", {}).items():
         assert response.headers.get(name) not in (value, None), name
+    if "body" in expect:
+        assert response.text == expect["body"]
     for key in TOLD & expect.keys():
         assert response.json()[key] == expect[key]
+    for name, value in expect.get("seen", {}).items():
+        assert response.json()["seen"].get(name) == value, name

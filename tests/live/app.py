@@ -5,11 +5,17 @@ import os
 import time
 
 import pybolt
-from pybolt import BoltAPI, JWTAuth, RateLimit, Stream
+from pybolt import BoltAPI, IPRules, JWTAuth, RateLimit, Stream
 
 api = BoltAPI()
 SECRET = "live-tests-only-live-tests-only-live-tests"
 cancelled: list[str] = []
+
+api.respond("/healthz", "ok", auth="public")
+api.redirect("/old/{id}", "/new/{id}", auth="public")
+api.respond("/office", "in", auth="public", ip=IPRules(allow=["192.0.2.0/24"]))
+api.respond("/write", "done", auth="public", csrf=True, methods=["POST"])
+api.respond("/closed", "in", auth="public", maintenance=True)
 
 
 @api.get("/hello", auth="public")

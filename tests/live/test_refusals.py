@@ -31,6 +31,9 @@ WAYS = {
     "body_too_large": ("POST /small", ["Content-Length: 5"], b"12345"),
     "misdirected": ("GET /hello", ["Host: other.test"], b""),
     "rate_limited": ("GET /limited", [], b""),
+    "forbidden_address": ("GET /office", [], b""),
+    "csrf": ("POST /write", ["Sec-Fetch-Site: cross-site", "Content-Length: 0"], b""),
+    "maintenance": ("GET /closed", [], b""),
     "internal": ("GET /fail", [], b""),
     "overloaded": ("GET /one", [], b""),
     "timeout": ("GET /slow", [], b""),
@@ -126,7 +129,7 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
     for needed, codes in {
         "www-authenticate": {"unauthorized"},
         "allow": {"method_not_allowed"},
-        "retry-after": {"rate_limited", "overloaded"},
+        "retry-after": {"rate_limited", "overloaded", "maintenance"},
         "ratelimit": {"rate_limited"},
     }.items():
         assert (needed in headers) == (code in codes), needed

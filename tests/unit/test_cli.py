@@ -270,6 +270,17 @@ def test_explain_refuses_what_is_no_request(project):
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_explain_speaks_of_whoever_asks(project):
+    rules = "defaults: {ip: {allow: [10.0.0.0/8, 'fd00::/8']}}\nroutes: [{path: /, respond: {}}]\n"
+    (project / "bolt.yaml").write_text(f"version: 1\n{rules}")
+    for peer, status in (("10.1.2.3", 200), ("fd00::1", 200), ("192.0.2.1", 403)):
+        done = bolt(project, "explain", "GET", "/", "--peer", peer, "--format", "json")
+        assert json.loads(done.stdout)["outcome"]["status"] == status
+    done = bolt(project, "explain", "GET", "/", "--peer", "here")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'here' is not an address" in done.stderr
+
+
 def test_explain_logs_nothing(project):
     (project / "bolt.yaml").write_text(FINE.replace("request_id: on", "access_log: on"))
     done = bolt(project, "explain", "GET", "/hello", "--format", "json")

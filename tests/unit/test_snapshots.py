@@ -200,6 +200,83 @@ def test_explain_of_credentials_that_do_not_suffice(project):
     compare("explain_403", transcript(project, command).replace(token, "(a token without it)"))
 
 
+ANSWERS = """\
+version: 1
+defaults: {auth: deny, access_log: on}
+routes:
+  - {path: /healthz, respond: {body: ok}, auth: public}
+  - {path: "/old/{id}", redirect: {to: "/new/{id}", status: 308, keep_query: on}, auth: public}
+  - {path: /closed, respond: {status: 410}}
+"""
+
+
+def test_answers_from_rust(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(ANSWERS)
+    commands = [
+        ["check"],
+        ["routes"],
+        ["explain", "GET", "/healthz"],
+        ["explain", "GET", "/old/7?page=2"],
+        ["explain", "GET", "/closed"],
+        ["explain", "POST", "/healthz"],
+    ]
+    compare("answers", transcript(tmp_path, *commands))
+
+
+GUARDS = """\
+version: 1
+define:
+  ip:
+    office: {allow: [10.0.0.0/8, "fd00::/8"], deny: [10.6.6.6]}
+defaults:
+  csrf: {trusted_origins: ["https://app.example.com"]}
+  response_headers: {set: {X-Env: test}, remove: [Server]}
+  request_headers: {remove: [Cookie], principal: X-User}
+routes:
+  - {path: /admin, methods: [POST], handler: "handlers:hello", ip: office}
+  - {path: /write, methods: [POST], handler: "handlers:hello"}
+  - {path: /closed, handler: "handlers:hello", maintenance: {allow: [10.0.0.0/8], retry_after: 1h}}
+"""
+
+
+SENDING = """\
+version: 1
+server:
+  hosts: [example.com, www.example.com]
+  canonical_host: example.com
+  trusted_proxies: [127.0.0.1]
+  https_redirect: on
+  paths: {trailing_slash: django}
+routes:
+  - {path: /items/, respond: {body: ok}}
+"""
+
+
+def test_explain_of_what_the_server_redirects(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(SENDING)
+    tls = ["-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 192.0.2.1"]
+    commands = [
+        ["explain", "GET", "http://www.example.com/items/?a=1"],
+        ["explain", "GET", "http://example.com/items?a=1", *tls],
+        ["explain", "GET", "http://example.com/items/", *tls],
+    ]
+    compare("explain_redirects", transcript(tmp_path, *commands))
+
+
+def test_explain_of_guards(tmp_path):
+    (tmp_path / "bolt.yaml").write_text(GUARDS)
+    (tmp_path / "handlers.py").write_text("def hello(request):\n    return {}\n")
+    evil = ["-H", "Origin: https://evil.test"]
+    commands = [
+        ["explain", "POST", "/admin"],
+        ["explain", "POST", "/write"],
+        ["explain", "POST", "/write", *evil],
+        ["explain", "GET", "/closed"],
+        ["explain", "GET", "/closed", "--peer", "10.6.6.6"],
+    ]
+    compare("explain_guards", transcript(tmp_path, *commands))
+
+
 def test_routes(project):
     (project / "policy.yaml").write_text(POLICY)
     compare("routes", transcript(project, ["routes", "app.py", "--config", "policy.yaml"]))

@@ -1,7 +1,7 @@
 //! What the command line asks of the engine: check, explain, routes; and the worker's statistics.
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
@@ -13,7 +13,7 @@ use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode
 use pybolt_engine::middleware::authorize::Permitted;
 use pybolt_engine::middleware::gate::Gate;
 use pybolt_engine::middleware::rejection::RejectionKind;
-use pybolt_engine::plan::{Access, Plan};
+use pybolt_engine::plan::{Access, Plan, RoutePlan};
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::{Request, RouteId};
 use pybolt_engine::response::Response;
@@ -70,7 +70,7 @@ pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
     Ok(compile(py, wire)?.server_json().to_string())
 }
 
-/// Sends a request through the real engine whose handlers answer nothing, and tells what happened.
+/// Sends a request of `peer`'s through the real engine whose handlers answer nothing, and tells what happened.
 /// Nothing is logged: a line about a request that nobody sent would be a forgery.
 #[pyfunction]
 pub fn explain(
@@ -79,13 +79,16 @@ pub fn explain(
     method: &str,
     url: &str,
     headers: Vec<(String, String)>,
+    peer: &str,
 ) -> PyResult<String> {
+    let peer: IpAddr =
+        peer.parse().map_err(|_| PyValueError::new_err("the peer is not an address"))?;
     let mut plan = plan(py, wire)?;
     for route in plan.routes.iter_mut().chain([&mut plan.fallback]) {
         route.access_log = None;
     }
     let plan = Arc::new(plan);
-    let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+    let peer = SocketAddr::from((peer, 0));
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let request = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let reached = Rc::new(Cell::new(false));
@@ -141,13 +144,12 @@ fn describe(
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    let denied =
-        plan.routes.get(id.0 as usize).is_some_and(|route| matches!(route.access, Access::Deny));
+    let planned = plan.routes.get(id.0 as usize);
     described["outcome"] = json!({
         "status": response.status.as_u16(),
         "rejection": response.rejection.map(RejectionKind::code),
         "handler": reached,
-        "stops": (!reached).then(|| stop(probe, response, denied)),
+        "stops": (!reached).then(|| stop(probe, response, planned)),
         "headers": headers,
     });
     described
@@ -163,6 +165,9 @@ fn describe_gate(gate: &Gate, probe: &Request) -> String {
     match gate {
         Gate::Options(allow) => {
             format!("no handler for OPTIONS: allow {}", allowed(Some(allow)))
+        }
+        Gate::Redirect(status, location) => {
+            format!("sent with {} to {}", status.as_u16(), allowed(Some(location)))
         }
         Gate::Refuse(rejection) => match rejection.kind {
             RejectionKind::NotFound => "no route has this path".to_owned(),
@@ -182,13 +187,19 @@ fn describe_gate(gate: &Gate, probe: &Request) -> String {
 }
 
 /// The slot at which a request ended that never reached a handler.
-fn stop(probe: &Request, response: &Response, denied: bool) -> &'static str {
+fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'static str {
     if probe.gate.is_some() {
         return "gate";
     }
+    let denied = route.is_some_and(|route| matches!(route.access, Access::Deny));
+    let answer = route.and_then(|route| route.answer.as_ref());
     match response.rejection {
-        // What is no refusal and no handler's is the answer to a preflight.
-        None => "cors",
+        None if probe.preflight => "cors",
+        // Above the answer the path was good.
+        None | Some(RejectionKind::BadPath) => answer.map_or("cors", |answer| answer.slot()),
+        Some(RejectionKind::Maintenance) => "maintenance",
+        Some(RejectionKind::ForbiddenAddress) => "ip",
+        Some(RejectionKind::Csrf) => "csrf",
         Some(RejectionKind::RateLimited) => "rate_limit",
         Some(RejectionKind::Forbidden) if !denied => "allow",
         Some(RejectionKind::BodyTooLarge) => "body_limit",

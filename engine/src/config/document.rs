@@ -6,14 +6,21 @@ use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
 use super::units::{Size, Span};
+use crate::answer::redirect::RedirectConfig;
+use crate::answer::respond::RespondConfig;
 use crate::config;
 use crate::http::Method;
 use crate::middleware::access_log::AccessLogConfig;
 use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::compress::CompressConfig;
 use crate::middleware::cors::CorsConfig;
+use crate::middleware::csrf::CsrfConfig;
+use crate::middleware::ip::IpConfig;
+use crate::middleware::maintenance::MaintenanceConfig;
 use crate::middleware::rate_limit::RateLimitConfig;
+use crate::middleware::request_headers::RequestHeadersConfig;
 use crate::middleware::request_id::RequestIdConfig;
+use crate::middleware::response_headers::ResponseHeadersConfig;
 use crate::middleware::security_headers::SecurityHeadersConfig;
 
 /// One source of declarations.
@@ -54,6 +61,12 @@ config! {
         listen: Spanned<Vec<String>> = optional,
         /// The hosts that are ours, `example.com` or `*.example.com`; none = any.
         hosts: Spanned<Vec<Spanned<String>>> = optional,
+        /// Whether clients that did not speak TLS to a trusted proxy are sent to `https`.
+        https_redirect: Spanned<bool> = optional,
+        /// The one host that clients are sent to, `host` or `host:port`.
+        canonical_host: Spanned<String> = optional,
+        /// How paths are read.
+        paths: Spanned<PathsConfig> = optional,
         /// How many worker processes; `auto` = one for each core.
         workers: Spanned<Workers> = optional,
         /// The proxies whose forwarding header is believed, as networks.
@@ -64,6 +77,15 @@ config! {
         drain_timeout: Spanned<Span> = optional,
         /// The Python side of a worker.
         python: Spanned<ServerPythonConfig> = optional,
+    }
+}
+
+config! {
+    /// How paths are read.
+    pub struct PathsConfig {
+        /// `strict`: a path is what it is; `django`: one that is there only with a slash at its end
+        /// is redirected to it (`GET` and `HEAD`).
+        trailing_slash: Spanned<String> = optional,
     }
 }
 
@@ -94,6 +116,16 @@ config! {
         access_log: Named<AccessLogConfig> = default(Named::default()),
         /// Request ids.
         request_id: Named<RequestIdConfig> = default(Named::default()),
+        /// Maintenance.
+        maintenance: Named<MaintenanceConfig> = default(Named::default()),
+        /// Address rules.
+        ip: Named<IpConfig> = default(Named::default()),
+        /// Protection against cross-site request forgery.
+        csrf: Named<CsrfConfig> = default(Named::default()),
+        /// Header fields of answers.
+        response_headers: Named<ResponseHeadersConfig> = default(Named::default()),
+        /// Header fields of requests, as handlers see them.
+        request_headers: Named<RequestHeadersConfig> = default(Named::default()),
         /// Bulkheads.
         python: Named<PythonConfig> = default(Named::default()),
     }
@@ -146,12 +178,20 @@ slots! {
     request_id: Slot<RequestIdConfig>,
     /// One line for every answer.
     access_log: Slot<AccessLogConfig>,
+    /// Header fields of answers, set and removed.
+    response_headers: Slot<ResponseHeadersConfig>,
     /// Header fields that make browsers careful.
     security_headers: Slot<SecurityHeadersConfig>,
     /// Cross-origin resource sharing.
     cors: Slot<CorsConfig>,
     /// Compression of answers.
     compress: Slot<CompressConfig>,
+    /// Closing for maintenance.
+    maintenance: Slot<MaintenanceConfig>,
+    /// Which addresses may come.
+    ip: Slot<IpConfig>,
+    /// Protection against cross-site request forgery.
+    csrf: Slot<CsrfConfig>,
     /// Rate limits, by name.
     rate_limit: Limits,
     /// Who may ask: `public`, `deny` or an authentication method.
@@ -162,6 +202,8 @@ slots! {
     timeout: Switch<Span>,
     /// How long a request's body may be; `0B` = there may be none.
     body_limit: Switch<Size>,
+    /// Header fields of requests, set and removed for the handler.
+    request_headers: Slot<RequestHeadersConfig>,
     /// How the handler runs.
     python: Slot<PythonConfig>,
 }
@@ -213,19 +255,19 @@ impl Decode for GroupConfig {
     }
 }
 
-/// A route: a handler with its policies, or policies for a handler declared elsewhere.
+/// A route: what answers it with its policies, or policies for a route declared elsewhere.
 #[derive(Debug, Clone)]
 pub struct RouteConfig {
     /// Where it is declared.
     pub at: Location,
     /// The pattern, without the groups' prefixes.
     pub path: Spanned<String>,
-    /// The methods; `None` = `GET`, or for a policy without a handler all that the handler has.
+    /// The methods; `None` = `GET`, or for a policy alone all that the route has.
     pub methods: Option<Vec<Spanned<MethodName>>>,
     /// What explains call it.
     pub name: Option<String>,
-    /// The handler.
-    pub handler: Option<Spanned<HandlerConfig>>,
+    /// What answers it.
+    pub target: Option<Spanned<TargetConfig>>,
     /// Its slots.
     pub slots: Slots,
 }
@@ -235,7 +277,8 @@ impl Decode for RouteConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
-        unknown_keys(object, node.at, &["path", "methods", "name", "handler"], out);
+        let own = ["path", "methods", "name", "handler", "respond", "redirect"];
+        unknown_keys(object, node.at, &own, out);
         let slots = Slots::read(object, node.at, out);
         let name = field(object, node.at, "name", out);
         let methods = field::<OneOrMany<Spanned<MethodName>>>(object, node.at, "methods", out);
@@ -245,7 +288,7 @@ impl Decode for RouteConfig {
                     .hint("name one, or leave the key out"),
             );
         }
-        let handler = field(object, node.at, "handler", out);
+        let target = TargetConfig::read(object, node.at, out);
         let path: Option<Spanned<String>> = field(object, node.at, "path", out);
         if !object.contains_key("path") {
             out.push(
@@ -258,9 +301,50 @@ impl Decode for RouteConfig {
             path: path?,
             methods: methods.map(|methods: OneOrMany<_>| methods.0),
             name,
-            handler,
+            target,
             slots,
         })
+    }
+}
+
+/// What answers a route.
+#[derive(Debug, Clone)]
+pub enum TargetConfig {
+    /// A handler in Python.
+    Handler(HandlerConfig),
+    /// Rust, always the same.
+    Respond(RespondConfig),
+    /// Rust, by sending the client elsewhere.
+    Redirect(RedirectConfig),
+    /// One of them, whose mistake is recorded.
+    Broken,
+}
+
+impl TargetConfig {
+    /// Reads the one key of a route that says what answers it.
+    fn read(
+        object: &serde_json::Map<String, Value>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Spanned<Self>> {
+        let keys = ["handler", "respond", "redirect"];
+        let mut given = keys.into_iter().filter(|key| object.contains_key(*key));
+        let key = given.next()?;
+        let target = match key {
+            "handler" => field(object, at, key, out).map(Self::Handler),
+            "respond" => field(object, at, key, out).map(Self::Respond),
+            _ => field(object, at, key, out).map(Self::Redirect),
+        };
+        for other in given {
+            let message = format!("`{key}` answers this route, and so does `{other}`");
+            out.push(
+                Diagnostic::error("E056", &at.key(other), message)
+                    .at_key()
+                    .hint("keep one of them")
+                    .related(&at.key(key), "the other one"),
+            );
+        }
+        Some(Spanned { value: target.unwrap_or(Self::Broken), at: at.key(key) })
     }
 }
 

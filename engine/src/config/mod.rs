@@ -4,5 +4,6 @@ pub mod codes;
 pub mod decode;
 pub mod diagnostic;
 pub mod document;
+pub mod fields;
 pub mod slot;
 pub mod units;

@@ -18,9 +18,14 @@ use super::bulkhead::{BulkheadLayer, Places};
 use super::catch_panic::CatchPanicLayer;
 use super::compress::CompressLayer;
 use super::cors::CorsLayer;
+use super::csrf::CsrfLayer;
 use super::gate::GateLayer;
+use super::ip::IpLayer;
+use super::maintenance::MaintenanceLayer;
 use super::rate_limit::RateLimitLayer;
+use super::request_headers::RequestHeadersLayer;
 use super::request_id::RequestIdLayer;
+use super::response_headers::ResponseHeadersLayer;
 use super::security_headers::SecurityHeadersLayer;
 use super::timeout::TimeoutLayer;
 use crate::handler::{Handler, HandlerService};
@@ -38,9 +43,12 @@ pub struct Assembly {
 impl Assembly {
     /// The chain of `route` around `handler`, from the inside out.
     pub fn chain(&mut self, route: &RoutePlan, handler: Rc<dyn Handler>) -> BoxService {
+        let guards = route.guards.clone();
         let mut inner: BoxService<Permitted<Request>> = Box::new(HandlerService(handler));
         // Only what is about to run takes a place with Python.
         inner = stack(inner, self.places(&route.python).map(BulkheadLayer));
+        // Everything above was decided by what the client sent; the handler sees what we say.
+        inner = stack(inner, guards.request_headers.map(RequestHeadersLayer::new));
         // Whoever sends slowly takes no place meanwhile.
         let buffers = |handler: &HandlerRef| handler.request_body == RequestBody::Buffer;
         let buffers = route.handler.as_ref().is_some_and(buffers);
@@ -60,6 +68,13 @@ impl Assembly {
         chain = stack(chain, route.body_limit.map(BodyLengthLayer));
         // Guessing passwords and keys must cost the guesser.
         chain = stack(chain, limits(&route.limits_before));
+        // Another site's request is no guess of anybody's.
+        chain = stack(chain, guards.csrf.map(CsrfLayer::new));
+        // Who may not come at all is not asked what for.
+        chain = stack(chain, guards.ip.map(IpLayer::new));
+        // Nothing of a closed route is asked or counted.
+        let closed = guards.maintenance.filter(|policy| policy.enabled);
+        chain = stack(chain, closed.map(MaintenanceLayer::new));
         // What was decided before the chain is answered here: logged and dressed, never counted.
         chain = stack(chain, Some(GateLayer));
         // Everything below may be compressed, refusals too.
@@ -79,6 +94,8 @@ impl Assembly {
                 .as_ref()
                 .map(|policy| SecurityHeadersLayer::new(Arc::clone(policy))),
         );
+        // The last word on what an answer carries.
+        chain = stack(chain, guards.response_headers.map(ResponseHeadersLayer::new));
         // A panic of what dresses answers is a 500 that is logged.
         chain = stack(chain, Some(CatchPanicLayer));
         // One line for every answer, refusals and failures included.

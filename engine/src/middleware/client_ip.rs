@@ -41,7 +41,7 @@ pub struct ClientIpPolicy {
 }
 
 impl ClientIpPolicy {
-    /// Checks the trusted networks.
+    /// Checks networks, of trusted proxies or of rules; mapped IPv6 becomes IPv4, as addresses do.
     pub fn networks(networks: &[Spanned<String>], out: &mut Diagnostics) -> Arc<[IpNet]> {
         let parse = |network: &Spanned<String>| {
             let parsed =
@@ -56,7 +56,7 @@ impl ClientIpPolicy {
                     .hint("write for example `10.0.0.0/8` or `fd00::/8`"),
                 );
             }
-            parsed.ok()
+            parsed.ok().map(canonical)
         };
         networks.iter().filter_map(parse).collect()
     }
@@ -122,6 +122,15 @@ impl ClientIpPolicy {
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
     }
+}
+
+/// A network of mapped IPv6 addresses is one of IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(net) => net.addr().to_ipv4_mapped().zip(net.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok()).unwrap_or(network)
 }
 
 /// What one element of a forwarding header says.

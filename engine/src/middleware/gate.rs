@@ -1,5 +1,5 @@
 //! The gate: answers what was decided before the chain began (no route, wrong method, bad path,
-//! wrong host, `OPTIONS` without a handler).
+//! wrong host, `OPTIONS` without a handler, another scheme, host or path to ask).
 //!
 //! It stands below the access log, the security headers and CORS, so that these answers are
 //! logged and dressed like every other, and above everything that costs or counts.
@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::rejection::Rejection;
+use crate::answer::redirect;
 use crate::http::{HeaderValue, StatusCode, header};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -23,6 +24,8 @@ pub enum Gate {
     Refuse(Rejection),
     /// `204 No Content` with `Allow`, for an `OPTIONS` that no handler answers (RFC 9110, 9.3.7).
     Options(HeaderValue),
+    /// The client is sent to this location, with this status.
+    Redirect(StatusCode, HeaderValue),
 }
 
 /// Makes [`Gated`] services.
@@ -55,6 +58,7 @@ where
         match request.gate.take() {
             None => self.0.call(request),
             Some(Gate::Refuse(rejection)) => rejection.into_response(request.form).into(),
+            Some(Gate::Redirect(status, location)) => redirect::to(status, location).into(),
             Some(Gate::Options(allow)) => {
                 let mut response = Response::new(StatusCode::NO_CONTENT);
                 response.headers.append(header::ALLOW, allow);

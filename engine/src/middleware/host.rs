@@ -74,7 +74,13 @@ impl HostPolicy {
         }
     }
 
-    fn admits(&self, name: &str, port: Option<u16>) -> bool {
+    /// Whether any well-formed host will do.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this host is ours.
+    pub fn admits(&self, name: &str, port: Option<u16>) -> bool {
         self.0.is_empty() || self.0.iter().any(|known| known.is(name, port))
     }
 }
@@ -91,7 +97,7 @@ impl Known {
 }
 
 /// A name without the dot that stands for the root: `example.com.` is `example.com`.
-fn without_root(name: &str) -> &str {
+pub fn without_root(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 

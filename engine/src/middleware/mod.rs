@@ -2,11 +2,12 @@
 //! never reorders them. `chain.rs` assembles it.
 //!
 //! Decided by the engine before the chain, because everything in it speaks of them: client address,
-//! host, path identity and route match (what is wrong with them is refused by the gate). Then:
+//! host, path identity, canonical address and route match (the gate answers what is not to go on). Then:
 //!
-//! request id → access log → catch panic → security headers → CORS → catch panic → compression →
-//! gate → rate limits whose key needs no identity → `Content-Length` check → authenticate →
-//! authorize → rate limits keyed by identity → timeout → body limit → the whole body → Python bulkhead → handler.
+//! request id → access log → catch panic → response headers → security headers → CORS → catch panic
+//! → compression → gate → maintenance → address rules → CSRF by origin → rate limits whose key needs
+//! no identity → `Content-Length` check → authenticate → authorize → rate limits keyed by identity →
+//! timeout → body limit → the whole body → request headers → Python bulkhead → handler.
 
 pub mod access_log;
 pub mod authenticate;
@@ -14,15 +15,21 @@ pub mod authorize;
 pub mod body_limit;
 pub mod buffer_body;
 pub mod bulkhead;
+pub mod canonical;
 pub mod catch_panic;
 pub mod chain;
 pub mod client_ip;
 pub mod compress;
 pub mod cors;
+pub mod csrf;
 pub mod gate;
 pub mod host;
+pub mod ip;
+pub mod maintenance;
 pub mod rate_limit;
 pub mod rejection;
+pub mod request_headers;
 pub mod request_id;
+pub mod response_headers;
 pub mod security_headers;
 pub mod timeout;

@@ -63,6 +63,10 @@ rejections! {
     Unauthorized = 401, "unauthorized", "Unauthorized";
     /// The credentials do not suffice, or the route is denied.
     Forbidden = 403, "forbidden", "Forbidden";
+    /// The client's address may not use the route.
+    ForbiddenAddress = 403, "forbidden_address", "Forbidden Address";
+    /// Another site made the client's browser send the request.
+    Csrf = 403, "csrf", "Cross-Site Request Refused";
     /// No route matches the path.
     NotFound = 404, "not_found", "Not Found";
     /// The path has routes, but not for this method; carries `Allow`.
@@ -77,6 +81,8 @@ rejections! {
     Internal = 500, "internal", "Internal Server Error";
     /// The Python side has no room; carries `Retry-After`.
     Overloaded = 503, "overloaded", "Service Unavailable";
+    /// The route is closed for maintenance; carries `Retry-After`.
+    Maintenance = 503, "maintenance", "Closed for Maintenance";
     /// The handler took longer than the route allows.
     Timeout = 504, "timeout", "Gateway Timeout";
 }

@@ -27,6 +27,7 @@ impl Plan {
                 "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "name": route.name,
                 "handler": route.handler.as_ref().map(|handler| &handler.name),
+                "answer": describe_answer(route),
                 "is_async": route.handler.as_ref().map(|handler| handler.is_async),
                 "locations": route.locations,
             },
@@ -44,6 +45,7 @@ impl Plan {
                     "path": route.pattern,
                     "name": route.name,
                     "handler": route.handler.as_ref().map(|handler| &handler.name),
+                    "answer": describe_answer(route),
                     "auth": describe_access(route),
                     "public": matches!(route.access, Access::Public),
                     "logged": route.access_log.is_some(),
@@ -75,6 +77,11 @@ fn describe_stage(stage: &StagePlan) -> Value {
         "name": stage.name,
         "summary": stage.summary,
     })
+}
+
+/// What answers in Rust instead of a handler.
+fn describe_answer(route: &RoutePlan) -> Option<String> {
+    route.answer.as_ref().map(|answer| format!("{} {}", answer.slot(), answer.summary()))
 }
 
 fn describe_access(route: &RoutePlan) -> String {

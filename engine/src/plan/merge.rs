@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
-use crate::config::document::{Document, GroupConfig, HandlerConfig, RouteConfig, Slots};
+use crate::config::document::{Document, GroupConfig, RouteConfig, Slots, TargetConfig};
 use crate::config::slot::Limits;
 use crate::http::Method;
 use crate::router::parameter_names;
@@ -29,11 +29,11 @@ pub struct Merged<'a> {
     pub methods: Vec<Method>,
     /// Its name.
     pub name: Option<String>,
-    /// Its handler.
-    pub handler: &'a HandlerConfig,
-    /// Where it is declared, the handler's place first.
+    /// What answers it.
+    pub target: &'a Spanned<TargetConfig>,
+    /// Where it is declared, the target's place first.
     pub locations: Vec<Location>,
-    /// The document that declares the handler.
+    /// The document that declares the target.
     document: usize,
     /// The slots of its groups, in every document, the outermost first.
     groups: Inherited<'a>,
@@ -53,7 +53,7 @@ impl<'a> Merged<'a> {
             pattern: self.pattern.clone(),
             methods,
             name: self.name.clone(),
-            handler: self.handler,
+            target: self.target,
             locations: self.locations.clone(),
             document: self.document,
             groups: self.groups.clone(),
@@ -88,7 +88,7 @@ pub fn routes<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Vec<Merge
     }
     let known: Vec<&str> = declared
         .iter()
-        .filter(|one| one.route.handler.is_some())
+        .filter(|one| one.route.target.is_some())
         .map(|one| one.pattern.as_str())
         .collect();
     let mut merged: Vec<Merged<'a>> =
@@ -205,10 +205,10 @@ fn methods(one: &Declared<'_>) -> Vec<Method> {
 
 /// The routes of one pattern.
 fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> Vec<Merged<'a>> {
-    let (handlers, policies): (Vec<_>, Vec<_>) =
-        same.iter().partition(|one| one.route.handler.is_some());
+    let (targets, policies): (Vec<_>, Vec<_>) =
+        same.iter().partition(|one| one.route.target.is_some());
     let mut merged: Vec<Merged<'a>> = Vec::new();
-    for one in handlers {
+    for one in targets {
         let methods = methods(one);
         for other in &merged {
             if let Some(method) = methods.iter().find(|method| other.methods.contains(method)) {
@@ -216,18 +216,18 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
                     Diagnostic::error(
                         "E051",
                         &one.route.at,
-                        format!("{method} {} has two handlers", one.pattern),
+                        format!("{method} {} is answered twice", one.pattern),
                     )
                     .related(&other.locations[0], "the other one"),
                 );
             }
         }
-        let Some(handler) = &one.route.handler else { continue };
+        let Some(target) = &one.route.target else { continue };
         merged.push(Merged {
             pattern: one.pattern.clone(),
             methods,
             name: one.route.name.clone().or_else(|| one.group.map(str::to_owned)),
-            handler: &handler.value,
+            target,
             locations: vec![one.route.at.clone()],
             document: one.document,
             groups: one.groups.clone(),

@@ -6,6 +6,7 @@
 mod access;
 mod bounds;
 mod describe;
+mod guards;
 mod merge;
 mod policies;
 mod resolve;
@@ -16,7 +17,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::guards::Guards;
 pub use self::server::ServerPlan;
+use crate::answer::Answer;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document;
 pub use crate::config::document::RequestBody;
@@ -58,8 +61,10 @@ pub struct RoutePlan {
     pub name: Option<String>,
     /// Every place that declares it.
     pub locations: Vec<Location>,
-    /// Its handler.
+    /// Its handler in Python.
     pub handler: Option<HandlerRef>,
+    /// What answers it instead, in Rust.
+    pub answer: Option<Arc<Answer>>,
     /// Request ids.
     pub request_id: Option<Arc<RequestIdPolicy>>,
     /// The access log.
@@ -70,6 +75,8 @@ pub struct RoutePlan {
     pub cors: Option<Arc<CorsPolicy>>,
     /// Compression.
     pub compress: Option<Arc<CompressPolicy>>,
+    /// Maintenance, address rules, CSRF, and header fields set and removed.
+    pub guards: Guards,
     /// Limits that stand before authentication.
     pub limits_before: Vec<Arc<RateLimitPolicy>>,
     /// Limits that need to know who asks.

@@ -25,6 +25,17 @@ pub struct Kind<'a, C, P> {
 }
 
 impl<'a, C, P> Kind<'a, C, P> {
+    /// A kind of policy that is only ever written in place.
+    pub fn undefined(key: &'static str) -> Self {
+        Self {
+            key,
+            definitions: HashMap::new(),
+            broken: HashSet::new(),
+            used: HashSet::new(),
+            compiled: HashMap::new(),
+        }
+    }
+
     /// Collects the definitions of one kind from all documents.
     pub fn collect(
         key: &'static str,

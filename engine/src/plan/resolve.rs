@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use super::access::{credentials, has_auth};
+use super::guards::GuardKinds;
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
 use super::{
     Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server,
 };
+use crate::answer::Answer;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
+use crate::config::document::{DefineConfig, Document, PythonConfig, Slots, TargetConfig};
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
@@ -109,6 +111,8 @@ pub(super) struct Resolver<'a> {
     pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
+    answers: Kind<'a, (), Answer>,
+    guards: GuardKinds<'a>,
     plain_python: Arc<PythonPolicy>,
 }
 
@@ -155,12 +159,9 @@ impl<'a> Resolver<'a> {
             ),
             auth: Kind::collect("auth", documents, |d: &DefineConfig| &d.auth, out),
             python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
-            requirements: Kind::collect(
-                "allow",
-                &[],
-                |_| unreachable!("there are no documents"),
-                out,
-            ),
+            requirements: Kind::undefined("allow"),
+            answers: Kind::undefined("answer"),
+            guards: GuardKinds::collect(documents, out),
             plain_python: Arc::new(PythonPolicy::default()),
         }
     }
@@ -183,14 +184,49 @@ impl<'a> Resolver<'a> {
         route.methods.clone_from(&merged.methods);
         route.name.clone_from(&merged.name);
         route.locations.clone_from(&merged.locations);
-        route.handler = Some(HandlerRef {
-            index: merged.handler.index,
-            name: merged.handler.name.clone(),
-            is_async: merged.handler.is_async,
-            awaits: merged.handler.awaits,
-            request_body: merged.handler.request_body,
-        });
+        self.target(&mut route, merged.target, out);
         route
+    }
+
+    /// What answers `route`.
+    fn target(
+        &mut self,
+        route: &mut RoutePlan,
+        target: &Spanned<TargetConfig>,
+        out: &mut Diagnostics,
+    ) {
+        let at = &target.at;
+        route.answer = match &target.value {
+            TargetConfig::Broken => None,
+            TargetConfig::Handler(handler) => {
+                route.handler = Some(HandlerRef {
+                    index: handler.index,
+                    name: handler.name.clone(),
+                    is_async: handler.is_async,
+                    awaits: handler.awaits,
+                    request_body: handler.request_body,
+                });
+                return;
+            }
+            TargetConfig::Respond(config) => {
+                self.answers.policy(at, || config.compile(out).map(Answer::Respond))
+            }
+            TargetConfig::Redirect(config) => self.answers.policy(at, || {
+                config.compile(&route.pattern, &route.methods, out).map(Answer::Redirect)
+            }),
+        };
+        let Some(answer) = &route.answer else { return };
+        // Python has no part in it.
+        route.python = Arc::clone(&self.plain_python);
+        route.guards.request_headers = None;
+        route.stages.retain(|stage| !matches!(stage.slot, "python" | "request_headers"));
+        route.stages.push(StagePlan {
+            order: 16,
+            slot: answer.slot(),
+            origin: vec![at.clone()],
+            name: None,
+            summary: answer.summary(),
+        });
     }
 
     fn fallback(
@@ -265,6 +301,7 @@ impl<'a> Resolver<'a> {
             |c, _, out| c.compile(out),
             CompressPolicy::summary,
         );
+        let guards = self.guards.resolve(slots, &mut stages, out);
         let (limits_before, limits_after) = self.limits(slots, &mut stages, out);
         let (access, requirement) = self.access(slots, &mut stages, out);
         let python = slot(
@@ -288,11 +325,13 @@ impl<'a> Resolver<'a> {
             name: None,
             locations: Vec::new(),
             handler: None,
+            answer: None,
             request_id,
             access_log,
             security_headers,
             cors,
             compress,
+            guards,
             limits_before,
             limits_after,
             access,
@@ -313,6 +352,7 @@ impl<'a> Resolver<'a> {
         self.compress.finish(|_, c, out| c.compile(out), out);
         self.rate_limit.finish(|name, c, out| c.compile(name, &c.at, out), out);
         self.auth.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.guards.finish(out);
         self.python.finish(|_, c, out| policies::python(c, out), out);
     }
 }
@@ -353,8 +393,8 @@ fn no_python_options() -> PythonConfig {
 }
 
 /// Resolves a slot that holds a block, a name, `on` or `off`.
-#[allow(clippy::too_many_arguments)] // one call shape for eight slots
-fn slot<'a, C, P>(
+#[allow(clippy::too_many_arguments)] // one call shape for every slot
+pub(super) fn slot<'a, C, P>(
     kind: &mut Kind<'a, C, P>,
     slots: &Inherited<'a>,
     get: impl Fn(&'a Slots) -> Option<&'a Spanned<Slot<C>>>,

@@ -11,6 +11,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::document::{Document, ServerConfig, Workers};
 use crate::config::units::Span;
+use crate::middleware::canonical::CanonicalPolicy;
 use crate::middleware::client_ip::ClientIpPolicy;
 use crate::middleware::host::HostPolicy;
 
@@ -23,6 +24,10 @@ pub struct ServerPlan {
     pub workers: Workers,
     /// The hosts that are ours.
     pub hosts: HostPolicy,
+    /// The scheme and host that clients are sent to, if they ask elsewhere.
+    pub canonical: Option<CanonicalPolicy>,
+    /// Whether a path that is there only with a slash at its end is redirected to.
+    pub append_slash: bool,
     /// The proxies that are trusted.
     pub trusted: Arc<[IpNet]>,
     /// How the client's address is found; none where no proxy is trusted.
@@ -78,6 +83,11 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
             .hint("name the proxies in `server.trusted_proxies`"),
         );
     }
+    let hosts = HostPolicy::compile(hosts.map_or(&[], |hosts| hosts.value.as_slice()), out);
+    let https = only(documents, "https_redirect", |server| server.https_redirect.as_ref(), out);
+    let host = only(documents, "canonical_host", |server| server.canonical_host.as_ref(), out);
+    let canonical = CanonicalPolicy::compile(https, host, &hosts, !trusted.is_empty(), out);
+    let paths = only(documents, "paths", |server| server.paths.as_ref(), out);
     let threads = python.and_then(|python| python.threads.as_ref()).map_or(8, |threads| {
         if !(1..=256).contains(&threads.value) {
             out.error("E044", &threads.at, "write 1 to 256 threads");
@@ -90,13 +100,29 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
     ServerPlan {
         listen: listen.map_or_else(|| vec!["127.0.0.1:8000".into()], |listen| listen.value.clone()),
         workers: workers.map_or(Workers::Count(1), |workers| workers.value),
-        hosts: HostPolicy::compile(hosts.map_or(&[], |hosts| hosts.value.as_slice()), out),
+        hosts,
+        canonical,
+        append_slash: append_slash(paths.and_then(|paths| paths.trailing_slash.as_ref()), out),
         client_ip: ClientIpPolicy::compile(&trusted, header, out).map(Arc::new),
         trusted,
         drain_timeout: drain.map_or(Duration::from_secs(30), |drain| drain.0),
         threads,
         switch_interval: switch_interval.map_or(Duration::from_millis(1), |interval| interval.0),
     }
+}
+
+/// Whether paths are redirected as Django's `APPEND_SLASH` does.
+fn append_slash(written: Option<&Spanned<String>>, out: &mut Diagnostics) -> bool {
+    let Some(written) = written else { return false };
+    match written.as_str() {
+        "django" => return true,
+        "strict" => {}
+        other => out.push(
+            Diagnostic::error("E049", &written.at, format!("`{other}` is no way to treat slashes"))
+                .hint("write `strict` or `django`"),
+        ),
+    }
+    false
 }
 
 /// A span that is more than nothing and at most `most`.

@@ -222,14 +222,7 @@ impl CorsPolicy {
     pub fn summary(&self) -> String {
         let origins = match &self.origins {
             None => "any origin".to_owned(),
-            Some(origins) => origins
-                .iter()
-                .map(|origin| match origin {
-                    Origin::Exact(origin) => origin.clone(),
-                    Origin::Suffix(scheme, domain) => format!("{scheme}*{domain}"),
-                })
-                .collect::<Vec<_>>()
-                .join(" "),
+            Some(origins) => origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         };
         format!("{origins}{}", if self.credentials { " with credentials" } else { "" })
     }

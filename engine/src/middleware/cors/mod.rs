@@ -17,4 +17,5 @@ mod origin;
 mod service;
 
 pub use self::config::{CorsConfig, CorsPolicy};
+pub use self::origin::{Origin, OriginConfig};
 pub use self::service::{Cors, CorsLayer};

@@ -1,5 +1,7 @@
 //! Origins (RFC 6454): exact ones and suffixes.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::config::decode::{Decode, Node};
@@ -163,6 +165,15 @@ impl Origin {
                     && !label.starts_with(b".")
                     && !label.ends_with(b".")
             }
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(origin) => f.write_str(origin),
+            Self::Suffix(scheme, domain) => write!(f, "{scheme}*{domain}"),
         }
     }
 }

@@ -1,0 +1,141 @@
+//! What stands between the gate and the limits (maintenance, address rules, CSRF), and the header
+//! fields that are set and removed on the way in and out.
+
+use std::sync::Arc;
+
+use super::StagePlan;
+use super::merge::Inherited;
+use super::policies::Kind;
+use super::resolve::slot;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::document::{DefineConfig, Document};
+use crate::middleware::csrf::{CsrfConfig, CsrfPolicy};
+use crate::middleware::ip::{IpConfig, IpPolicy};
+use crate::middleware::maintenance::{MaintenanceConfig, MaintenancePolicy};
+use crate::middleware::request_headers::{RequestHeadersConfig, RequestHeadersPolicy};
+use crate::middleware::response_headers::{ResponseHeadersConfig, ResponseHeadersPolicy};
+
+/// The guards of one route.
+#[derive(Debug, Clone, Default)]
+pub struct Guards {
+    /// Closing for maintenance.
+    pub maintenance: Option<Arc<MaintenancePolicy>>,
+    /// Address rules.
+    pub ip: Option<Arc<IpPolicy>>,
+    /// Protection against cross-site request forgery.
+    pub csrf: Option<Arc<CsrfPolicy>>,
+    /// Header fields of answers.
+    pub response_headers: Option<Arc<ResponseHeadersPolicy>>,
+    /// Header fields of requests, as the handler sees them.
+    pub request_headers: Option<Arc<RequestHeadersPolicy>>,
+}
+
+/// The definitions of guards and what has been compiled of them.
+pub(super) struct GuardKinds<'a> {
+    maintenance: Kind<'a, MaintenanceConfig, MaintenancePolicy>,
+    ip: Kind<'a, IpConfig, IpPolicy>,
+    csrf: Kind<'a, CsrfConfig, CsrfPolicy>,
+    response_headers: Kind<'a, ResponseHeadersConfig, ResponseHeadersPolicy>,
+    request_headers: Kind<'a, RequestHeadersConfig, RequestHeadersPolicy>,
+}
+
+impl<'a> GuardKinds<'a> {
+    pub(super) fn collect(documents: &'a [Document], out: &mut Diagnostics) -> Self {
+        Self {
+            maintenance: Kind::collect(
+                "maintenance",
+                documents,
+                |d: &DefineConfig| &d.maintenance,
+                out,
+            ),
+            ip: Kind::collect("ip", documents, |d: &DefineConfig| &d.ip, out),
+            csrf: Kind::collect("csrf", documents, |d: &DefineConfig| &d.csrf, out),
+            response_headers: Kind::collect(
+                "response_headers",
+                documents,
+                |d: &DefineConfig| &d.response_headers,
+                out,
+            ),
+            request_headers: Kind::collect(
+                "request_headers",
+                documents,
+                |d: &DefineConfig| &d.request_headers,
+                out,
+            ),
+        }
+    }
+
+    /// The innermost of each.
+    pub(super) fn resolve(
+        &mut self,
+        slots: &Inherited<'a>,
+        stages: &mut Vec<StagePlan>,
+        out: &mut Diagnostics,
+    ) -> Guards {
+        let response_headers = slot(
+            &mut self.response_headers,
+            slots,
+            |s| s.response_headers.as_ref(),
+            (4, "response_headers"),
+            stages,
+            out,
+            None::<fn() -> ResponseHeadersConfig>,
+            ResponseHeadersConfig::compile,
+            ResponseHeadersPolicy::summary,
+        );
+        let maintenance = slot(
+            &mut self.maintenance,
+            slots,
+            |s| s.maintenance.as_ref(),
+            (8, "maintenance"),
+            stages,
+            out,
+            Some(MaintenanceConfig::default),
+            |c, _, out| c.compile(out),
+            MaintenancePolicy::summary,
+        );
+        let ip = slot(
+            &mut self.ip,
+            slots,
+            |s| s.ip.as_ref(),
+            (8, "ip"),
+            stages,
+            out,
+            None::<fn() -> IpConfig>,
+            IpConfig::compile,
+            IpPolicy::summary,
+        );
+        let csrf = slot(
+            &mut self.csrf,
+            slots,
+            |s| s.csrf.as_ref(),
+            (8, "csrf"),
+            stages,
+            out,
+            Some(CsrfConfig::default),
+            |c, _, out| c.compile(out),
+            CsrfPolicy::summary,
+        );
+        let request_headers = slot(
+            &mut self.request_headers,
+            slots,
+            |s| s.request_headers.as_ref(),
+            (15, "request_headers"),
+            stages,
+            out,
+            None::<fn() -> RequestHeadersConfig>,
+            RequestHeadersConfig::compile,
+            RequestHeadersPolicy::summary,
+        );
+        Guards { maintenance, ip, csrf, response_headers, request_headers }
+    }
+
+    /// What nobody used.
+    pub(super) fn finish(&mut self, out: &mut Diagnostics) {
+        self.maintenance.finish(|_, c, out| c.compile(out), out);
+        self.ip.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.csrf.finish(|_, c, out| c.compile(out), out);
+        self.response_headers.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.request_headers.finish(|_, c, out| c.compile(&c.at, out), out);
+    }
+}
