@@ -14,6 +14,7 @@ from .exceptions import (
 from .middleware import (
     CORS,
     AccessLog,
+    AnyAuth,
     APIKeyAuth,
     Compress,
     JWTAuth,
@@ -32,6 +33,7 @@ __all__ = [
     "JSON",
     "APIKeyAuth",
     "AccessLog",
+    "AnyAuth",
     "BoltAPI",
     "BoltError",
     "Body",

@@ -15,6 +15,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from .middleware import (
     CORS,
     AccessLog,
+    AnyAuth,
     APIKeyAuth,
     Compress,
     Declaration,
@@ -25,6 +26,7 @@ from .middleware import (
     SecurityHeaders,
 )
 
+Method = JWTAuth | APIKeyAuth
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -32,7 +34,8 @@ class Slots(TypedDict, total=False):
     """One slot for each kind of middleware; a child replaces what its parent says.
 
     A value is a declaration, the name of a definition, ``"on"``/``"off"`` or a boolean. ``auth``
-    also takes ``"public"`` and ``"deny"``; ``rate_limit`` is a dict of limits by name.
+    also takes ``"public"``, ``"deny"`` and a list of methods; ``rate_limit`` is a dict of limits
+    by name.
     """
 
     request_id: RequestId | str | bool
@@ -41,7 +44,7 @@ class Slots(TypedDict, total=False):
     cors: CORS | str | bool
     compress: Compress | str | bool
     rate_limit: dict[str, RateLimit | str | bool] | str | bool
-    auth: JWTAuth | APIKeyAuth | str
+    auth: Method | AnyAuth | Sequence[Method | str] | str
     allow: str
     timeout: str | bool
     body_limit: str | bool
@@ -79,7 +82,11 @@ class Route:
 
 def slots_to_config(slots: dict[str, Any]) -> dict[str, Any]:
     """Slots as the configuration has them."""
-    return {name: _slot(value) for name, value in slots.items() if value is not None}
+    plain = {name: _slot(value) for name, value in slots.items() if value is not None}
+    # A list is Python's short spelling of several methods.
+    if isinstance(plain.get("auth"), list | tuple):
+        plain["auth"] = {"any": [_slot(method) for method in plain["auth"]]}
+    return plain
 
 
 def _slot(value: Any) -> Any:

@@ -230,6 +230,11 @@ fn authentication_and_authorization() {
 }
 
 #[test]
+fn several_methods_and_issuers_and_optional_auth() {
+    run("auth_methods.yaml", 70);
+}
+
+#[test]
 fn limits_headers_ids_compression_and_bodies() {
     run("policies.yaml", 45);
 }

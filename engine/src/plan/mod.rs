@@ -22,7 +22,7 @@ use crate::config::document;
 pub use crate::config::document::RequestBody;
 use crate::http::Method;
 use crate::middleware::access_log::AccessLogPolicy;
-use crate::middleware::authenticate::Authenticator;
+use crate::middleware::authenticate::Authentication;
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::CompressPolicy;
 use crate::middleware::cors::CorsPolicy;
@@ -95,8 +95,8 @@ pub enum Access {
     Public,
     /// Nobody.
     Deny,
-    /// Whoever this method knows.
-    Authenticate(Arc<Authenticator>),
+    /// Whoever these methods know.
+    Authenticate(Arc<Authentication>),
 }
 
 /// A handler on Python's side.

@@ -15,7 +15,7 @@ use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
-use crate::middleware::authenticate::{AuthConfig, Authenticator};
+use crate::middleware::authenticate::{AuthConfig, Authentication, Authenticator};
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::{CompressConfig, CompressPolicy};
 use crate::middleware::cors::{CorsConfig, CorsPolicy};
@@ -107,6 +107,7 @@ pub(super) struct Resolver<'a> {
     compress: Kind<'a, CompressConfig, CompressPolicy>,
     pub(super) rate_limit: Kind<'a, RateLimitConfig, RateLimitPolicy>,
     pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
+    pub(super) authentications: Kind<'a, (), Authentication>,
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
     plain_python: Arc<PythonPolicy>,
@@ -155,6 +156,12 @@ impl<'a> Resolver<'a> {
             ),
             auth: Kind::collect("auth", documents, |d: &DefineConfig| &d.auth, out),
             python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
+            authentications: Kind::collect(
+                "allow",
+                &[],
+                |_| unreachable!("there are no documents"),
+                out,
+            ),
             requirements: Kind::collect(
                 "allow",
                 &[],

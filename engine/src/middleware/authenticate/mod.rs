@@ -1,23 +1,31 @@
 //! Authenticate: who is asking. A JWT (RFC 7519) or an API key.
 //!
-//! Below the limits that need no identity, above authorize. A route has one method; a request
-//! without valid credentials is `401` with the method's challenge, never anonymous.
+//! Below the limits that need no identity, above authorize. A route has one method or several: the
+//! first whose credentials are there decides, and what it refuses no other one is asked about. A
+//! bad credential is `401`, never anonymous; no credential is `401` with every challenge, or
+//! nobody's request where `optional: true` says so. Several jwt methods that read one place are
+//! told apart by the token's `iss`, and the one that it names verifies it with its own keys only.
 //!
 //! Options: `auth: {type: jwt, secret: ${JWT_SECRET}, algorithms: [HS256], issuer: …, audience: …,
-//! leeway: 30s}` (one of `secret`, `public_key`, `jwk`); `auth: {type: api_key, header: X-API-Key,
-//! keys: ${file:/run/secrets/api_keys}}`. Refusals: `unauthorized`, `bad_header`, `forbidden`.
+//! leeway: 30s}` (one of `secret`, `public_key`, `jwk`, `jwks: {file: …}`); `auth: {type: api_key, header: X-API-Key,
+//! keys: ${file:/run/secrets/api_keys}}`; `auth: {any: [jwt, partner], optional: true}` with names or blocks.
+//! Refusals: `unauthorized`, `bad_header`, `forbidden`.
 
 mod api_key;
+mod choice;
 mod config;
+mod jwks;
 mod jwt;
 mod keys;
 mod service;
 mod signature;
 mod strict_json;
+mod token;
 mod verified;
 mod verify;
 
-pub use self::config::{AuthConfig, Authenticator};
+pub use self::choice::{Authentication, Candidate};
+pub use self::config::{Answer, AuthConfig, Authenticator, Place, Presented};
 pub use self::service::{Authenticate, AuthenticateLayer};
 
 /// Who is asking: the outcome of an authentication method.
