@@ -112,6 +112,26 @@ class APIKeyAuth(Declaration):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class BasicAuth(Declaration):
+    """HTTP Basic (RFC 7617). One of ``htpasswd``, ``users``: lines of ``name:hash[:role,…]``.
+
+    The hash is bcrypt's as ``htpasswd -B`` writes it (at most 71 bytes of password), or
+    ``{SHA256}`` and 64 hexadecimal digits, for long random passwords only. ``cache``: how long
+    credentials that were right are remembered, ``"5m"`` unless told, at most ``"1h"``.
+    ``optional=True``: a request without credentials passes and has no principal.
+    """
+
+    _secret: ClassVar[frozenset[str]] = frozenset({"htpasswd", "users"})
+    _fixed: ClassVar[Mapping[str, str]] = {"type": "basic"}
+
+    htpasswd: str | None = None
+    users: Sequence[str] | None = None
+    realm: str | None = None
+    cache: str | None = None
+    optional: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class AnyAuth(Declaration):
     """Several methods: ``AnyAuth(any=["jwt", APIKeyAuth(...)])``, or the list alone as ``auth``.
 
@@ -121,7 +141,7 @@ class AnyAuth(Declaration):
     does where every method says so.
     """
 
-    any: Sequence[str | JWTAuth | APIKeyAuth]
+    any: Sequence[str | JWTAuth | APIKeyAuth | BasicAuth]
     optional: bool | None = None
 
 

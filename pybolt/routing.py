@@ -17,6 +17,7 @@ from .middleware import (
     AccessLog,
     AnyAuth,
     APIKeyAuth,
+    BasicAuth,
     Compress,
     Declaration,
     JWTAuth,
@@ -26,7 +27,7 @@ from .middleware import (
     SecurityHeaders,
 )
 
-Method = JWTAuth | APIKeyAuth
+Method = JWTAuth | APIKeyAuth | BasicAuth
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 

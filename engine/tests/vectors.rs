@@ -231,7 +231,7 @@ fn authentication_and_authorization() {
 
 #[test]
 fn several_methods_and_issuers_and_optional_auth() {
-    run("auth_methods.yaml", 70);
+    run("auth_methods.yaml", 120);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 """Several methods, optional auth and key sets, as Python declares them."""
 
+import base64
+import hashlib
 import json
 
 import pytest
 
-from pybolt import AnyAuth, APIKeyAuth, BoltAPI, ConfigError, JWTAuth
+from pybolt import AnyAuth, APIKeyAuth, BasicAuth, BoltAPI, ConfigError, JWTAuth
 from pybolt.testing import Client
 
 #: The digest of ``acme-key``.
@@ -20,6 +22,7 @@ def who(request):
         "id": principal and principal.id,
         "method": principal and principal.method,
         "key": request.headers.get("x-api-key"),
+        "authorization": request.headers.get("authorization"),
     }
 
 
@@ -82,3 +85,33 @@ def test_a_set_of_keys_is_read_from_its_file(tmp_path):
     path.write_text(json.dumps({"keys": [keys[0], keys[0]]}))
     with pytest.raises(ConfigError, match="same `kid`"):
         client(auth=auth)
+
+
+#: ``ann`` has ``open sesame`` under bcrypt.
+ANN = "ann:$2y$04$IFLjLO0mwYLPXVE/Dc2kyeEwOX/Snzkr9x2tu0ZtPW5m3G56pW/Dy:staff"
+CRON = "cron:{SHA256}" + hashlib.sha256(b"long-and-random").hexdigest()
+
+
+def basic(name, password):
+    pair = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return {"authorization": f"Basic {pair}"}
+
+
+@pytest.mark.parametrize(
+    "auth", [BasicAuth(users=[ANN, CRON]), BasicAuth(htpasswd=f"{ANN}\n{CRON}\n")]
+)
+def test_handlers_see_the_name_and_not_the_password(auth):
+    with client(auth=auth) as asked:
+        for _ in range(2):
+            known = asked.get("/", headers=basic("ann", "open sesame"))
+            assert known.json()["id"] == "ann"
+            assert known.json()["method"] == "basic"
+            assert known.json()["authorization"] is None
+        assert asked.get("/", headers=basic("cron", "long-and-random")).json()["id"] == "cron"
+        refused = asked.get("/", headers=basic("ann", "wrong"))
+        assert refused.status == 401
+        assert refused.headers["www-authenticate"] == 'Basic realm="Restricted", charset="UTF-8"'
+
+
+def test_repr_hides_users():
+    assert repr(BasicAuth(users=[ANN], realm="r")) == "BasicAuth(users='***', realm='r')"

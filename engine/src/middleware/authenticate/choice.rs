@@ -145,7 +145,7 @@ impl Authentication {
         let siblings = || {
             chosen.siblings.iter().filter_map(|at| match &*self.methods[*at].asks {
                 Authenticator::Jwt(jwt) => Some((*at, &**jwt)),
-                Authenticator::ApiKey(_) => None,
+                _ => None,
             })
         };
         let found = jwt.among(siblings, parts).map_err(|refusal| chosen.dress(refusal))?;

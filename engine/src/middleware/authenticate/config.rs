@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::Principal;
 use super::api_key::{ApiKeyConfig, ApiKeys};
+use super::basic::{Basic, BasicConfig};
 use super::jwt::{JwtConfig, JwtVerifier};
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
-use crate::http::{HeaderMap, HeaderName, HeaderValue};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::middleware::rejection::Rejection;
 use crate::request::Parts;
 
@@ -22,6 +23,8 @@ pub enum AuthConfig {
     Jwt(Box<JwtConfig>),
     /// `type: api_key`.
     ApiKey(ApiKeyConfig),
+    /// `type: basic`.
+    Basic(BasicConfig),
 }
 
 /// A compiled method.
@@ -31,9 +34,11 @@ pub enum Authenticator {
     Jwt(Box<JwtVerifier>),
     /// Keys in a header.
     ApiKey(ApiKeys),
+    /// Names and passwords.
+    Basic(Arc<Basic>),
 }
 
-const TYPES: [&str; 2] = ["jwt", "api_key"];
+const TYPES: [&str; 3] = ["jwt", "api_key", "basic"];
 
 impl Decode for AuthConfig {
     const EXPECTED: &'static str = "an authentication method: a mapping with `type`";
@@ -56,6 +61,7 @@ impl Decode for AuthConfig {
         match kind.as_str() {
             Some("jwt") => JwtConfig::decode(inner, out).map(Box::new).map(Self::Jwt),
             Some("api_key") => ApiKeyConfig::decode(inner, out).map(Self::ApiKey),
+            Some("basic") => BasicConfig::decode(inner, out).map(Self::Basic),
             other => {
                 let hint = other.and_then(|other| did_you_mean(other, TYPES)).map_or_else(
                     || format!("write one of {}", TYPES.join(", ")),
@@ -79,6 +85,7 @@ impl AuthConfig {
                 HeaderName::from_bytes(config.header.as_ref()?.to_ascii_lowercase().as_bytes()).ok()
             }
             Self::ApiKey(config) => config.header(),
+            Self::Basic(_) => Some(header::AUTHORIZATION),
         }
     }
 
@@ -87,6 +94,7 @@ impl AuthConfig {
         match self {
             Self::Jwt(config) => config.optional,
             Self::ApiKey(config) => config.optional,
+            Self::Basic(config) => config.optional,
         }
     }
 
@@ -95,6 +103,7 @@ impl AuthConfig {
         match self {
             Self::Jwt(config) => config.compile(at, out).map(Box::new).map(Authenticator::Jwt),
             Self::ApiKey(config) => config.compile(out).map(Authenticator::ApiKey),
+            Self::Basic(config) => config.compile(at, out).map(Arc::new).map(Authenticator::Basic),
         }
     }
 }
@@ -154,6 +163,7 @@ impl Authenticator {
         match self {
             Self::Jwt(jwt) => Answer::Now(jwt.authenticate(parts)),
             Self::ApiKey(keys) => Answer::Now(keys.authenticate(parts)),
+            Self::Basic(basic) => basic.authenticate(parts),
         }
     }
 
@@ -162,6 +172,7 @@ impl Authenticator {
         match self {
             Self::Jwt(jwt) => jwt.presented(parts),
             Self::ApiKey(keys) => keys.presented(parts),
+            Self::Basic(_) => Basic::presented(parts),
         }
     }
 
@@ -170,6 +181,7 @@ impl Authenticator {
         match self {
             Self::Jwt(jwt) => jwt.place(),
             Self::ApiKey(keys) => keys.place(),
+            Self::Basic(_) => Basic::place(),
         }
     }
 
@@ -178,14 +190,17 @@ impl Authenticator {
         match self {
             Self::Jwt(jwt) => jwt.challenge(),
             Self::ApiKey(keys) => keys.challenge(),
+            Self::Basic(basic) => basic.challenge(),
         }
     }
 
-    /// Takes off a request what nobody behind may see: a key. A token stays, it can be passed on.
+    /// Takes off a request what nobody behind may see: a key, a password. A token stays, it can be
+    /// passed on.
     pub fn conceal(&self, headers: &mut HeaderMap) {
         match self {
             Self::Jwt(_) => {}
             Self::ApiKey(keys) => keys.conceal(headers),
+            Self::Basic(_) => Basic::conceal(headers),
         }
     }
 
@@ -194,6 +209,7 @@ impl Authenticator {
         match self {
             Self::Jwt(jwt) => jwt.summary(),
             Self::ApiKey(keys) => keys.summary(),
+            Self::Basic(basic) => basic.summary(),
         }
     }
 }

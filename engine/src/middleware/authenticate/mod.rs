@@ -1,4 +1,4 @@
-//! Authenticate: who is asking. A JWT (RFC 7519) or an API key.
+//! Authenticate: who is asking. A JWT (RFC 7519), an API key, or a name and a password (RFC 7617).
 //!
 //! Below the limits that need no identity, above authorize. A route has one method or several: the
 //! first whose credentials are there decides, and what it refuses no other one is asked about. A
@@ -8,15 +8,19 @@
 //!
 //! Options: `auth: {type: jwt, secret: ${JWT_SECRET}, algorithms: [HS256], issuer: …, audience: …,
 //! leeway: 30s}` (one of `secret`, `public_key`, `jwk`, `jwks: {file: …}`); `auth: {type: api_key, header: X-API-Key,
-//! keys: ${file:/run/secrets/api_keys}}`; `auth: {any: [jwt, partner], optional: true}` with names or blocks.
-//! Refusals: `unauthorized`, `bad_header`, `forbidden`.
+//! keys: ${file:/run/secrets/api_keys}}`; `auth: {type: basic, htpasswd: ${file:…}, realm: …, cache:
+//! 5m}` (or `users: […]`); `auth: {any: [jwt, partner], optional: true}` with names or blocks.
+//! Refusals: `unauthorized`, `bad_header`, `forbidden`, and `overloaded` where too many passwords
+//! are to be verified at once.
 
 mod api_key;
+mod basic;
 mod choice;
 mod config;
 mod jwks;
 mod jwt;
 mod keys;
+mod passwords;
 mod service;
 mod signature;
 mod strict_json;
@@ -31,15 +35,15 @@ pub use self::service::{Authenticate, AuthenticateLayer};
 /// Who is asking: the outcome of an authentication method.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Principal {
-    /// The identifier: the token's `sub`, the API key's id.
+    /// The identifier: the token's `sub`, the API key's id, the user's name.
     pub id: String,
     /// Roles, for `role("…")`.
     pub roles: Vec<String>,
     /// Scopes, for `scope("…")`.
     pub scopes: Vec<String>,
-    /// The verified claims; empty for an API key.
+    /// The verified claims; empty for all but a token.
     pub claims: serde_json::Map<String, serde_json::Value>,
-    /// The name of the method that vouches for it: `jwt`, `api_key`.
+    /// The name of the method that vouches for it: `jwt`, `api_key`, `basic`.
     pub method: &'static str,
 }
 

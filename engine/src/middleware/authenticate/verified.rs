@@ -1,7 +1,8 @@
 //! Tokens that were verified a moment ago: verifying is most of what a request with a token costs.
 //!
 //! The key is the whole token, signature included, hashed under a random seed and then compared in
-//! full; an entry is good until the token expires, and what a token says never changes.
+//! full; an entry is good until the token expires, and what a token says never changes. Names and
+//! passwords are remembered alike, by a keyed hash of theirs, for a while.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
