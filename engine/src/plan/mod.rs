@@ -155,6 +155,15 @@ pub struct StagePlan {
 }
 
 impl Plan {
+    /// Begins what goes on in the background, on the runtime that this is called on.
+    pub fn start(&self) {
+        for route in &self.routes {
+            if let Access::Authenticate(methods) = &route.access {
+                methods.start();
+            }
+        }
+    }
+
     /// Compiles the wire. There is a plan only without errors; warnings come with it.
     pub fn compile(wire: &str) -> (Option<Self>, Vec<Diagnostic>) {
         let mut out = Diagnostics::default();

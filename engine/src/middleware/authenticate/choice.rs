@@ -111,6 +111,13 @@ impl Authentication {
         })
     }
 
+    /// Begins what the methods do in the background: fetching keys.
+    pub fn start(&self) {
+        for one in &self.methods {
+            one.asks.start();
+        }
+    }
+
     /// Takes off a request what nobody behind may see, whichever method decided.
     pub fn conceal(&self, headers: &mut HeaderMap) {
         for one in &self.methods {

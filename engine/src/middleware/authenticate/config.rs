@@ -31,7 +31,7 @@ pub enum AuthConfig {
 #[derive(Debug)]
 pub enum Authenticator {
     /// Bearer tokens.
-    Jwt(Box<JwtVerifier>),
+    Jwt(Arc<JwtVerifier>),
     /// Keys in a header.
     ApiKey(ApiKeys),
     /// Names and passwords.
@@ -101,7 +101,7 @@ impl AuthConfig {
     /// Checks and compiles.
     pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<Authenticator> {
         match self {
-            Self::Jwt(config) => config.compile(at, out).map(Box::new).map(Authenticator::Jwt),
+            Self::Jwt(config) => config.compile(at, out).map(Arc::new).map(Authenticator::Jwt),
             Self::ApiKey(config) => config.compile(out).map(Authenticator::ApiKey),
             Self::Basic(config) => config.compile(at, out).map(Arc::new).map(Authenticator::Basic),
         }
@@ -161,9 +161,16 @@ impl Authenticator {
     /// credentials.
     pub fn authenticate(&self, parts: &Parts) -> Answer {
         match self {
-            Self::Jwt(jwt) => Answer::Now(jwt.authenticate(parts)),
+            Self::Jwt(jwt) => jwt.authenticate(parts),
             Self::ApiKey(keys) => Answer::Now(keys.authenticate(parts)),
             Self::Basic(basic) => basic.authenticate(parts),
+        }
+    }
+
+    /// Begins what goes on in the background.
+    pub fn start(&self) {
+        if let Self::Jwt(jwt) = self {
+            jwt.start();
         }
     }
 

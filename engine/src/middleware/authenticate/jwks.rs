@@ -11,11 +11,31 @@ use serde_json::Value;
 use super::keys::{self, Fault, Key};
 use super::signature::Algorithm;
 use super::strict_json::StrictObject;
+use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::units::Span;
+
+config! {
+    /// A set of public keys (RFC 7517, 5) outside the configuration: one of `file`, `url`.
+    pub struct JwksConfig {
+        /// A file with the set, read at startup; at most 1 MiB.
+        file: Spanned<String> = optional,
+        /// Where the set is fetched from, by https; at most 1 MiB.
+        url: Spanned<String> = optional,
+        /// How often it is fetched; `cooldown` to 1d, 5m unless told.
+        refresh: Spanned<Span> = optional,
+        /// How long nothing is fetched after a fetch; 30s to 1d.
+        cooldown: Spanned<Span> = optional,
+        /// While fetching fails: `stale` keeps the keys, `deny` forgets them.
+        on_error: Spanned<String> = optional,
+        /// Whether the set may come by http, from a server on this machine.
+        insecure_http: bool = default(false),
+    }
+}
 
 /// A longer set is not read.
-const MAX_BYTES: u64 = 1 << 20;
+pub const MAX_BYTES: u64 = 1 << 20;
 
 /// The keys in a file.
 pub fn from_file(
@@ -69,6 +89,17 @@ fn strict(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
         return Err("two of its keys have the same `kid`".to_owned());
     }
     Ok(found)
+}
+
+/// The keys of a set that somebody else looks after: what is of no use is passed over.
+pub fn lenient(bytes: &[u8], algorithms: &[Algorithm]) -> Vec<Key> {
+    let set = members(bytes).unwrap_or_default();
+    let usable = set.iter().filter_map(|jwk| public(jwk, algorithms).ok());
+    let mut found: Vec<Key> = usable.collect();
+    // Nobody can tell which of two is meant.
+    let names: Vec<Option<String>> = found.iter().map(|key| key.kid.clone()).collect();
+    found.retain(|key| names.iter().filter(|name| **name == key.kid).count() == 1);
+    found
 }
 
 fn members(bytes: &[u8]) -> Result<Vec<Value>, String> {

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::jwks;
-use super::keys::{self, Key};
+use super::jwks::{self, JwksConfig};
+use super::keys;
+use super::remote::{KeySet, Remote};
 use super::signature::Algorithm;
 use super::token::{Found, Source};
-use super::verified::Verified;
 use super::verify::{self, Expectations};
-use super::{Place, Presented, Principal};
+use super::{Answer, Place, Presented, Principal};
 use crate::config;
 use crate::config::decode::{Decode, Node, OneOrMany, Secret, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
@@ -54,14 +54,6 @@ config! {
     }
 }
 
-config! {
-    /// A set of public keys (RFC 7517, 5) outside the configuration.
-    pub struct JwksConfig {
-        /// A file with the set, read at startup; at most 1 MiB.
-        file: Spanned<String> = optional,
-    }
-}
-
 /// Any JSON value.
 #[derive(Debug, Clone)]
 pub struct AnyJson(Value);
@@ -78,13 +70,19 @@ impl Decode for AnyJson {
     }
 }
 
+/// The keys of a method: those of the plan, or those at a URL.
+#[derive(Debug)]
+enum Keys {
+    Fixed(Arc<KeySet>),
+    Remote(Arc<Remote>),
+}
+
 /// Compiled bearer tokens.
 #[derive(Debug)]
 pub struct JwtVerifier {
-    keys: Vec<Key>,
+    keys: Keys,
     source: Source,
     expected: Expectations,
-    verified: Verified<Box<str>>,
     missing: HeaderValue,
     invalid: HeaderValue,
 }
@@ -125,7 +123,6 @@ impl JwtConfig {
                 roles: self.roles_claim.clone(),
                 scopes: self.scope_claim.clone(),
             },
-            verified: Verified::default(),
             missing: HeaderValue::from_static("Bearer"),
             invalid: HeaderValue::from_static("Bearer error=\"invalid_token\""),
         })
@@ -158,21 +155,20 @@ impl JwtConfig {
         self.algorithms.iter().map(find).collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn keys(
-        &self,
-        algorithms: &[Algorithm],
-        at: &Location,
-        out: &mut Diagnostics,
-    ) -> Option<Vec<Key>> {
-        match (&self.secret, &self.public_key, &self.jwk, &self.jwks) {
+    fn keys(&self, algorithms: &[Algorithm], at: &Location, out: &mut Diagnostics) -> Option<Keys> {
+        let keys = match (&self.secret, &self.public_key, &self.jwk, &self.jwks) {
             (Some(secret), None, None, None) => keys::from_secret(secret, algorithms, out),
             (None, Some(pem), None, None) => keys::from_pem(pem, algorithms, out),
-            (None, None, None, Some(jwks)) => match &jwks.file {
-                Some(file) => jwks::from_file(file, algorithms, out),
-                None => {
+            (None, None, None, Some(jwks)) => match (&jwks.file, &jwks.url) {
+                (Some(file), None) => jwks::from_file(file, algorithms, out),
+                (None, Some(url)) => {
+                    let remote = jwks.remote(url, algorithms, out)?;
+                    return Some(Keys::Remote(Arc::new(remote)));
+                }
+                _ => {
                     out.push(
-                        Diagnostic::error("E088", &jwks.at, "no place to have the keys from")
-                            .hint("write `{file: /etc/keys/jwks.json}`"),
+                        Diagnostic::error("E088", &jwks.at, "no one place to have the keys from")
+                            .hint("write `{file: /etc/keys/jwks.json}` or `{url: https://…}`"),
                     );
                     None
                 }
@@ -188,7 +184,8 @@ impl JwtConfig {
                 );
                 None
             }
-        }
+        };
+        Some(Keys::Fixed(Arc::new(KeySet { keys: keys?, ..KeySet::default() })))
     }
 }
 
@@ -212,25 +209,75 @@ fn names(
 
 impl JwtVerifier {
     /// Who is asking.
-    pub fn authenticate(&self, parts: &Parts) -> Result<Arc<Principal>, Rejection> {
+    pub fn authenticate(self: &Arc<Self>, parts: &Parts) -> Answer {
         let token = match self.source.find(parts) {
-            Found::Nothing | Found::Foreign => return Err(Self::refuse(&self.missing)),
-            Found::Malformed => return Err(Self::refuse(&self.invalid)),
-            Found::Twice => return Err(Rejection::new(RejectionKind::BadHeader)),
+            Found::Nothing | Found::Foreign => {
+                return Answer::Now(Err(Self::refuse(&self.missing)));
+            }
+            Found::Malformed => return Answer::Now(Err(self.refuse_token())),
+            Found::Twice => return Answer::Now(Err(RejectionKind::BadHeader.into())),
             Found::Token(token) if token.len() > MAX_TOKEN => {
-                return Err(Self::refuse(&self.invalid));
+                return Answer::Now(Err(self.refuse_token()));
             }
             Found::Token(token) => token,
         };
+        let set = self.set();
         let now = now();
-        if let Some(principal) = self.verified.get(token, now) {
-            return Ok(principal);
+        if let Some(principal) = set.verified.get(token, now) {
+            return Answer::Now(Ok(principal));
         }
-        let (principal, expires) = verify::verify(token, &self.keys, &self.expected, now)
+        if let Keys::Remote(remote) = &self.keys
+            && let Some(unknown) = verify::unknown_key(token, &set.keys)
+        {
+            let kid = unknown.as_deref();
+            return match remote.look_for(kid) {
+                None => Answer::Now(Err(self.refuse_token())),
+                Some(fetched) => {
+                    let later = Arc::clone(self).look_again(unknown, token.to_owned(), fetched);
+                    Answer::Later(Box::pin(later))
+                }
+            };
+        }
+        Answer::Now(self.verify(token, &set, now))
+    }
+
+    /// Verifies a token whose key was not there once more, when a fetch has ended.
+    async fn look_again(
+        self: Arc<Self>,
+        kid: Option<String>,
+        token: String,
+        fetched: impl Future<Output = ()>,
+    ) -> Result<Arc<Principal>, Rejection> {
+        fetched.await;
+        let set = self.set();
+        if let Keys::Remote(remote) = &self.keys
+            && verify::unknown_key(&token, &set.keys).is_some()
+        {
+            remote.miss(kid.as_deref());
+        }
+        self.verify(&token, &set, now())
+    }
+
+    fn verify(&self, token: &str, set: &KeySet, now: f64) -> Result<Arc<Principal>, Rejection> {
+        let (principal, expires) = verify::verify(token, &set.keys, &self.expected, now)
             .ok_or_else(|| self.refuse_token())?;
         let principal = Arc::new(principal);
-        self.verified.insert(token.into(), &principal, now, expires);
+        set.verified.insert(token.into(), &principal, now, expires);
         Ok(principal)
+    }
+
+    fn set(&self) -> Arc<KeySet> {
+        match &self.keys {
+            Keys::Fixed(set) => Arc::clone(set),
+            Keys::Remote(remote) => remote.set(),
+        }
+    }
+
+    /// Begins what goes on in the background.
+    pub fn start(&self) {
+        if let Keys::Remote(remote) = &self.keys {
+            remote.start();
+        }
     }
 
     /// Whether there are credentials, and whether they are a token.
@@ -255,7 +302,7 @@ impl JwtVerifier {
             return Err(self.refuse_token());
         }
         let now = now();
-        let knows = |(_, method): &(usize, &Self)| method.verified.get(token, now).is_some();
+        let knows = |(_, method): &(usize, &Self)| method.set().verified.get(token, now).is_some();
         if let Some((at, _)) = siblings().find(knows) {
             return Ok(Some(at));
         }
@@ -290,13 +337,18 @@ impl JwtVerifier {
 
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
-        let mut names: Vec<&str> = self
-            .keys
-            .iter()
-            .flat_map(|key| key.algorithms.iter().map(|algorithm| algorithm.name()))
-            .collect();
+        let (mut names, place): (Vec<&str>, _) = match &self.keys {
+            Keys::Fixed(set) => {
+                let algorithms = set.keys.iter().flat_map(|key| &key.algorithms);
+                (algorithms.map(|algorithm| algorithm.name()).collect(), String::new())
+            }
+            Keys::Remote(remote) => {
+                let algorithms = remote.algorithms().iter().map(|algorithm| algorithm.name());
+                (algorithms.collect(), format!(", keys from {}", remote.host()))
+            }
+        };
         names.dedup();
-        format!("jwt {}", names.join("|"))
+        format!("jwt {}{place}", names.join("|"))
     }
 }
 

@@ -7,7 +7,8 @@
 //! told apart by the token's `iss`, and the one that it names verifies it with its own keys only.
 //!
 //! Options: `auth: {type: jwt, secret: ${JWT_SECRET}, algorithms: [HS256], issuer: …, audience: …,
-//! leeway: 30s}` (one of `secret`, `public_key`, `jwk`, `jwks: {file: …}`); `auth: {type: api_key, header: X-API-Key,
+//! leeway: 30s}` (one of `secret`, `public_key`, `jwk`, `jwks: {file: …}`, `jwks: {url: …,
+//! refresh: 5m, cooldown: 30s, on_error: stale}`); `auth: {type: api_key, header: X-API-Key,
 //! keys: ${file:/run/secrets/api_keys}}`; `auth: {type: basic, htpasswd: ${file:…}, realm: …, cache:
 //! 5m}` (or `users: […]`); `auth: {any: [jwt, partner], optional: true}` with names or blocks.
 //! Refusals: `unauthorized`, `bad_header`, `forbidden`, and `overloaded` where too many passwords
@@ -17,10 +18,12 @@ mod api_key;
 mod basic;
 mod choice;
 mod config;
+mod fetch;
 mod jwks;
 mod jwt;
 mod keys;
 mod passwords;
+mod remote;
 mod service;
 mod signature;
 mod strict_json;

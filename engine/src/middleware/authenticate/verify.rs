@@ -61,6 +61,20 @@ pub fn verify(
     Some((principal(claims, expected)?, expires))
 }
 
+/// The `kid` of a token whose key is none of these, if it is a token; one without is of an unknown
+/// key where there are no keys.
+pub fn unknown_key(token: &str, keys: &[Key]) -> Option<Option<String>> {
+    let header = object(token.split('.').next()?)?;
+    match header.get("kid") {
+        None => keys.is_empty().then_some(None),
+        Some(kid) => {
+            let kid = kid.as_str()?;
+            let fits = |key: &Key| key.kid.as_deref().map_or(keys.len() == 1, |known| known == kid);
+            (!keys.iter().any(fits)).then(|| Some(kid.to_owned()))
+        }
+    }
+}
+
 /// Who says that it issued a token; nothing of it is verified.
 pub fn unverified_issuer(token: &str) -> Option<String> {
     match object(token.split('.').nth(1)?)?.remove("iss")? {
