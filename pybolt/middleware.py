@@ -40,6 +40,8 @@ class Declaration:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Declaration):
+        return value.to_config()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -86,9 +88,14 @@ class CORS(Declaration):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class JWTAuth(Declaration):
-    """Bearer tokens (RFC 7519, RFC 6750). One of ``secret``, ``public_key`` (PEM), ``jwk``.
+    """Bearer tokens (RFC 7519, RFC 6750).
 
+    One of ``secret``, ``public_key`` (PEM), ``jwk``, or ``jwks`` (a set of public keys, RFC 7517):
+    ``{"file": "/etc/keys/jwks.json"}``, read at startup, or ``{"url": "https://…", "refresh":
+    "5m", "cooldown": "30s", "on_error": "stale"}``, fetched in the background.
     ``exp`` is always required; ``iss`` and ``aud`` where ``issuer`` and ``audience`` are given.
+    ``optional=True``: a request without a token passes and has no principal; a bad token is 401
+    all the same.
     """
 
     _secret: ClassVar[frozenset[str]] = frozenset({"secret"})
@@ -98,25 +105,65 @@ class JWTAuth(Declaration):
     secret: str | None = None
     public_key: str | None = None
     jwk: Mapping[str, Any] | str | None = None
+    jwks: Mapping[str, Any] | None = None
     issuer: str | Sequence[str] | None = None
     audience: str | Sequence[str] | None = None
     leeway: str | None = None
     header: str | None = None
     cookie: str | None = None
     query: str | None = None
+    optional: bool | None = None
     roles_claim: str | None = None
     scope_claim: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class APIKeyAuth(Declaration):
-    """API keys. ``keys``: lines of ``id:sha256:<hex>[:role,…]``, best from ``${file:…}``."""
+    """API keys. ``keys``: lines of ``id:sha256:<hex>[:role,…]``, best from ``${file:…}``.
+
+    ``optional=True``: a request without a key passes and has no principal.
+    """
 
     _secret: ClassVar[frozenset[str]] = frozenset({"keys"})
     _fixed: ClassVar[Mapping[str, str]] = {"type": "api_key"}
 
     keys: str
     header: str | None = None
+    optional: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class BasicAuth(Declaration):
+    """HTTP Basic (RFC 7617). One of ``htpasswd``, ``users``: lines of ``name:hash[:role,…]``.
+
+    The hash is bcrypt's as ``htpasswd -B`` writes it (at most 71 bytes of password), or
+    ``{SHA256}`` and 64 hexadecimal digits, for long random passwords only. ``cache``: how long
+    credentials that were right are remembered, ``"5m"`` unless told, at most ``"1h"``.
+    ``optional=True``: a request without credentials passes and has no principal.
+    """
+
+    _secret: ClassVar[frozenset[str]] = frozenset({"htpasswd", "users"})
+    _fixed: ClassVar[Mapping[str, str]] = {"type": "basic"}
+
+    htpasswd: str | None = None
+    users: Sequence[str] | None = None
+    realm: str | None = None
+    cache: str | None = None
+    optional: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class AnyAuth(Declaration):
+    """Several methods: ``AnyAuth(any=["jwt", APIKeyAuth(...)])``, or the list alone as ``auth``.
+
+    The first whose credentials are there decides; what it refuses is 401, whatever else the request
+    carries. ``jwt`` methods that read one place are told apart by the token's ``iss``.
+    ``optional=True``: a request without any credentials passes and has no principal; left out, it
+    does where every method says so.
+    """
+
+    any: Sequence[str | JWTAuth | APIKeyAuth | BasicAuth]
+    optional: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

@@ -17,7 +17,9 @@ from .middleware import (
     CORS,
     CSRF,
     AccessLog,
+    AnyAuth,
     APIKeyAuth,
+    BasicAuth,
     Compress,
     Declaration,
     IPRules,
@@ -33,6 +35,7 @@ from .middleware import (
     SecurityHeaders,
 )
 
+Method = JWTAuth | APIKeyAuth | BasicAuth
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -40,7 +43,8 @@ class Slots(TypedDict, total=False):
     """One slot for each kind of middleware; a child replaces what its parent says.
 
     A value is a declaration, the name of a definition, ``"on"``/``"off"`` or a boolean. ``auth``
-    also takes ``"public"`` and ``"deny"``; ``rate_limit`` is a dict of limits by name.
+    also takes ``"public"``, ``"deny"`` and a list of methods; ``rate_limit`` is a dict of limits
+    by name.
     """
 
     request_id: RequestId | str | bool
@@ -53,7 +57,7 @@ class Slots(TypedDict, total=False):
     ip: IPRules | str | bool
     csrf: CSRF | str | bool
     rate_limit: dict[str, RateLimit | str | bool] | str | bool
-    auth: JWTAuth | APIKeyAuth | str
+    auth: Method | AnyAuth | Sequence[Method | str] | str
     allow: str
     timeout: str | bool
     body_limit: str | bool
@@ -96,7 +100,11 @@ class Route:
 
 def slots_to_config(slots: dict[str, Any]) -> dict[str, Any]:
     """Slots as the configuration has them."""
-    return {name: _slot(value) for name, value in slots.items() if value is not None}
+    plain = {name: _slot(value) for name, value in slots.items() if value is not None}
+    # A list is Python's short spelling of several methods.
+    if isinstance(plain.get("auth"), list | tuple):
+        plain["auth"] = {"any": [_slot(method) for method in plain["auth"]]}
+    return plain
 
 
 def _slot(value: Any) -> Any:

@@ -45,6 +45,10 @@ fn engine() -> Engine {
         "routes": [
             {"path": "/hello", "handler": "m:f", "auth": "public"},
             {"path": "/private", "handler": "m:f", "auth": "jwt"},
+            {"path": "/any", "handler": "m:f", "auth": {"any": ["jwt", {
+                "type": "api_key", "header": "X-Key",
+                "keys": "a:sha256:afacab3575137afa4e00d9cbcafcb14c9ae25f779d964eb0ea5b2c4eb5dfd163",
+            }]}},
             {"path": "/denied", "handler": "m:f", "auth": "deny"},
             {"path": "/small", "handler": "m:f", "methods": ["POST"], "auth": "public",
              "body_limit": "4B"},
@@ -120,6 +124,9 @@ fn a_refusal_allocates_its_header_list_alone() {
         (("GET", "/a/../x", 400), &[]),
         (("GET", "/private", 401), &[]),
         (("GET", "/private", 401), &[("authorization", "Bearer junk")]),
+        (("GET", "/any", 401), &[]),
+        (("GET", "/any", 401), &[("authorization", "Bearer junk")]),
+        (("GET", "/any", 401), &[("x-key", "junk")]),
         (("GET", "/denied", 403), &[]),
         (("POST", "/small", 413), &[("content-length", "5")]),
         (("GET", "/private", 401), &[("origin", "https://app.example.com")]),

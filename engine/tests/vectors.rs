@@ -242,6 +242,11 @@ fn authentication_and_authorization() {
 }
 
 #[test]
+fn several_methods_and_issuers_and_optional_auth() {
+    run("auth_methods.yaml", 120);
+}
+
+#[test]
 fn limits_headers_ids_compression_and_bodies() {
     run("policies.yaml", 45);
 }

@@ -12,7 +12,7 @@ from pybolt.config import RunOptions, load
 from pybolt.testing import Client
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-FILES = ["routing", "hosts", "cors", "auth", "policies", "answers", "guards"]
+FILES = ["routing", "hosts", "cors", "auth", "auth_methods", "policies", "answers", "guards"]
 LONG = "0123456789" * 500
 TOLD = {"params", "client", "scheme"}
 ROW = {"name", "config", "before", "repeat", "request", "expect"}

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::decode::{Decode, Named, Node, kind_of};
+use super::decode::{Decode, Named, Node, Spanned, kind_of};
 use super::diagnostic::{Diagnostic, Diagnostics};
+use crate::config;
 use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::rate_limit::RateLimitConfig;
 
@@ -27,6 +28,28 @@ pub enum AuthSlot {
     Public,
     /// Nobody may ask.
     Deny,
+    /// A definition's name.
+    Name(String),
+    /// Written in place.
+    Inline(Box<AuthConfig>),
+    /// Several methods.
+    Any(Box<AnyAuth>),
+}
+
+config! {
+    /// Several authentication methods; the first whose credentials are there decides.
+    pub struct AnyAuth {
+        /// The methods, in the order in which they are asked: names or blocks.
+        any: Spanned<Vec<Spanned<AuthRef>>> = required,
+        /// Whether a request without credentials passes, as nobody's; left out: where each method
+        /// says so.
+        optional: bool = optional,
+    }
+}
+
+/// A method among several.
+#[derive(Debug, Clone)]
+pub enum AuthRef {
     /// A definition's name.
     Name(String),
     /// Written in place.
@@ -100,6 +123,39 @@ impl Decode for AuthSlot {
             (None, Value::String(text)) if text == "public" => Some(Self::Public),
             (None, Value::String(text)) if text == "deny" => Some(Self::Deny),
             (None, Value::String(name)) => Some(Self::Name(name.clone())),
+            (None, Value::Object(object)) if object.contains_key("any") => {
+                AnyAuth::decode(node, out).map(|auth| Self::Any(Box::new(auth)))
+            }
+            (None, Value::Object(_)) => {
+                AuthConfig::decode(node, out).map(|auth| Self::Inline(Box::new(auth)))
+            }
+            (None, Value::Array(_)) => {
+                let found = format!("expected {}, found a list", Self::EXPECTED);
+                out.push(Diagnostic::error("E012", node.at, found).hint("write `{any: […]}`"));
+                None
+            }
+            _ => {
+                node.mismatch(Self::EXPECTED, out);
+                None
+            }
+        }
+    }
+}
+
+impl Decode for AuthRef {
+    const EXPECTED: &'static str = "a definition's name or a block";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        match (switch(node.value), node.value) {
+            (None, Value::String(text)) if text == "public" || text == "deny" => {
+                out.push(
+                    Diagnostic::error("E085", node.at, format!("`{text}` is no method")).hint(
+                        "`optional: true` beside `any` lets requests without credentials pass",
+                    ),
+                );
+                None
+            }
+            (None, Value::String(name)) => Some(Self::Name(name.clone())),
             (None, Value::Object(_)) => {
                 AuthConfig::decode(node, out).map(|auth| Self::Inline(Box::new(auth)))
             }
@@ -129,6 +185,16 @@ impl Decode for Limits {
         match switch(node.value) {
             Some(false) => Some(Self::Off),
             _ => Named::decode(node, out).map(Self::Named),
+        }
+    }
+}
+
+impl AuthRef {
+    /// The method, where it is written in place.
+    pub fn inline(&self) -> Option<&AuthConfig> {
+        match self {
+            Self::Inline(config) => Some(config),
+            Self::Name(_) => None,
         }
     }
 }

@@ -8,9 +8,9 @@ use super::{Access, StagePlan};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{Document, Slots};
-use crate::config::slot::{AuthSlot, Limits, Slot, Switch};
+use crate::config::slot::{AnyAuth, AuthRef, AuthSlot, Limits, Slot, Switch};
 use crate::http::HeaderName;
-use crate::middleware::authenticate::AuthConfig;
+use crate::middleware::authenticate::{AuthConfig, Authentication, Candidate};
 use crate::middleware::authorize::Requirement;
 use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
 
@@ -40,9 +40,11 @@ pub(super) fn credentials(documents: &[Document], routes: &[Merged<'_>]) -> Vec<
         .iter()
         .map(|document| &document.config.defaults)
         .chain(routes.iter().flat_map(Merged::slots))
-        .filter_map(|slots| match &slots.auth.as_ref()?.value {
-            AuthSlot::Inline(method) => Some(&**method),
-            AuthSlot::Public | AuthSlot::Deny | AuthSlot::Name(_) => None,
+        .filter_map(|slots| slots.auth.as_ref())
+        .flat_map(|auth| match &auth.value {
+            AuthSlot::Inline(method) => vec![&**method],
+            AuthSlot::Any(several) => several.any.iter().filter_map(|one| one.inline()).collect(),
+            AuthSlot::Public | AuthSlot::Deny | AuthSlot::Name(_) => Vec::new(),
         });
     let mut headers: Vec<HeaderName> =
         defined.chain(inline).filter_map(AuthConfig::header).collect();
@@ -151,59 +153,130 @@ impl<'a> Resolver<'a> {
                 stage(vec![at.clone()], None, "denied".into());
                 Access::Deny
             }
-            Some((AuthSlot::Name(name), at)) => {
-                let definition = self.auth.named(name, at, out);
-                let method = definition.and_then(|config| {
-                    self.auth.policy(&config.at, || config.compile(&config.at, out))
-                });
-                let origin = std::iter::once(at)
-                    .chain(definition.map(|config| &config.at))
-                    .cloned()
-                    .collect();
-                stage(
-                    origin,
-                    Some(name.clone()),
-                    method.as_ref().map(|method| method.summary()).unwrap_or_default(),
-                );
-                method.map_or(Access::Deny, Access::Authenticate)
-            }
-            Some((AuthSlot::Inline(config), at)) => {
-                let method = self.auth.policy(at, || config.compile(at, out));
-                stage(
-                    vec![at.clone()],
-                    None,
-                    method.as_ref().map(|method| method.summary()).unwrap_or_default(),
-                );
-                method.map_or(Access::Deny, Access::Authenticate)
-            }
+            Some((slot, at)) => self.methods(slot, at, stages, out),
         };
-        let requirement = match innermost(slots, |s| s.allow.as_ref()).map(|allow| &allow.value) {
-            None | Some(Switch::Off) => None,
-            Some(Switch::Value(text)) => {
-                if matches!(access, Access::Public) {
-                    out.push(
-                        Diagnostic::error(
-                            "E024",
-                            &text.at,
-                            "`allow` on a public route: there is nobody to ask it of",
-                        )
-                        .hint("name an auth method, or remove `allow`"),
-                    );
-                }
-                let parsed =
-                    self.requirements.policy(&text.at, || Requirement::parse(text, &text.at, out));
-                if let Some(parsed) = &parsed {
-                    stages.push(StagePlan {
-                        order: 11,
-                        slot: "allow",
-                        origin: vec![text.at.clone()],
-                        name: None,
-                        summary: parsed.to_string(),
-                    });
-                }
-                parsed
-            }
-        };
+        let requirement = self.requirement(slots, &access, stages, out);
         (access, requirement)
+    }
+
+    /// Whom the methods of a slot know.
+    fn methods(
+        &mut self,
+        slot: &'a AuthSlot,
+        at: &'a Location,
+        stages: &mut Vec<StagePlan>,
+        out: &mut Diagnostics,
+    ) -> Access {
+        let mut origin = vec![at.clone()];
+        let mut name = None;
+        let known = match slot {
+            AuthSlot::Name(named) => {
+                name = Some(named.clone());
+                let definition = self.auth.named(named, at, out);
+                origin.extend(definition.map(|config| config.at.clone()));
+                definition.and_then(|config| self.one(at, &config.value, &config.at, out))
+            }
+            AuthSlot::Inline(config) => self.one(at, config, at, out),
+            AuthSlot::Any(several) => self.several(several, at, &mut origin, out),
+            AuthSlot::Public | AuthSlot::Deny => None,
+        };
+        let summary = known.as_ref().map(|methods| methods.summary()).unwrap_or_default();
+        stages.push(StagePlan { order: 10, slot: "auth", origin, name, summary });
+        known.map_or(Access::Deny, Access::Authenticate)
+    }
+
+    /// The one method of the slot at `at`, which is written at `written`.
+    fn one(
+        &mut self,
+        at: &Location,
+        config: &AuthConfig,
+        written: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Arc<Authentication>> {
+        let method = self.auth.policy(written, || config.compile(written, out))?;
+        self.authentications.policy(at, || Some(Authentication::one(method, config.optional())))
+    }
+
+    /// The methods of an `any`.
+    fn several(
+        &mut self,
+        several: &'a AnyAuth,
+        at: &Location,
+        origin: &mut Vec<Location>,
+        out: &mut Diagnostics,
+    ) -> Option<Arc<Authentication>> {
+        if several.any.is_empty() {
+            out.push(
+                Diagnostic::error("E085", &several.any.at, "no methods")
+                    .hint("name one, or write `public` or `deny`"),
+            );
+            return None;
+        }
+        let mut optional = several.optional.unwrap_or(true);
+        let mut candidates = Vec::new();
+        for one in several.any.iter() {
+            let (label, config, written) = match &one.value {
+                AuthRef::Inline(config) => {
+                    (format!("any[{}]", candidates.len()), &**config, &one.at)
+                }
+                AuthRef::Name(name) => match self.auth.named(name, &one.at, out) {
+                    None => continue,
+                    Some(definition) => {
+                        origin.push(definition.at.clone());
+                        (name.clone(), &definition.value, &definition.at)
+                    }
+                },
+            };
+            optional &= several.optional == Some(true) || config.optional();
+            if let Some(method) = self.auth.policy(written, || config.compile(written, out)) {
+                candidates.push(Candidate { at: one.at.clone(), label, method });
+            }
+        }
+        if candidates.len() < several.any.len() {
+            return None;
+        }
+        self.authentications.policy(at, || Authentication::any(&candidates, optional, out))
+    }
+
+    /// What the one who asks must have.
+    fn requirement(
+        &mut self,
+        slots: &Inherited<'a>,
+        access: &Access,
+        stages: &mut Vec<StagePlan>,
+        out: &mut Diagnostics,
+    ) -> Option<Arc<Requirement>> {
+        let Switch::Value(text) = &innermost(slots, |s| s.allow.as_ref())?.value else {
+            return None;
+        };
+        match access {
+            Access::Public => out.push(
+                Diagnostic::error(
+                    "E024",
+                    &text.at,
+                    "`allow` on a public route: there is nobody to ask it of",
+                )
+                .hint("name an auth method, or remove `allow`"),
+            ),
+            Access::Authenticate(methods) if methods.is_optional() => out.push(
+                Diagnostic::warning(
+                    "W025",
+                    &text.at,
+                    "`allow` on a route whose auth is optional: nobody's requests are refused all the same",
+                )
+                .hint("remove `optional`, or `allow: off`"),
+            ),
+            Access::Authenticate(_) | Access::Deny => {}
+        }
+        let parsed =
+            self.requirements.policy(&text.at, || Requirement::parse(text, &text.at, out))?;
+        stages.push(StagePlan {
+            order: 11,
+            slot: "allow",
+            origin: vec![text.at.clone()],
+            name: None,
+            summary: parsed.to_string(),
+        });
+        Some(parsed)
     }
 }

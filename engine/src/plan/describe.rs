@@ -88,9 +88,9 @@ fn describe_access(route: &RoutePlan) -> String {
     match &route.access {
         Access::Public => "public".into(),
         Access::Deny => "denied".into(),
-        Access::Authenticate(method) => match &route.requirement {
-            None => method.summary(),
-            Some(requirement) => format!("{}, {requirement}", method.summary()),
+        Access::Authenticate(methods) => match &route.requirement {
+            None => methods.summary(),
+            Some(requirement) => format!("{}, {requirement}", methods.summary()),
         },
     }
 }

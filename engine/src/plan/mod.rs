@@ -25,7 +25,7 @@ use crate::config::document;
 pub use crate::config::document::RequestBody;
 use crate::http::Method;
 use crate::middleware::access_log::AccessLogPolicy;
-use crate::middleware::authenticate::Authenticator;
+use crate::middleware::authenticate::Authentication;
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::CompressPolicy;
 use crate::middleware::cors::CorsPolicy;
@@ -102,8 +102,8 @@ pub enum Access {
     Public,
     /// Nobody.
     Deny,
-    /// Whoever this method knows.
-    Authenticate(Arc<Authenticator>),
+    /// Whoever these methods know.
+    Authenticate(Arc<Authentication>),
 }
 
 /// A handler on Python's side.
@@ -164,6 +164,15 @@ pub struct StagePlan {
 }
 
 impl Plan {
+    /// Begins what goes on in the background, on the runtime that this is called on.
+    pub fn start(&self) {
+        for route in &self.routes {
+            if let Access::Authenticate(methods) = &route.access {
+                methods.start();
+            }
+        }
+    }
+
     /// Compiles the wire. There is a plan only without errors; warnings come with it.
     pub fn compile(wire: &str) -> (Option<Self>, Vec<Diagnostic>) {
         let mut out = Diagnostics::default();

@@ -17,7 +17,7 @@ use crate::config::document::{DefineConfig, Document, PythonConfig, Slots, Targe
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
-use crate::middleware::authenticate::{AuthConfig, Authenticator};
+use crate::middleware::authenticate::{AuthConfig, Authentication, Authenticator};
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::{CompressConfig, CompressPolicy};
 use crate::middleware::cors::{CorsConfig, CorsPolicy};
@@ -109,6 +109,7 @@ pub(super) struct Resolver<'a> {
     compress: Kind<'a, CompressConfig, CompressPolicy>,
     pub(super) rate_limit: Kind<'a, RateLimitConfig, RateLimitPolicy>,
     pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
+    pub(super) authentications: Kind<'a, (), Authentication>,
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
     answers: Kind<'a, (), Answer>,
@@ -159,6 +160,7 @@ impl<'a> Resolver<'a> {
             ),
             auth: Kind::collect("auth", documents, |d: &DefineConfig| &d.auth, out),
             python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
+            authentications: Kind::undefined("auth"),
             requirements: Kind::undefined("allow"),
             answers: Kind::undefined("answer"),
             guards: GuardKinds::collect(documents, out),

@@ -50,6 +50,7 @@ pub async fn serve(
     listeners: Vec<TcpListener>,
     drain: Drain,
 ) -> io::Result<()> {
+    engine.plan().start();
     let service = Rc::new(connection_service(engine, &drain).await);
     for listener in listeners {
         listener.set_nonblocking(true)?;

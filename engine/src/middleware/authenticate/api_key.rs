@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::Principal;
+use super::{Place, Presented, Principal};
 use crate::config;
 use crate::config::decode::{Secret, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
@@ -20,6 +20,8 @@ config! {
         header: Spanned<String> = optional,
         /// Lines of `id:sha256:<hex>[:role,…]`; `#` begins a comment.
         keys: Spanned<Secret> = required,
+        /// Whether a request without a key passes, as nobody's; a bad key never does.
+        optional: bool = default(false),
     }
 }
 
@@ -113,21 +115,27 @@ fn read(line: &str) -> Option<ApiKey> {
     if fields.next()? != "sha256" {
         return None;
     }
-    let hex = fields
-        .next()
-        .filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let digest = digest(fields.next()?)?;
+    let roles = roles(fields.next().unwrap_or_default());
+    fields.next().is_none().then(|| ApiKey { id: id.to_owned(), digest, roles })
+}
+
+/// A SHA-256 in hexadecimal digits.
+pub fn digest(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
     let mut digest = [0; 32];
     for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
-    let roles = fields.next().unwrap_or_default();
-    let roles = roles
-        .split(',')
-        .map(str::trim)
-        .filter(|role| !role.is_empty())
-        .map(str::to_owned)
-        .collect();
-    fields.next().is_none().then(|| ApiKey { id: id.to_owned(), digest, roles })
+    Some(digest)
+}
+
+/// Roles with commas between.
+pub fn roles(written: &str) -> Vec<String> {
+    let roles = written.split(',').map(str::trim).filter(|role| !role.is_empty());
+    roles.map(str::to_owned).collect()
 }
 
 impl ApiKeys {
@@ -160,6 +168,21 @@ impl ApiKeys {
             method: "api_key",
             ..Principal::default()
         }))
+    }
+
+    /// Whether there is a key.
+    pub fn presented(&self, parts: &Parts) -> Presented {
+        if parts.headers.contains_key(&self.header) { Presented::Own } else { Presented::Nothing }
+    }
+
+    /// The place that the key is in.
+    pub fn place(&self) -> Place {
+        Place::Whole(self.header.clone())
+    }
+
+    /// What a client without a key is told.
+    pub fn challenge(&self) -> &HeaderValue {
+        &self.challenge
     }
 
     /// Takes the key off a request: what is behind sees the id, never the key.

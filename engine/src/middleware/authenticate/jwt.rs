@@ -5,21 +5,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::Principal;
-use super::keys::{self, Key};
+use super::jwks::{self, JwksConfig};
+use super::keys;
+use super::remote::{KeySet, Remote};
 use super::signature::Algorithm;
-use super::verified::Verified;
+use super::token::{Found, Source};
 use super::verify::{self, Expectations};
+use super::{Answer, Place, Presented, Principal};
 use crate::config;
 use crate::config::decode::{Decode, Node, OneOrMany, Secret, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use crate::config::units::Span;
-use crate::http::{HeaderName, HeaderValue, header};
+use crate::http::{HeaderValue, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::request::Parts;
 
 config! {
-    /// Bearer tokens: one of `secret`, `public_key`, `jwk`.
+    /// Bearer tokens: one of `secret`, `public_key`, `jwk`, `jwks`.
     pub struct JwtConfig {
         /// The HMAC secret, as long as the hash at least.
         secret: Spanned<Secret> = optional,
@@ -27,6 +29,8 @@ config! {
         public_key: Spanned<String> = optional,
         /// The key as a JWK or a JWK set.
         jwk: Spanned<AnyJson> = optional,
+        /// Where a set of public keys is to be had.
+        jwks: Spanned<JwksConfig> = optional,
         /// The algorithms that are accepted.
         algorithms: Spanned<Vec<Spanned<String>>> = required,
         /// Who must have issued the token; makes `iss` required.
@@ -41,6 +45,8 @@ config! {
         cookie: Spanned<String> = optional,
         /// The query parameter that carries the token instead.
         query: Spanned<String> = optional,
+        /// Whether a request without a token passes, as nobody's; a bad token never does.
+        optional: bool = default(false),
         /// The claim with the roles.
         roles_claim: String = default("roles".to_owned()),
         /// The claim with the scopes.
@@ -64,21 +70,19 @@ impl Decode for AnyJson {
     }
 }
 
-/// Where the token is.
+/// The keys of a method: those of the plan, or those at a URL.
 #[derive(Debug)]
-enum Source {
-    Header(HeaderName),
-    Cookie(String),
-    Query(String),
+enum Keys {
+    Fixed(Arc<KeySet>),
+    Remote(Arc<Remote>),
 }
 
 /// Compiled bearer tokens.
 #[derive(Debug)]
 pub struct JwtVerifier {
-    keys: Vec<Key>,
+    keys: Keys,
     source: Source,
     expected: Expectations,
-    verified: Verified,
     missing: HeaderValue,
     invalid: HeaderValue,
 }
@@ -90,7 +94,8 @@ impl JwtConfig {
     /// Checks and compiles.
     pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<JwtVerifier> {
         let algorithms = self.algorithms(out);
-        let source = self.source(at, out);
+        let places = [self.header.as_ref(), self.cookie.as_ref(), self.query.as_ref()];
+        let source = Source::compile(places, at, out);
         let leeway = match &self.leeway {
             Some(leeway) if leeway.0 > Duration::from_secs(300) => {
                 out.push(
@@ -118,7 +123,6 @@ impl JwtConfig {
                 roles: self.roles_claim.clone(),
                 scopes: self.scope_claim.clone(),
             },
-            verified: Verified::default(),
             missing: HeaderValue::from_static("Bearer"),
             invalid: HeaderValue::from_static("Bearer error=\"invalid_token\""),
         })
@@ -151,64 +155,37 @@ impl JwtConfig {
         self.algorithms.iter().map(find).collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn keys(
-        &self,
-        algorithms: &[Algorithm],
-        at: &Location,
-        out: &mut Diagnostics,
-    ) -> Option<Vec<Key>> {
-        match (&self.secret, &self.public_key, &self.jwk) {
-            (Some(secret), None, None) => keys::from_secret(secret, algorithms, out),
-            (None, Some(pem), None) => keys::from_pem(pem, algorithms, out),
-            (None, None, Some(jwk)) => {
+    fn keys(&self, algorithms: &[Algorithm], at: &Location, out: &mut Diagnostics) -> Option<Keys> {
+        let keys = match (&self.secret, &self.public_key, &self.jwk, &self.jwks) {
+            (Some(secret), None, None, None) => keys::from_secret(secret, algorithms, out),
+            (None, Some(pem), None, None) => keys::from_pem(pem, algorithms, out),
+            (None, None, None, Some(jwks)) => match (&jwks.file, &jwks.url) {
+                (Some(file), None) => jwks::from_file(file, algorithms, out),
+                (None, Some(url)) => {
+                    let remote = jwks.remote(url, algorithms, out)?;
+                    return Some(Keys::Remote(Arc::new(remote)));
+                }
+                _ => {
+                    out.push(
+                        Diagnostic::error("E088", &jwks.at, "no one place to have the keys from")
+                            .hint("write `{file: /etc/keys/jwks.json}` or `{url: https://…}`"),
+                    );
+                    None
+                }
+            },
+            (None, None, Some(jwk), None) => {
                 let value = Spanned { value: jwk.value.0.clone(), at: jwk.at.clone() };
                 keys::from_jwk(&value, algorithms, out)
             }
             _ => {
                 out.push(
                     Diagnostic::error("E072", at, "a jwt method has exactly one key")
-                        .hint("write one of `secret`, `public_key`, `jwk`"),
+                        .hint("write one of `secret`, `public_key`, `jwk`, `jwks`"),
                 );
                 None
             }
-        }
-    }
-
-    fn source(&self, at: &Location, out: &mut Diagnostics) -> Option<Source> {
-        match (&self.header, &self.cookie, &self.query) {
-            (None, None, None) => Some(Source::Header(header::AUTHORIZATION)),
-            (Some(name), None, None) => {
-                match HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()) {
-                    Ok(name) => Some(Source::Header(name)),
-                    Err(_) => {
-                        out.error(
-                            "E101",
-                            &name.at,
-                            format!("`{}` is not a header name", name.value),
-                        );
-                        None
-                    }
-                }
-            }
-            (None, Some(cookie), None) => {
-                // A cookie's name is a token (RFC 6265, 4.1.1), as a header's is.
-                let fine = HeaderName::from_bytes(cookie.as_bytes()).is_ok();
-                named(cookie, fine, "a cookie", out).map(Source::Cookie)
-            }
-            (None, None, Some(query)) => {
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-                let fine = !query.is_empty() && query.bytes().all(plain);
-                named(query, fine, "a query parameter", out).map(Source::Query)
-            }
-            _ => {
-                out.error(
-                    "E078",
-                    at,
-                    "a token comes from one place: write one of `header`, `cookie`, `query`",
-                );
-                None
-            }
-        }
+        };
+        Some(Keys::Fixed(Arc::new(KeySet { keys: keys?, ..KeySet::default() })))
     }
 }
 
@@ -230,30 +207,127 @@ fn names(
     Some(names.clone())
 }
 
-/// The name of the place that a token comes from.
-fn named(name: &Spanned<String>, fine: bool, what: &str, out: &mut Diagnostics) -> Option<String> {
-    if !fine {
-        out.error("E078", &name.at, format!("`{}` cannot name {what}", name.value));
-    }
-    fine.then(|| name.value.clone())
-}
-
 impl JwtVerifier {
     /// Who is asking.
-    pub fn authenticate(&self, parts: &Parts) -> Result<Arc<Principal>, Rejection> {
-        let token = self.token(parts)?.ok_or_else(|| Self::refuse(&self.missing))?;
-        if token.len() > MAX_TOKEN {
-            return Err(Self::refuse(&self.invalid));
+    pub fn authenticate(self: &Arc<Self>, parts: &Parts) -> Answer {
+        let token = match self.source.find(parts) {
+            Found::Nothing | Found::Foreign => {
+                return Answer::Now(Err(Self::refuse(&self.missing)));
+            }
+            Found::Malformed => return Answer::Now(Err(self.refuse_token())),
+            Found::Twice => return Answer::Now(Err(RejectionKind::BadHeader.into())),
+            Found::Token(token) if token.len() > MAX_TOKEN => {
+                return Answer::Now(Err(self.refuse_token()));
+            }
+            Found::Token(token) => token,
+        };
+        let set = self.set();
+        let now = now();
+        if let Some(principal) = set.verified.get(token, now) {
+            return Answer::Now(Ok(principal));
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        if let Some(principal) = self.verified.get(&token, now) {
-            return Ok(principal);
+        if let Keys::Remote(remote) = &self.keys
+            && let Some(unknown) = verify::unknown_key(token, &set.keys)
+        {
+            let kid = unknown.as_deref();
+            return match remote.look_for(kid) {
+                None => Answer::Now(Err(self.refuse_token())),
+                Some(fetched) => {
+                    let later = Arc::clone(self).look_again(unknown, token.to_owned(), fetched);
+                    Answer::Later(Box::pin(later))
+                }
+            };
         }
-        let (principal, expires) = verify::verify(&token, &self.keys, &self.expected, now)
-            .ok_or_else(|| Self::refuse(&self.invalid))?;
+        Answer::Now(self.verify(token, &set, now))
+    }
+
+    /// Verifies a token whose key was not there once more, when a fetch has ended.
+    async fn look_again(
+        self: Arc<Self>,
+        kid: Option<String>,
+        token: String,
+        fetched: impl Future<Output = ()>,
+    ) -> Result<Arc<Principal>, Rejection> {
+        fetched.await;
+        let set = self.set();
+        if let Keys::Remote(remote) = &self.keys
+            && verify::unknown_key(&token, &set.keys).is_some()
+        {
+            remote.miss(kid.as_deref());
+        }
+        self.verify(&token, &set, now())
+    }
+
+    fn verify(&self, token: &str, set: &KeySet, now: f64) -> Result<Arc<Principal>, Rejection> {
+        let (principal, expires) = verify::verify(token, &set.keys, &self.expected, now)
+            .ok_or_else(|| self.refuse_token())?;
         let principal = Arc::new(principal);
-        self.verified.insert(&token, &principal, now, expires);
+        set.verified.insert(token.into(), &principal, now, expires);
         Ok(principal)
+    }
+
+    fn set(&self) -> Arc<KeySet> {
+        match &self.keys {
+            Keys::Fixed(set) => Arc::clone(set),
+            Keys::Remote(remote) => remote.set(),
+        }
+    }
+
+    /// Begins what goes on in the background.
+    pub fn start(&self) {
+        if let Keys::Remote(remote) = &self.keys {
+            remote.start();
+        }
+    }
+
+    /// Whether there are credentials, and whether they are a token.
+    pub fn presented(&self, parts: &Parts) -> Presented {
+        match self.source.find(parts) {
+            Found::Nothing => Presented::Nothing,
+            Found::Foreign | Found::Malformed => Presented::Foreign,
+            Found::Twice | Found::Token(_) => Presented::Own,
+        }
+    }
+
+    /// The method among `siblings`, which read the same place, that issues the token there: the one
+    /// that verified it before, else the one that its unverified `iss` names. `Err` where there is
+    /// a token that none of them issues.
+    pub fn among<'a, I: Iterator<Item = (usize, &'a Self)>>(
+        &self,
+        siblings: impl Fn() -> I,
+        parts: &Parts,
+    ) -> Result<Option<usize>, Rejection> {
+        let Found::Token(token) = self.source.find(parts) else { return Ok(None) };
+        if token.len() > MAX_TOKEN {
+            return Err(self.refuse_token());
+        }
+        let now = now();
+        let knows = |(_, method): &(usize, &Self)| method.set().verified.get(token, now).is_some();
+        if let Some((at, _)) = siblings().find(knows) {
+            return Ok(Some(at));
+        }
+        let issuer = verify::unverified_issuer(token).ok_or_else(|| self.refuse_token())?;
+        let issues = |(_, method): &(usize, &Self)| method.expected.issuers.contains(&issuer);
+        siblings().find(issues).map(|(at, _)| Some(at)).ok_or_else(|| self.refuse_token())
+    }
+
+    /// The place that the token is in.
+    pub fn place(&self) -> Place {
+        self.source.place()
+    }
+
+    /// Whose tokens are accepted; empty where that is not checked.
+    pub fn issuers(&self) -> &[String] {
+        &self.expected.issuers
+    }
+
+    /// What a client without a token is told.
+    pub fn challenge(&self) -> &HeaderValue {
+        &self.missing
+    }
+
+    fn refuse_token(&self) -> Rejection {
+        Self::refuse(&self.invalid)
     }
 
     fn refuse(challenge: &HeaderValue) -> Rejection {
@@ -261,61 +335,24 @@ impl JwtVerifier {
             .with_header(header::WWW_AUTHENTICATE, challenge.clone())
     }
 
-    /// The token where it should be; none, or none of this method's, is not an error yet.
-    fn token<'a>(&self, parts: &'a Parts) -> Result<Option<std::borrow::Cow<'a, str>>, Rejection> {
-        let twice = || Rejection::new(RejectionKind::BadHeader);
-        match &self.source {
-            Source::Header(name) => {
-                let mut values = parts.headers.get_all(name);
-                let Some(value) = values.next() else { return Ok(None) };
-                if values.next().is_some() {
-                    return Err(twice());
-                }
-                let Some((scheme, token)) =
-                    value.to_str().ok().and_then(|text| text.split_once(' '))
-                else {
-                    return Err(Self::refuse(&self.invalid));
-                };
-                Ok(scheme.eq_ignore_ascii_case("bearer").then(|| token.into()))
-            }
-            Source::Cookie(name) => {
-                let lines =
-                    parts.headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
-                let mut found = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
-                    let (key, value) = pair.trim().split_once('=')?;
-                    (key == name).then_some(value)
-                });
-                let token = found.next();
-                if found.next().is_some() {
-                    return Err(twice());
-                }
-                Ok(token.map(Into::into))
-            }
-            Source::Query(name) => {
-                let pairs = parts
-                    .uri
-                    .query()
-                    .unwrap_or_default()
-                    .split('&')
-                    .filter_map(|pair| pair.split_once('='));
-                let mut found = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
-                let token = found.next();
-                if found.next().is_some() {
-                    return Err(twice());
-                }
-                Ok(token.map(Into::into))
-            }
-        }
-    }
-
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
-        let mut names: Vec<&str> = self
-            .keys
-            .iter()
-            .flat_map(|key| key.algorithms.iter().map(|algorithm| algorithm.name()))
-            .collect();
+        let (mut names, place): (Vec<&str>, _) = match &self.keys {
+            Keys::Fixed(set) => {
+                let algorithms = set.keys.iter().flat_map(|key| &key.algorithms);
+                (algorithms.map(|algorithm| algorithm.name()).collect(), String::new())
+            }
+            Keys::Remote(remote) => {
+                let algorithms = remote.algorithms().iter().map(|algorithm| algorithm.name());
+                (algorithms.collect(), format!(", keys from {}", remote.host()))
+            }
+        };
         names.dedup();
-        format!("jwt {}", names.join("|"))
+        format!("jwt {}{place}", names.join("|"))
     }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -140,42 +140,51 @@ pub fn from_jwk(
         out.error("E076", &value.at, "there are no keys in this set");
         return None;
     }
-    let keys: Vec<_> =
-        jwks.iter().map(|jwk| one_jwk(jwk, jwks.len() > 1, algorithms, &value.at, out)).collect();
+    let of_many = jwks.len() > 1;
+    let read = |jwk| match one_jwk(jwk, algorithms) {
+        Ok(key) if of_many && key.kid.is_none() => Err("a key of a set needs a `kid`"),
+        Ok(key) => Ok(key),
+        Err(Fault::Unfit(what) | Fault::Broken(what)) => Err(what),
+    };
+    let recorded =
+        |found: Result<Key, &str>| found.map_err(|what| out.error("E076", &value.at, what)).ok();
+    let keys: Vec<_> = jwks.iter().map(read).map(recorded).collect();
     let keys: Vec<Key> = keys.into_iter().collect::<Option<_>>()?;
-    let twice = |(at, key): (usize, &Key)| keys[..at].iter().any(|known| known.kid == key.kid);
-    if keys.iter().enumerate().any(twice) {
+    if has_twins(&keys) {
         out.error("E076", &value.at, "two keys of this set have the same `kid`");
         return None;
     }
     Some(keys)
 }
 
-fn one_jwk(
-    value: &Value,
-    of_many: bool,
-    algorithms: &[Algorithm],
-    at: &Location,
-    out: &mut Diagnostics,
-) -> Option<Key> {
-    let mut bad = |message: &str| {
-        out.error("E076", at, message);
-        None::<Key>
-    };
+/// Whether a `kid` means more than one of these keys.
+pub fn has_twins(keys: &[Key]) -> bool {
+    keys.iter().enumerate().any(|(at, key)| keys[..at].iter().any(|known| known.kid == key.kid))
+}
+
+/// Why a JWK is no key for a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is for something else: another use, another algorithm.
+    Unfit(&'static str),
+    /// It can be used for nothing, or is too weak.
+    Broken(&'static str),
+}
+
+/// The key of one JWK, for these algorithms.
+pub fn one_jwk(value: &Value, algorithms: &[Algorithm]) -> Result<Key, Fault> {
+    let bad = |message| Err(Fault::Broken(message));
     if ["d", "p", "q", "dp", "dq", "qi"].iter().any(|member| value.get(member).is_some()) {
         return bad("this JWK has private members; they do not belong here");
     }
     let Ok(jwk) = serde_json::from_value::<Jwk>(value.clone()) else {
-        return bad("this is not a JWK");
+        return Err(Fault::Unfit("this is not a JWK"));
     };
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
-        return bad("the JWK's `use` is not `sig`");
+        return Err(Fault::Unfit("the JWK's `use` is not `sig`"));
     }
     if jwk.common.key_operations.as_ref().is_some_and(|ops| !ops.contains(&KeyOperations::Verify)) {
-        return bad("the JWK's `key_ops` do not include `verify`");
-    }
-    if of_many && jwk.common.key_id.is_none() {
-        return bad("a key of a set needs a `kid`");
+        return Err(Fault::Unfit("the JWK's `key_ops` do not include `verify`"));
     }
     let modulus_bits = value.get("n").and_then(Value::as_str).map_or(0, |n| n.len() * 6);
     let fits: fn(Algorithm) -> bool = match &jwk.algorithm {
@@ -209,7 +218,7 @@ fn one_jwk(
         usable.retain(|algorithm| algorithm.name() == named);
     }
     if usable.is_empty() {
-        return bad("none of `algorithms` can be used with this JWK");
+        return Err(Fault::Unfit("none of `algorithms` can be used with this JWK"));
     }
     let verifying = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P521 => {
@@ -218,7 +227,7 @@ fn one_jwk(
         _ => DecodingKey::from_jwk(&jwk).ok().map(Verifying::Common),
     };
     match verifying {
-        Some(verifying) => Some(Key { kid: jwk.common.key_id, algorithms: usable, verifying }),
+        Some(verifying) => Ok(Key { kid: jwk.common.key_id, algorithms: usable, verifying }),
         None => bad("this JWK cannot be used"),
     }
 }

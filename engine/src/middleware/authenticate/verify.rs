@@ -49,8 +49,8 @@ pub fn verify(
             return None;
         }
     }
-    let key = choose(&header, keys)?;
     let algorithm = Algorithm::named(header.get("alg")?.as_str()?)?;
+    let key = choose(&header, algorithm, keys)?;
     if !key.algorithms.contains(&algorithm)
         || !key.verifying.verifies(algorithm, message.as_bytes(), signature)
     {
@@ -61,13 +61,40 @@ pub fn verify(
     Some((principal(claims, expected)?, expires))
 }
 
+/// The `kid` of a token whose key is none of these, if it is a token; one without is of an unknown
+/// key where there are no keys.
+pub fn unknown_key(token: &str, keys: &[Key]) -> Option<Option<String>> {
+    let header = object(token.split('.').next()?)?;
+    match header.get("kid") {
+        None => keys.is_empty().then_some(None),
+        Some(kid) => {
+            let kid = kid.as_str()?;
+            let fits = |key: &Key| key.kid.as_deref().map_or(keys.len() == 1, |known| known == kid);
+            (!keys.iter().any(fits)).then(|| Some(kid.to_owned()))
+        }
+    }
+}
+
+/// Who says that it issued a token; nothing of it is verified.
+pub fn unverified_issuer(token: &str) -> Option<String> {
+    match object(token.split('.').nth(1)?)?.remove("iss")? {
+        Value::String(issuer) => Some(issuer),
+        _ => None,
+    }
+}
+
 fn object(part: &str) -> Option<Map<String, Value>> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
     serde_json::from_slice::<StrictObject>(&json).ok().map(|object| object.0)
 }
 
-/// The key that the header means: by `kid` among several, the only one otherwise.
-fn choose<'a>(header: &Map<String, Value>, keys: &'a [Key]) -> Option<&'a Key> {
+/// The key that the header means: by `kid` among several, or without one the only key that there is
+/// for its algorithm.
+fn choose<'a>(
+    header: &Map<String, Value>,
+    algorithm: Algorithm,
+    keys: &'a [Key],
+) -> Option<&'a Key> {
     let kid = match header.get("kid") {
         None => None,
         Some(kid) => Some(kid.as_str()?),
@@ -77,7 +104,11 @@ fn choose<'a>(header: &Map<String, Value>, keys: &'a [Key]) -> Option<&'a Key> {
             (Some(known), Some(kid)) if known != kid => None,
             _ => Some(only),
         },
-        _ => keys.iter().find(|key| key.kid.as_deref() == kid && kid.is_some()),
+        _ if kid.is_some() => keys.iter().find(|key| key.kid.as_deref() == kid),
+        _ => {
+            let mut fitting = keys.iter().filter(|key| key.algorithms.contains(&algorithm));
+            fitting.next().filter(|_| fitting.next().is_none())
+        }
     }
 }
 

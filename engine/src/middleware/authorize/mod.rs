@@ -1,7 +1,7 @@
 //! Authorize: may they. The only maker of [`Permitted`], and so the only door to a handler.
 //!
 //! Below authenticate. A route that is denied is `403` for everybody; one with a requirement is
-//! `403` for a principal that does not meet it.
+//! `403` for a principal that does not meet it, `401` for nobody where auth is optional.
 //!
 //! Option: `allow: 'scope("reports:read") || role("staff")'`, parsed at startup. Refusal: `forbidden`.
 //!
@@ -24,6 +24,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use self::requirement::Requirement;
+use crate::middleware::authenticate::Authentication;
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::plan::{Access, RoutePlan};
 use crate::reply::Reply;
@@ -59,7 +60,7 @@ impl<T> DerefMut for Permitted<T> {
 enum Rule {
     Everybody,
     Nobody,
-    Principal(Option<Arc<Requirement>>),
+    Principal(Arc<Authentication>, Option<Arc<Requirement>>),
 }
 
 /// Makes [`Authorize`] services.
@@ -73,7 +74,9 @@ impl AuthorizeLayer {
         let rule = match &route.access {
             Access::Public => Rule::Everybody,
             Access::Deny => Rule::Nobody,
-            Access::Authenticate(_) => Rule::Principal(route.requirement.clone()),
+            Access::Authenticate(methods) => {
+                Rule::Principal(Arc::clone(methods), route.requirement.clone())
+            }
         };
         Self { rule }
     }
@@ -106,16 +109,23 @@ where
     }
 
     fn call(&mut self, request: Request) -> Reply {
-        let permitted = match &self.rule {
-            Rule::Everybody => true,
-            Rule::Nobody => false,
-            Rule::Principal(requirement) => request.principal.as_deref().is_some_and(|principal| {
-                requirement.as_ref().is_none_or(|requirement| requirement.is_met_by(principal))
-            }),
+        let refusal = match &self.rule {
+            Rule::Everybody => None,
+            Rule::Nobody => Some(Rejection::new(RejectionKind::Forbidden)),
+            Rule::Principal(methods, requirement) => match &request.principal {
+                Some(principal) => requirement
+                    .as_ref()
+                    .filter(|requirement| !requirement.is_met_by(principal))
+                    .map(|_| Rejection::new(RejectionKind::Forbidden)),
+                // Nobody meets no requirement, and is told how to be somebody.
+                None => {
+                    (requirement.is_some() || !methods.is_optional()).then(|| methods.challenge())
+                }
+            },
         };
-        if permitted {
-            return self.inner.call(Permitted(request));
+        match refusal {
+            None => self.inner.call(Permitted(request)),
+            Some(refusal) => refusal.into_response(request.form).into(),
         }
-        Rejection::new(RejectionKind::Forbidden).into_response(request.form).into()
     }
 }

@@ -87,14 +87,23 @@ impl RateKey {
             },
             Self::Header(name) => key.push(parts.header(name).unwrap_or_default()),
             Self::Claim(name) => {
-                match parts.principal.as_ref().and_then(|principal| principal.claim(name)) {
+                let claim = |name| parts.principal.as_ref().and_then(|known| known.claim(name));
+                let mut push = |found: Option<&Value>| match found {
                     None => key.push(b""),
                     Some(Value::String(text)) => key.push(text.as_bytes()),
                     Some(other) => key.push(other.to_string().as_bytes()),
+                };
+                push(claim(name));
+                // A subject is somebody only in the eyes of its issuer (RFC 7519, 4.1.2).
+                if name == "sub" {
+                    push(claim("iss"));
                 }
             }
+            // Methods may know different ones by one identifier.
             Self::ApiKey => {
-                key.push(parts.principal.as_ref().map_or(b"", |principal| principal.id.as_bytes()));
+                let principal = parts.principal.as_deref();
+                key.push(principal.map_or(b"", |principal| principal.method.as_bytes()));
+                key.push(principal.map_or(b"", |principal| principal.id.as_bytes()));
             }
             Self::Route => key.push(&parts.route.0.to_le_bytes()),
         }
