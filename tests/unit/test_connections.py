@@ -115,6 +115,7 @@ def client(tmp_path, monkeypatch):
     from django.conf import settings
 
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
+        database.execute("PRAGMA journal_mode=WAL")
         database.execute("CREATE TABLE left_behind (n INTEGER)")
     database.close()
     monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(tmp_path / "db.sqlite3"))

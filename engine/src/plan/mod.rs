@@ -11,6 +11,7 @@ mod merge;
 mod policies;
 mod resolve;
 mod server;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use super::access::{credentials, has_auth};
 use super::guards::GuardKinds;
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
+use super::warnings;
 use super::{
     Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server,
 };
@@ -177,10 +178,10 @@ impl<'a> Resolver<'a> {
     ) -> RoutePlan {
         let slots: Inherited<'a> = defaults.iter().copied().chain(merged.slots()).collect();
         let mut route = self.resolve(id, &slots, out);
-        warn_nobody_asked(&route, &slots, out);
+        warnings::nobody_asked(&route, &slots, out);
         if !out.has_errors() {
             // What could not be compiled is denied as well, and has been told of.
-            warn_nobody_counted(&route, merged, out);
+            warnings::nobody_counted(&route, merged, out);
         }
         route.pattern.clone_from(&merged.pattern);
         route.methods.clone_from(&merged.methods);
@@ -356,37 +357,6 @@ impl<'a> Resolver<'a> {
         self.auth.finish(|_, c, out| c.compile(&c.at, out), out);
         self.guards.finish(out);
         self.python.finish(|_, c, out| policies::python(c, out), out);
-    }
-}
-
-/// A limit by who asks, on a route that asks nobody, is one bucket for all.
-fn warn_nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
-    let Some(limit) = route.limits_after.first().filter(|_| matches!(route.access, Access::Public))
-    else {
-        return;
-    };
-    let at = innermost(slots, |s| s.rate_limit.as_ref())
-        .map_or_else(Location::default, |limits| limits.at.clone());
-    out.push(Diagnostic::warning(
-        "W094",
-        &at,
-        format!(
-            "the limit `{}` counts by who asks, and nobody is asked: all share one bucket",
-            limit.name()
-        ),
-    ));
-}
-
-/// A route that is denied answers before it knows who asks: its own limits by that never count.
-fn warn_nobody_counted(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnostics) {
-    let of_the_route = |at: &Location| merged.locations.iter().any(|route| at.is_within(route));
-    let mut written = merged.slots().filter_map(|slots| slots.rate_limit.as_ref());
-    let written = written.find(|limits| of_the_route(&limits.at));
-    if let (Access::Deny, [limit, ..], Some(written)) =
-        (&route.access, &*route.limits_after, written)
-    {
-        let message = format!("the limit `{}` counts nothing: the route is denied", limit.name());
-        out.push(Diagnostic::warning("W096", &written.at, message));
     }
 }
 
