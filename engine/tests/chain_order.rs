@@ -169,7 +169,9 @@ impl Handler for Counted {
                 tokio::task::yield_now().await;
                 panic!("on purpose, later")
             }),
-            "m:slow" => Reply::pending(async {
+            "m:slow" => Reply::pending(async move {
+                // As long as a handler works it has its place.
+                let _place = request.into_inner().place.take();
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 Response::new(StatusCode::OK)
             }),
@@ -284,7 +286,11 @@ proptest! {
         stages in stages(), requests in prop::collection::vec(asked(), 1..8),
     ) {
         std::panic::set_hook(Box::new(|_| {}));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
         let (ran, ran_without) = (Rc::new(Ran::default()), Rc::new(Ran::default()));
         let engine = stages.engine(&ran);
         let without_preflights = stages.engine(&ran_without);
@@ -315,7 +321,11 @@ fn told(panic: &(dyn std::any::Any + Send)) -> String {
 fn a_full_bulkhead_refuses_with_cors() {
     let on = vec!["cors", "security_headers", "bulkhead"];
     let stages = Stages { on, limit_before: None, limit_after: None };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let ran = Rc::new(Ran::default());
     let engine = stages.engine(&ran);
     let asked = |url| Asked {
