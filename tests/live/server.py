@@ -15,6 +15,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent
 READY_WITHIN = 60.0
+LOGGED_WITHIN = 20.0
 
 
 class Server:
@@ -39,6 +40,16 @@ class Server:
     def log(self) -> str:
         """What the server has written so far."""
         return self.output.read_text(errors="replace")
+
+    def logs(self, *texts: str) -> bool:
+        """Waits until the server has written every one of ``texts``; False when it does not."""
+        deadline = time.monotonic() + LOGGED_WITHIN
+        while time.monotonic() < deadline:
+            log = self.log()
+            if all(text in log for text in texts):
+                return True
+            time.sleep(0.02)
+        return False
 
     def _await_port(self) -> int:
         deadline = time.monotonic() + READY_WITHIN
