@@ -48,6 +48,27 @@ fn a_policy_for_one_method_says_nothing_of_the_others() {
 }
 
 #[test]
+fn what_is_said_of_get_holds_for_head() {
+    let python = json!({"routes": [
+        {"path": "/items", "methods": ["GET", "HEAD", "POST"], "handler": "m:f"},
+    ]});
+    let key = json!({"type": "api_key", "keys": format!("a:sha256:{}", "a".repeat(64))});
+    let guarded = json!({"path": "/items", "methods": ["GET"], "auth": key});
+    let file = json!({"defaults": {"auth": "public"}, "routes": [guarded]});
+    let one = plan(&[python.clone(), file]);
+    for method in [Method::GET, Method::HEAD] {
+        let access = &route(&one, &method, "/items").access;
+        assert!(matches!(access, Access::Authenticate(_)), "{method}");
+    }
+    assert!(matches!(route(&one, &Method::POST, "/items").access, Access::Public));
+    let own = json!({"path": "/items", "methods": ["HEAD"], "auth": "deny"});
+    let file = json!({"defaults": {"auth": "public"}, "routes": [guarded, own]});
+    let two = plan(&[python, file]);
+    assert!(matches!(route(&two, &Method::GET, "/items").access, Access::Authenticate(_)));
+    assert!(matches!(route(&two, &Method::HEAD, "/items").access, Access::Deny));
+}
+
+#[test]
 fn a_policy_without_methods_covers_all_of_them() {
     let plan = plan(&[
         json!({"routes": [{"path": "/a", "methods": ["GET", "POST"], "handler": "m:f"}]}),

@@ -234,9 +234,19 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
             own: vec![&one.route.slots],
         });
     }
+    // HEAD goes where GET goes, unless a policy speaks of HEAD itself.
+    let names_head = |one: &&Declared<'_>| {
+        one.route.methods.is_some() && methods(one).contains(&Method::HEAD)
+    };
+    let head_follows = !policies.iter().any(|one| names_head(one));
     for policy in policies {
         check_reach(policy, &merged, known, out);
-        let wanted = policy.route.methods.as_ref().map(|_| methods(policy));
+        let mut wanted = policy.route.methods.as_ref().map(|_| methods(policy));
+        if let Some(wanted) = wanted.as_mut().filter(|wanted| wanted.contains(&Method::GET))
+            && head_follows
+        {
+            wanted.push(Method::HEAD);
+        }
         merged = merged
             .into_iter()
             .flat_map(|route| apply(policy, wanted.as_deref(), route, out))
