@@ -3,6 +3,7 @@
 //! Keys that are for something else (`use`, `key_ops`, an algorithm that is not listed) are passed
 //! over, as the RFC asks. Symmetric keys are: who can read a set could sign with them.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 
@@ -36,6 +37,24 @@ config! {
 
 /// A longer set is not read.
 pub const MAX_BYTES: u64 = 1 << 20;
+
+impl JwksConfig {
+    /// Whether nothing is said that only a URL could heed, or a recorded mistake.
+    pub fn is_plain(&self, out: &mut Diagnostics) -> bool {
+        let spans = [("refresh", &self.refresh), ("cooldown", &self.cooldown)];
+        let spans = spans.map(|(key, span)| (key, span.as_ref().map(|span| &span.at)));
+        let on_error = ("on_error", self.on_error.as_ref().map(|told| &told.at));
+        let said = spans.into_iter().chain([on_error]);
+        let mistakes = said.filter_map(|(key, at)| Some((key, at?))).map(|(key, at)| {
+            out.push(
+                Diagnostic::error("E088", at, format!("`{key}` is of a `url`, this is a file"))
+                    .at_key()
+                    .hint("remove it: the file is read at startup"),
+            );
+        });
+        mistakes.count() == 0
+    }
+}
 
 /// The keys in a file.
 pub fn from_file(
@@ -97,8 +116,11 @@ pub fn lenient(bytes: &[u8], algorithms: &[Algorithm]) -> Vec<Key> {
     let usable = set.iter().filter_map(|jwk| public(jwk, algorithms).ok());
     let mut found: Vec<Key> = usable.collect();
     // Nobody can tell which of two is meant.
-    let names: Vec<Option<String>> = found.iter().map(|key| key.kid.clone()).collect();
-    found.retain(|key| names.iter().filter(|name| **name == key.kid).count() == 1);
+    let mut times: HashMap<Option<String>, usize> = HashMap::new();
+    for key in &found {
+        *times.entry(key.kid.clone()).or_default() += 1;
+    }
+    found.retain(|key| times.get(&key.kid) == Some(&1));
     found
 }
 

@@ -160,7 +160,10 @@ impl JwtConfig {
             (Some(secret), None, None, None) => keys::from_secret(secret, algorithms, out),
             (None, Some(pem), None, None) => keys::from_pem(pem, algorithms, out),
             (None, None, None, Some(jwks)) => match (&jwks.file, &jwks.url) {
-                (Some(file), None) => jwks::from_file(file, algorithms, out),
+                (Some(file), None) => {
+                    let plain = jwks.is_plain(out);
+                    jwks::from_file(file, algorithms, out).filter(|_| plain)
+                }
                 (None, Some(url)) => {
                     let remote = jwks.remote(url, algorithms, out)?;
                     return Some(Keys::Remote(Arc::new(remote)));

@@ -40,6 +40,8 @@ pub struct Remote {
     phase: AtomicU8,
     current: Mutex<Current>,
     missed: Mutex<HashMap<Box<str>, Instant>>,
+    /// Whether the last fetch brought no set, or there was none yet.
+    failed: AtomicBool,
     /// Asks for a fetch before its time.
     wanted: Arc<Notify>,
     /// How many fetches have ended.
@@ -126,6 +128,7 @@ impl Remote {
             phase: AtomicU8::new(FETCHING),
             current: Mutex::default(),
             missed: Mutex::default(),
+            failed: AtomicBool::new(true),
             wanted: Arc::new(Notify::new()),
             rounds: watch::Sender::new(0),
         }
@@ -187,8 +190,8 @@ impl Remote {
 
     /// Remembers that there is no key called `kid`.
     pub fn miss(&self, kid: Option<&str>) {
-        // Nothing is known of a set that was never had.
-        if self.current.lock().bytes.is_empty() {
+        // Nothing is known of a set that was not had.
+        if self.failed.load(Ordering::Relaxed) {
             return;
         }
         let mut missed = self.missed.lock();
@@ -200,23 +203,29 @@ impl Remote {
 
     /// Fetches the set and puts it in place of the last one.
     async fn refresh(&self) {
-        if let Ok(bytes) = self.place.fetch().await {
-            let mut current = self.current.lock();
-            if current.bytes == bytes {
-                return;
-            }
-            let keys = jwks::lenient(&bytes, &self.algorithms);
-            if !keys.is_empty() {
-                let set = Arc::new(KeySet { keys, verified: Verified::default() });
-                *current = Current { set, bytes };
-                drop(current);
-                self.missed.lock().clear();
-                return;
-            }
-        }
-        if self.forgets {
+        // A request that stops waiting meanwhile has learnt nothing either.
+        self.failed.store(true, Ordering::Relaxed);
+        let fetched = self.place.fetch().await;
+        let failed = !fetched.is_ok_and(|bytes| self.replace(bytes));
+        self.failed.store(failed, Ordering::Relaxed);
+        if failed && self.forgets {
             *self.current.lock() = Current::default();
         }
+    }
+
+    /// Puts a set in place of the last one; whether it is one.
+    fn replace(&self, bytes: Vec<u8>) -> bool {
+        if self.current.lock().bytes == bytes {
+            return true;
+        }
+        let keys = jwks::lenient(&bytes, &self.algorithms);
+        if keys.is_empty() {
+            return false;
+        }
+        let set = Arc::new(KeySet { keys, verified: Verified::default() });
+        *self.current.lock() = Current { set, bytes };
+        self.missed.lock().clear();
+        true
     }
 }
 
@@ -410,6 +419,24 @@ mod tests {
                 remote.miss(Some(&number.to_string()));
             }
             assert!(remote.missed.lock().len() <= MISSED);
+        });
+    }
+
+    #[test]
+    fn a_kid_is_not_missed_because_the_server_failed() {
+        on_a_runtime(async {
+            let server = Server::open().await;
+            server.has(&["one"]);
+            let remote = server.remote(DAY, false);
+            remote.start();
+            rounds(&remote, 1).await;
+            idle(&remote).await;
+            server.says("503 Service Unavailable", "");
+            assert!(look(&remote, "two").await);
+            idle(&remote).await;
+            server.has(&["one", "two"]);
+            assert!(look(&remote, "two").await, "a failed fetch said that there is no such key");
+            assert_eq!(known(&remote), ["one", "two"]);
         });
     }
 

@@ -3,7 +3,7 @@
 use super::Place;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostics, Location};
-use crate::http::{HeaderName, header};
+use crate::http::{HeaderName, HeaderValue, header};
 use crate::request::Parts;
 
 /// Where the token is.
@@ -92,11 +92,12 @@ impl Source {
                 }
             }
             Self::Cookie(name) => {
-                let lines =
-                    parts.headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
-                only(lines.flat_map(|line| line.split(';')).filter_map(|pair| {
-                    let (key, value) = pair.trim().split_once('=')?;
-                    (key == name).then_some(value)
+                // By bytes: what other cookies hold, in whatever encoding, hides no token.
+                let lines = parts.headers.get_all(header::COOKIE).map(HeaderValue::as_bytes);
+                let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+                only(pairs.filter_map(|pair| {
+                    let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+                    value.strip_prefix(b"=")
                 }))
             }
             Self::Query(name) => {
@@ -106,16 +107,16 @@ impl Source {
                     .unwrap_or_default()
                     .split('&')
                     .filter_map(|pair| pair.split_once('='));
-                only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value))
+                only(pairs.filter(|(key, _)| key == name).map(|(_, value)| value.as_bytes()))
             }
         }
     }
 }
 
-fn only<'a>(mut found: impl Iterator<Item = &'a str>) -> Found<'a> {
+fn only<'a>(mut found: impl Iterator<Item = &'a [u8]>) -> Found<'a> {
     match (found.next(), found.next()) {
         (None, _) => Found::Nothing,
-        (Some(token), None) => Found::Token(token),
+        (Some(token), None) => str::from_utf8(token).map_or(Found::Malformed, Found::Token),
         (Some(_), Some(_)) => Found::Twice,
     }
 }
@@ -126,4 +127,36 @@ fn named(name: &Spanned<String>, fine: bool, what: &str, out: &mut Diagnostics) 
         out.error("E078", &name.at, format!("`{}` cannot name {what}", name.value));
     }
     fine.then(|| name.value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Body;
+    use crate::http::{HeaderMap, Method};
+    use crate::request::Request;
+
+    #[test]
+    fn another_cookie_in_any_encoding_hides_no_token() {
+        let found = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            let uri = "/".parse().unwrap();
+            let request = Request::new(Method::GET, uri, headers, Body::Empty);
+            match Source::Cookie("session".into()).find(&request) {
+                Found::Nothing => "nothing".to_owned(),
+                Found::Malformed => "malformed".to_owned(),
+                Found::Twice => "twice".to_owned(),
+                Found::Token(token) => token.to_owned(),
+                Found::Foreign => "foreign".to_owned(),
+            }
+        };
+        assert_eq!(found(&[b"name=J\xf6rg; session=a.b.c"]), "a.b.c");
+        assert_eq!(found(&["name=Jörg;session=a.b.c ".as_bytes()]), "a.b.c");
+        assert_eq!(found(&[b"session=a", b"x=\xff; session=b"]), "twice");
+        assert_eq!(found(&[b"session=\xff"]), "malformed");
+        assert_eq!(found(&[b"sessions=a; xsession=b; session"]), "nothing");
+    }
 }
