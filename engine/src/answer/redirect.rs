@@ -86,7 +86,8 @@ impl RedirectConfig {
         let status = status?;
         let plain = |text: &str| text.replace("{*", "{");
         let repeats = methods.contains(&Method::GET) || status.as_u16() > 303;
-        if plain(body) == plain(pattern) && repeats {
+        let path = body.split('?').next().unwrap_or_default();
+        if plain(path) == plain(pattern) && repeats {
             out.push(
                 Diagnostic::error("E122", &self.to.at, "this redirect leads to itself")
                     .hint("name another path"),

@@ -101,4 +101,6 @@ pub const CODES: &[(&str, &str)] = &[
     ("W089", "A password's hash is guessed in bulk."),
     ("W094", "A limit counts by who asks where nobody is asked."),
     ("W096", "A limit counts by who asks on a route that is denied."),
+    ("W124", "A slot of a handler stands on a route that Rust answers."),
+    ("W131", "Browsers send credentials by themselves, and nothing is said of `csrf`."),
 ];

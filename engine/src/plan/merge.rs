@@ -235,9 +235,8 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
         });
     }
     // HEAD goes where GET goes, unless a policy speaks of HEAD itself.
-    let names_head = |one: &&Declared<'_>| {
-        one.route.methods.is_some() && methods(one).contains(&Method::HEAD)
-    };
+    let names_head =
+        |one: &&Declared<'_>| one.route.methods.is_some() && methods(one).contains(&Method::HEAD);
     let head_follows = !policies.iter().any(|one| names_head(one));
     for policy in policies {
         check_reach(policy, &merged, known, out);

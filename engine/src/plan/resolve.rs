@@ -188,6 +188,8 @@ impl<'a> Resolver<'a> {
         route.name.clone_from(&merged.name);
         route.locations.clone_from(&merged.locations);
         self.target(&mut route, merged.target, out);
+        warnings::nobody_asked_where_from(&route, &slots, out);
+        warnings::nothing_to_run(&route, merged, out);
         route
     }
 

@@ -4,6 +4,8 @@ use super::merge::{Inherited, Merged};
 use super::resolve::innermost;
 use super::{Access, RoutePlan};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::slot::Slot;
+use crate::http::Method;
 
 /// A limit by who asks, on a route that asks nobody, is one bucket for all.
 pub fn nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
@@ -33,5 +35,41 @@ pub fn nobody_counted(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnost
     {
         let message = format!("the limit `{}` counts nothing: the route is denied", limit.name());
         out.push(Diagnostic::warning("W096", &written.at, message));
+    }
+}
+
+/// What a browser sends by itself proves nothing of who made it write, and nobody asks.
+pub fn nobody_asked_where_from(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
+    let Access::Authenticate(methods) = &route.access else { return };
+    let reads = |method: &Method| matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let decided = innermost(slots, |s| s.csrf.as_ref()).is_some();
+    let Some(auth) = innermost(slots, |s| s.auth.as_ref()) else { return };
+    if decided || !methods.is_ambient() || route.methods.iter().all(reads) {
+        return;
+    }
+    let message = "browsers send these credentials with the requests that other sites make";
+    out.push(
+        Diagnostic::warning("W131", &auth.at, message)
+            .hint("write `csrf: on`, or `csrf: off` where no browser comes"),
+    );
+}
+
+/// Slots of a handler on a route that has none: Rust answers it.
+pub fn nothing_to_run(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnostics) {
+    let Some(answer) = &route.answer else { return };
+    let python = merged.slots().filter_map(|slots| {
+        let slot = slots.python.as_ref()?;
+        (!matches!(slot.value, Slot::Off)).then_some(("python", &slot.at))
+    });
+    let request_headers = merged.slots().filter_map(|slots| {
+        let slot = slots.request_headers.as_ref()?;
+        (!matches!(slot.value, Slot::Off)).then_some(("request_headers", &slot.at))
+    });
+    for (key, at) in python.chain(request_headers) {
+        if merged.locations.iter().any(|route| at.is_within(route)) {
+            let message =
+                format!("`{key}` does nothing here: `{}` needs no handler", answer.slot());
+            out.push(Diagnostic::warning("W124", at, message).at_key().hint("remove it"));
+        }
     }
 }

@@ -81,6 +81,12 @@ impl Authentication {
         self.optional
     }
 
+    /// Whether browsers send credentials of a kind by themselves, whoever made them ask.
+    pub fn is_ambient(&self) -> bool {
+        let ambient = |place| matches!(place, Place::Cookie(_) | Place::Scheme(_, "basic"));
+        self.methods.iter().any(|one| ambient(one.asks.place()))
+    }
+
     /// Who is asking, `None` for nobody where that is allowed; or `unauthorized` with every
     /// challenge, or `bad_header` for repeated credentials.
     pub fn authenticate(self: &Arc<Self>, parts: &Parts) -> Answer<Option<Arc<Principal>>> {
