@@ -237,7 +237,7 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
     // HEAD goes where GET goes, unless a policy speaks of HEAD itself.
     let names_head =
         |one: &&Declared<'_>| one.route.methods.is_some() && methods(one).contains(&Method::HEAD);
-    let head_follows = !policies.iter().any(|one| names_head(one));
+    let head_follows = !policies.iter().any(names_head);
     for policy in policies {
         check_reach(policy, &merged, known, out);
         let mut wanted = policy.route.methods.as_ref().map(|_| methods(policy));
