@@ -6,10 +6,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::fetch::Place;
 use super::keys::{self, Fault, Key};
+use super::remote::{Remote, Timing};
 use super::signature::Algorithm;
 use super::strict_json::StrictObject;
 use crate::config;
@@ -35,10 +38,50 @@ config! {
     }
 }
 
+/// No set may be fetched more often.
+const MIN_COOLDOWN: Duration = Duration::from_secs(30);
+
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A longer set is not read.
 pub const MAX_BYTES: u64 = 1 << 20;
 
 impl JwksConfig {
+    /// Checks and compiles what is said of a URL.
+    pub fn remote(
+        &self,
+        written: &Spanned<String>,
+        algorithms: &[Algorithm],
+        out: &mut Diagnostics,
+    ) -> Option<Remote> {
+        let place = Place::compile(written, self.insecure_http, out);
+        let mut bounded = |given: Option<&Spanned<Span>>, default, least| {
+            let Some(span) = given else { return Some(default) };
+            if (least..=DAY).contains(&span.0) {
+                return Some(span.0);
+            }
+            let bounds = format!("write {} to 1d", Span(least));
+            out.push(Diagnostic::error("E097", &span.at, "out of bounds").hint(bounds));
+            None
+        };
+        let cooldown = bounded(self.cooldown.as_ref(), MIN_COOLDOWN, MIN_COOLDOWN)?;
+        let default = Duration::from_secs(300).max(cooldown);
+        let refresh = bounded(self.refresh.as_ref(), default, cooldown);
+        let forgets = match self.on_error.as_ref().map(|told| (told.as_str(), &told.at)) {
+            None | Some(("stale", _)) => Some(false),
+            Some(("deny", _)) => Some(true),
+            Some((other, at)) => {
+                out.push(
+                    Diagnostic::error("E097", at, format!("`{other}` is nothing to do"))
+                        .hint("write `stale` or `deny`"),
+                );
+                None
+            }
+        };
+        let timing = Timing { refresh: refresh?, cooldown };
+        Some(Remote::new(place?, algorithms.to_vec(), timing, forgets?))
+    }
+
     /// Whether nothing is said that only a URL could heed, or a recorded mistake.
     pub fn is_plain(&self, out: &mut Diagnostics) -> bool {
         let spans = [("refresh", &self.refresh), ("cooldown", &self.cooldown)];

@@ -16,12 +16,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::fetch::Place;
-use super::jwks::{self, JwksConfig};
+use super::jwks;
 use super::keys::Key;
 use super::signature::Algorithm;
 use super::verified::Verified;
-use crate::config::decode::Spanned;
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
 
 /// Keys, and the tokens that they verified: those are forgotten with them.
 #[derive(Debug, Default)]
@@ -55,10 +53,11 @@ struct Current {
     bytes: Vec<u8>,
 }
 
+/// How often a set is fetched, and how long nothing is after a fetch.
 #[derive(Debug, Clone, Copy)]
-struct Timing {
-    refresh: Duration,
-    cooldown: Duration,
+pub struct Timing {
+    pub refresh: Duration,
+    pub cooldown: Duration,
 }
 
 /// What the task does: [`Remote::phase`].
@@ -75,50 +74,13 @@ const MISSED: usize = 1024;
 /// A longer `kid` is nobody's.
 const MAX_KID: usize = 256;
 
-/// No key may be fetched more often (CONFIG: `jwks.cooldown`).
-const MIN_COOLDOWN: Duration = Duration::from_secs(30);
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-impl JwksConfig {
-    /// Checks and compiles what is said of a URL.
-    pub fn remote(
-        &self,
-        written: &Spanned<String>,
-        algorithms: &[Algorithm],
-        out: &mut Diagnostics,
-    ) -> Option<Remote> {
-        let place = Place::compile(written, self.insecure_http, out);
-        let mut bounded = |given: Option<&Spanned<crate::config::units::Span>>, default, least| {
-            let Some(span) = given else { return Some(default) };
-            if (least..=DAY).contains(&span.0) {
-                return Some(span.0);
-            }
-            let bounds = format!("write {} to 1d", crate::config::units::Span(least));
-            out.push(Diagnostic::error("E097", &span.at, "out of bounds").hint(bounds));
-            None
-        };
-        let cooldown = bounded(self.cooldown.as_ref(), MIN_COOLDOWN, MIN_COOLDOWN)?;
-        let default = Duration::from_secs(300).max(cooldown);
-        let refresh = bounded(self.refresh.as_ref(), default, cooldown);
-        let forgets = match self.on_error.as_ref().map(|told| (told.as_str(), &told.at)) {
-            None | Some(("stale", _)) => Some(false),
-            Some(("deny", _)) => Some(true),
-            Some((other, at)) => {
-                out.push(
-                    Diagnostic::error("E097", at, format!("`{other}` is nothing to do"))
-                        .hint("write `stale` or `deny`"),
-                );
-                None
-            }
-        };
-        let timing = Timing { refresh: refresh?, cooldown };
-        Some(Remote::new(place?, algorithms.to_vec(), timing, forgets?))
-    }
-}
-
 impl Remote {
-    fn new(place: Place, algorithms: Vec<Algorithm>, timing: Timing, forgets: bool) -> Self {
+    pub(super) fn new(
+        place: Place,
+        algorithms: Vec<Algorithm>,
+        timing: Timing,
+        forgets: bool,
+    ) -> Self {
         Self {
             place,
             algorithms,
@@ -264,6 +226,7 @@ mod tests {
 
     const X: &str = "JTnsBKhvKKULjGOWHUfVbuJ8lDJBh5ecnlGyiUHhVbM";
     const COOLDOWN: Duration = Duration::from_millis(200);
+    const DAY: Duration = Duration::from_secs(86_400);
 
     /// A server of keys that answers what it is told to.
     struct Server {
