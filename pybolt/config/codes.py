@@ -5,7 +5,7 @@ CODES: dict[str, str] = {
     "E002": "A key is there twice in one mapping; the second would silently win.",
     "E003": "Tags are not accepted: a configuration is data and makes no objects.",
     "E004": "Anchors, aliases and merge keys are not accepted: every value is where it is read.",
-    "E005": "The file is larger than 1 MiB or nested deeper than 32 levels.",
+    "E005": "The file is too large or nested too deep, or has too many values or mistakes.",
     "E006": "A ${...} cannot be resolved: the variable is not set or the file cannot be read.",
     "E007": "The configuration file cannot be read.",
     "E008": "A handler or an app cannot be imported.",

@@ -1,27 +1,33 @@
 """A YAML file as plain data with the place of every key and value.
 
-Strict: no tags, anchors, aliases, merge keys, duplicate keys, several documents; at most 1 MiB and
-32 levels. Scalars are booleans (YAML 1.1's ``on``/``off`` too), whole numbers, decimals, nothing,
-or text: no dates, octals or base-60 numbers.
+Built from libyaml's events in one pass, never through a loader that makes objects. Strict: no
+tags, anchors, aliases, merge keys, duplicate keys, several documents; at most 1 MiB, 32 levels and
+100,000 values. Scalars are booleans (YAML 1.1's ``on``/``off`` too), whole numbers, decimals,
+nothing, or text: no dates, octals or base-60 numbers.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from .diagnostics import Diagnostic, Location, Position
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_VALUES = 100_000
+MAX_MISTAKES = 100
 
 _BOOLEANS = {"true": True, "on": True, "false": False, "off": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+#: What YAML 1.1 calls no printable character.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+")
 
 
@@ -50,16 +56,6 @@ class Table:
         return ()
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses what must not be composed at all; the rest is judged on the nodes."""
-
-    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Refused("E004", "anchors and aliases are not accepted", event.start_mark)
-        return super().compose_node(parent, index)
-
-
 class _Refused(Exception):
     def __init__(self, code: str, message: str, mark: Any) -> None:
         super().__init__(message)
@@ -71,97 +67,144 @@ class Reader:
 
     def __init__(self, path: Path, index: int, table: Table) -> None:
         self.path = path
+        self.name = str(path)
         self.root: Location = (index,)
         self.table = table
         self.diagnostics: list[Diagnostic] = []
+        self._events: Iterator[Any] = iter(())
 
     def read(self) -> Any:
         """The data, or ``None`` with diagnostics."""
         try:
-            raw = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
         except OSError as error:
             message = f"cannot read {self.path}: {error.strerror or error}"
             self.diagnostics.append(Diagnostic("E007", message, None))
             return None
         if len(raw) > MAX_BYTES:
-            self._report("E005", f"the file has {len(raw)} bytes; at most {MAX_BYTES} are read")
+            self._report("E005", f"the file has more than {MAX_BYTES} bytes")
             return None
         try:
-            node = self._compose(raw.decode())
-        except UnicodeDecodeError:
-            self._report("E001", "the file is not UTF-8")
-            return None
+            return self._document(raw.decode())
+        except UnicodeDecodeError as error:
+            mark = _mark(raw[: error.start].decode(errors="replace"))
+            self._report("E001", "the file is not UTF-8", mark)
         except _Refused as refused:
             self._report(refused.code, refused.message, refused.mark)
-            return None
-        except (yaml.YAMLError, RecursionError) as error:
-            mark = getattr(error, "problem_mark", None)
-            self._report("E001", getattr(error, "problem", None) or "not valid YAML", mark)
-            return None
-        if node is None:
-            return {}
-        self.table.values[self.root] = self._position(node)
-        return self._construct(node, self.root)
+        except yaml.YAMLError as error:
+            problem = getattr(error, "problem", None) or "not valid YAML"
+            # libyaml has a limit of its own, which it meets before the events of ours come.
+            code = "E005" if "nesting" in problem else "E001"
+            self._report(code, problem, getattr(error, "problem_mark", None))
+        return None
 
-    def _compose(self, text: str) -> Node | None:
-        _check_depth(text)
-        loader = _Loader(text)
-        try:
-            return loader.get_single_node()
-        finally:
-            loader.dispose()
+    def _document(self, text: str) -> Any:
+        odd = _UNPRINTABLE.search(text)
+        if odd is not None:
+            message = f"the character U+{ord(odd[0]):04X} is not accepted"
+            raise _Refused("E001", message, _mark(text[: odd.start()]))
+        self._events = _parse(text)
+        found: Any = {}
+        seen = False
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if seen:
+                    raise _Refused("E001", "a second document begins", event.start_mark)
+                seen = True
+                first = next(self._events)
+                self.table.values[self.root] = self._position(first)
+                found = self._value(first, self.root, 1)
+        # Nothing is what an empty file says.
+        return {} if found is None and not self.diagnostics else found
 
-    def _construct(self, node: Node, at: Location) -> Any:
-        implicit = {
-            "tag:yaml.org,2002:" + name
-            for name in ("map", "seq", "str", "bool", "int", "float", "null", "timestamp", "merge")
-        }
-        if node.tag not in implicit and node.tag != "tag:yaml.org,2002:value":
-            self._report("E003", f"the tag `{node.tag}` is not accepted", node.start_mark)
+    def _value(self, event: Any, at: Location, depth: int) -> Any:
+        """What begins with ``event``: data that the tables have the places of."""
+        self._look_at(event, depth)
+        if len(self.table.values) > MAX_VALUES:
+            message = f"the file has more than {MAX_VALUES} values"
+            raise _Refused("E005", message, event.start_mark)
+        if event.tag is not None:
+            self._report("E003", f"the tag `{event.tag}` is not accepted", event.start_mark)
+            self._skip(event, depth)
             return None
-        if isinstance(node, MappingNode):
-            return self._mapping(node, at)
-        if isinstance(node, SequenceNode):
-            items = []
-            for index, item in enumerate(node.value):
-                here = (*at, index)
-                self.table.values[here] = self._position(item)
-                items.append(self._construct(item, here))
-            return items
-        assert isinstance(node, ScalarNode)
-        return self._scalar(node)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(at, depth)
+        items: list[Any] = []
+        for item in iter(self._next, None):
+            here = (*at, len(items))
+            self.table.values[here] = self._position(item)
+            items.append(self._value(item, here, depth + 1))
+        return items
 
-    def _mapping(self, node: MappingNode, at: Location) -> dict[str, Any]:
+    def _mapping(self, at: Location, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
-                self._report("E001", "a key must be a word", key_node.start_mark)
+        for key in iter(self._next, None):
+            self._look_at(key, depth + 1)
+            name = self._name(key, at, found)
+            if name is None:
+                self._skip(key, depth + 1)
+                value = next(self._events)
+                self._look_at(value, depth + 1)
+                self._skip(value, depth + 1)
                 continue
-            key = key_node.value
-            if key == "<<" and key_node.style is None:
-                self._report("E004", "merge keys are not accepted", key_node.start_mark)
-                continue
-            here = (*at, key)
-            if key in found:
-                first = self.table.keys[here]
-                self.diagnostics.append(
-                    Diagnostic(
-                        "E002",
-                        f"the key `{key}` is there twice",
-                        self._position(key_node),
-                        hint="keep one of them",
-                        related=((first, "the first one"),),
-                    )
-                )
-                continue
-            self.table.keys[here] = self._position(key_node)
-            self.table.values[here] = self._position(value_node)
-            found[key] = self._construct(value_node, here)
+            here = (*at, name)
+            value = next(self._events)
+            self.table.keys[here] = self._position(key)
+            self.table.values[here] = self._position(value)
+            found[name] = self._value(value, here, depth + 1)
         return found
 
-    def _scalar(self, node: ScalarNode) -> Any:
-        text: str = node.value
-        if node.style is not None or node.tag == "tag:yaml.org,2002:str":
+    def _name(self, key: Any, at: Location, found: dict[str, Any]) -> str | None:
+        """A key that is one; anything else is reported."""
+        if len(self.diagnostics) >= MAX_MISTAKES:
+            raise _Refused("E005", "so many mistakes: the rest is not read", key.start_mark)
+        if not isinstance(key, yaml.ScalarEvent):
+            self._report("E001", "a key must be a word", key.start_mark)
+        elif key.tag is not None:
+            self._report("E003", f"the tag `{key.tag}` is not accepted", key.start_mark)
+        elif key.value == "<<" and not key.style:
+            self._report("E004", "merge keys are not accepted", key.start_mark)
+        elif key.value in found:
+            first = self.table.keys[(*at, key.value)]
+            self.diagnostics.append(
+                Diagnostic(
+                    "E002",
+                    f"the key `{key.value}` is there twice",
+                    self._position(key),
+                    hint="keep one of them",
+                    related=((first, "the first one"),),
+                )
+            )
+        else:
+            name: str = key.value
+            return name
+        return None
+
+    def _next(self) -> Any:
+        """The next event of a collection; ``None`` at its end."""
+        event = next(self._events)
+        return None if isinstance(event, _ENDS) else event
+
+    def _skip(self, event: Any, depth: int) -> None:
+        """Passes over what begins with ``event``; anchors in it are refused all the same."""
+        if isinstance(event, yaml.CollectionStartEvent):
+            for inner in iter(self._next, None):
+                self._look_at(inner, depth + 1)
+                self._skip(inner, depth + 1)
+
+    def _look_at(self, event: Any, depth: int) -> None:
+        """Refuses what nothing can be made of."""
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _Refused("E004", "anchors and aliases are not accepted", event.start_mark)
+        if depth > MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
+            raise _Refused("E005", f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+
+    def _scalar(self, event: Any) -> Any:
+        text: str = event.value
+        if event.style:
             return text
         if text.lower() in _BOOLEANS and text in (text.lower(), text.title(), text.upper()):
             return _BOOLEANS[text.lower()]
@@ -173,26 +216,26 @@ class Reader:
             return float(text)
         return text
 
-    def _position(self, node: Node) -> Position:
-        mark, end = node.start_mark, node.end_mark
-        same = mark.line == end.line and isinstance(node, ScalarNode)
+    def _position(self, event: Any) -> Position:
+        mark, end = event.start_mark, event.end_mark
+        same = mark.line == end.line and isinstance(event, yaml.ScalarEvent)
         width = end.column - mark.column if same else 1
-        return Position(str(self.path), mark.line + 1, mark.column + 1, max(1, width))
+        return Position(self.name, mark.line + 1, mark.column + 1, max(1, width))
 
-    def _report(self, code: str, message: str, mark: yaml.Mark | None = None) -> None:
+    def _report(self, code: str, message: str, mark: Any = None) -> None:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        position = Position(str(self.path), line, column)
+        position = Position(self.name, line, column)
         self.diagnostics.append(Diagnostic(code, message, position))
 
 
-def _check_depth(text: str) -> None:
-    """Counts nesting on the event stream, before anything recursive looks at it."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                message = f"nested deeper than {MAX_DEPTH} levels"
-                raise _Refused("E005", message, event.start_mark)
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            depth -= 1
+def _parse(text: str) -> Iterator[Any]:
+    # libyaml is thirty times as quick; where PyYAML was built without it, its own parser will do.
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    return yaml.parse(text, Loader=loader)
+
+
+def _mark(before: str) -> yaml.Mark:
+    """The place after ``before``."""
+    line = before.count("\n")
+    column = len(before) - before.rfind("\n") - 1
+    return yaml.Mark("", len(before), line, column, None, 0)
