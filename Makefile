@@ -14,7 +14,7 @@ RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Carg
 
 .DEFAULT_GOAL := help
 .PHONY: help tools develop run run-bg stop smoke bench bench-peers migrate makemigrations \
-        orm-smoke create-user test test-tools check fmt clean reinstall
+        orm-smoke create-user test test-tools check generate fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,7 +94,11 @@ check: $(VENV)/.built     ## the same under one Python
 	$(VENV)/bin/mypy
 	$(PY) -m mypy.stubtest pybolt._engine
 	$(PY) -m bench.render --check
+	$(PY) -m docs.generate --check
 	$(PY) -m pytest
+
+generate: $(VENV)/.built  ## write what is generated: config/ and docs/reference/
+	$(PY) -m docs.generate
 
 fmt: $(VENV)/.built       ## format Rust and Python
 	cargo fmt --all

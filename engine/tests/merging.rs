@@ -11,7 +11,7 @@ use pybolt_engine::engine::Engine;
 use pybolt_engine::handler::Handler;
 use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pybolt_engine::middleware::authorize::Permitted;
-use pybolt_engine::plan::{Access, Plan, RoutePlan};
+use pybolt_engine::plan::{Access, Plan, RoutePlan, effective};
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::Request;
 use pybolt_engine::response::Response;
@@ -135,4 +135,44 @@ fn a_handler_sees_who_asks_and_not_the_key() {
     let Reply::Ready(response) = engine.call(request) else { panic!("it waits") };
     assert_eq!(response.unwrap().principal.unwrap().id, "acme");
     assert_eq!(*seen.borrow(), ["host"]);
+}
+
+#[test]
+fn what_is_effective_is_told_as_places() {
+    let file = json!({
+        "define": {"auth": {"key": {"type": "api_key", "keys": "a:sha256:00"}}},
+        "defaults": {"timeout": "15s", "rate_limit": {"a": {"rate": "1/1m"}, "b": {"rate": "1/1m"}}},
+        "groups": [{"prefix": "/in", "timeout": "5s", "rate_limit": {"b": false}, "routes": [
+            {"path": "/{id}", "handler": "m:f", "auth": "key"},
+            {"path": "/none", "handler": "m:f", "rate_limit": false, "timeout": false},
+        ]}],
+    });
+    let wire = json!({"documents": [{"source": "x", "config": file}]}).to_string();
+    let found = effective(&wire).unwrap();
+    let (in_group, bare) = (&found["routes"][0], &found["routes"][1]);
+    let route = |number: u8| json!([0, "groups", 0, "routes", number]);
+    let below = |number: u8, key: &str| json!([0, "groups", 0, "routes", number, key]);
+    assert_eq!(in_group["path"], "/in/{id}");
+    assert_eq!(in_group["locations"], json!([route(0)]));
+    let timeout = json!(["timeout", [0, "groups", 0, "timeout"]]);
+    assert_eq!(in_group["slots"], json!([["auth", below(0, "auth")], timeout]));
+    let (a, b) =
+        (json!([0, "defaults", "rate_limit", "a"]), json!([0, "groups", 0, "rate_limit", "b"]));
+    assert_eq!(in_group["limits"], json!([["a", a], ["b", b]]));
+    assert_eq!(bare["slots"], json!([["timeout", below(1, "timeout")]]));
+    assert_eq!((&bare["limits"], &bare["no_limits"]), (&json!([]), &below(1, "rate_limit")));
+    assert_eq!(found["secrets"], json!([[0, "define", "auth", "key", "keys"]]));
+}
+
+#[test]
+fn a_path_is_found_as_requests_find_it() {
+    let plan = plan(&[json!({"routes": [
+        {"path": "/{*rest}", "handler": "m:f"},
+        {"path": "/a", "methods": ["POST"], "handler": "m:f"},
+    ]})]);
+    let named =
+        |method, path| plan.find(method, path).map(|id| plan.routes[id as usize].pattern.as_str());
+    assert_eq!(named("POST", "/a"), Some("/a"));
+    assert_eq!(named("GET", "/b/c"), Some("/{*rest}"));
+    assert_eq!(named("DELETE", "/b"), None);
 }

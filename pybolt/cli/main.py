@@ -42,7 +42,7 @@ def _names_app(word: str) -> bool:
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
     app = getattr(arguments, "app", None)
-    config = arguments.config
+    config = getattr(arguments, "config", None)
     if app is None and config is None and os.path.exists(IMPLICIT_CONFIG):
         config = IMPLICIT_CONFIG
     return RunOptions(
@@ -57,6 +57,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
 
 def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -> int:
     match arguments.command:
+        case "schema":
+            from . import schema
+
+            return schema.run(arguments.file, write=arguments.write, check=arguments.check)
         case "migrate" | "makemigrations":
             return django.manage(options, arguments.command, words)
         case "migrations":

@@ -55,6 +55,15 @@ examples:
   bolt routes shop.api:api
 """
 
+_SCHEMA = """\
+Editors read it where a configuration begins with
+  # yaml-language-server: $schema=./bolt.schema.json
+
+examples:
+  bolt schema --write                      to ./bolt.schema.json
+  bolt schema --check                      whether that is still the one of this version
+"""
+
 _WORDS = """\
 The first word is the APP if it is a file or has a colon; all others are handed to Django, and so
 is everything behind `--`.
@@ -150,6 +159,7 @@ def parser() -> Parser:
     commands = root.add_subparsers(dest="command", metavar="COMMAND")
     _serving(commands)
     _inspecting(commands)
+    _describing(commands)
     _of_django(commands)
     return root
 
@@ -227,6 +237,29 @@ def _inspecting(commands: Commands[Parser]) -> None:
     )
     routes = _command(commands, "routes", "list every route, and who may use it", _ROUTES)
     routes.add_argument("app", nargs="?", metavar="APP", help=_APP)
+
+
+def _describing(commands: Commands[Parser]) -> None:
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of a configuration",
+        description="Print the JSON Schema (2020-12) of a configuration.",
+        epilog=_SCHEMA,
+    )
+    schema.add_argument(
+        "file",
+        nargs="?",
+        default="bolt.schema.json",
+        metavar="FILE",
+        help="what --write and --check speak of (default: bolt.schema.json)",
+    )
+    how = schema.add_mutually_exclusive_group()
+    how.add_argument("--write", action="store_true", help="write it to FILE (default: off)")
+    how.add_argument(
+        "--check",
+        action="store_true",
+        help="end with 1 where FILE is not the schema of this version (default: off)",
+    )
 
 
 def _of_django(commands: Commands[Parser]) -> None:

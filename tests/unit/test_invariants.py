@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs.generate import stale
+
 ROOT = Path(__file__).parent.parent.parent
 ENGINE = sorted((ROOT / "engine" / "src").rglob("*.rs"))
 BINDINGS = sorted((ROOT / "engine" / "bindings" / "src").rglob("*.rs"))
@@ -79,6 +81,10 @@ def test_every_diagnostic_code_is_listed_and_every_listed_one_is_used():
     used = codes([path for path in PYTHON if path != ours])
     # Python reports some of the engine's mistakes where it alone knows the place.
     assert codes([ours]) <= used <= codes([ours, listed])
+
+
+def test_what_is_generated_is_current():
+    assert not stale(), "run `make generate` (`python -m docs.generate`)"
 
 
 def test_declarations_do_not_import_the_extension():

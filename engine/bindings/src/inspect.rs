@@ -70,6 +70,37 @@ pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
     Ok(compile(py, wire)?.server_json().to_string())
 }
 
+/// The JSON Schema of a configuration.
+#[pyfunction]
+pub fn schema() -> String {
+    pybolt_engine::config::schema::document().to_string()
+}
+
+/// The codes of the engine's diagnostics with what they stand for.
+#[pyfunction]
+pub fn codes() -> Vec<(&'static str, &'static str)> {
+    pybolt_engine::config::codes::CODES.to_vec()
+}
+
+/// The effective slots of every route as places in the documents, and where secrets stand: a JSON
+/// object.
+#[pyfunction]
+pub fn effective(py: Python<'_>, wire: &str) -> PyResult<String> {
+    let found = py.detach(|| pybolt_engine::plan::effective(wire));
+    found.map(|found| found.to_string()).ok_or_else(|| PyValueError::new_err("this is no wire"))
+}
+
+/// For each method and path the number of the route that answers it, in the order of `routes`.
+#[pyfunction]
+pub fn matches(
+    py: Python<'_>,
+    wire: &str,
+    requests: Vec<(String, String)>,
+) -> PyResult<Vec<Option<u32>>> {
+    let plan = plan(py, wire)?;
+    Ok(requests.iter().map(|(method, path)| plan.find(method, path)).collect())
+}
+
 /// Sends a request of `peer`'s through the real engine whose handlers answer nothing, and tells what happened.
 /// Nothing is logged: a line about a request that nobody sent would be a forgery.
 #[pyfunction]

@@ -43,6 +43,10 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<tasks::Finished>()?;
     module.add_class::<tasks::RequestThread>()?;
     module.add_function(wrap_pyfunction!(inspect::check, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::codes, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::effective, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::matches, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::schema, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::explain, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::routes, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::server, module)?)?;

@@ -23,9 +23,9 @@ config! {
     /// Where a route sends its clients.
     pub struct RedirectConfig {
         /// A path of this host such as `/new/{id}`, or an `http` or `https` URL.
-        to: Spanned<String> = required,
+        to: Spanned<String> = required like "/new/",
         /// 301, 302, 303, 307 or 308; 302 where nothing is said.
-        status: Spanned<u64> = optional,
+        status: Spanned<u64> = optional(302) of [301, 302, 303, 307, 308],
         /// Whether the request's query goes along.
         keep_query: bool = default(false),
     }

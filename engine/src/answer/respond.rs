@@ -20,13 +20,13 @@ config! {
     /// An answer that never changes.
     pub struct RespondConfig {
         /// The status, 200 to 599; 200 where nothing is said.
-        status: Spanned<u64> = optional,
+        status: Spanned<u64> = optional(200),
         /// The body, as text; none where nothing is said.
-        body: Spanned<String> = optional,
+        body: Spanned<String> = optional like "ok",
         /// The media type of the body; `text/plain; charset=utf-8` where nothing is said.
-        content_type: Spanned<String> = optional,
+        content_type: Spanned<String> = optional like "text/plain",
         /// Further header fields, by name.
-        headers: Named<String> = default(Named::default()),
+        headers: Named<String> = default(Named::default()) like {"Cache-Control": "no-store"},
     }
 }
 

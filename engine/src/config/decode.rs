@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use super::schema::{self, Book};
 
 /// A value in a document and where it stands.
 #[derive(Clone, Copy)]
@@ -25,6 +26,15 @@ pub trait Decode: Sized {
 
     /// Decodes `node`; on a mistake records it and returns `None`.
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self>;
+
+    /// What may be written, as JSON Schema: everything that decodes, and as little else as one look
+    /// at the value can tell.
+    fn schema(book: &mut Book) -> Value;
+
+    /// How a default is written, where it can be.
+    fn written(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// A decoded value that remembers its place, for checks that come later.
@@ -157,14 +167,19 @@ impl<'a> Fields<'a> {
 
 /// Declares a configuration struct: each field with its docs, type and default.
 ///
-/// `= required` fields must be given; `= optional` ones are `Option<T>`; any other expression is
-/// the default. Unknown keys, missing keys and values of the wrong type are all recorded.
+/// `= required` fields must be given; `= optional` ones are `Option<T>`, and `= optional(value)`
+/// says what holds where nothing is written; `= default(value)` is that value. `of [word, …]` names
+/// the only words or numbers, `like value` an example. `one of [key, …]` behind the name: keys of
+/// which one must be there. Unknown keys, missing keys and values of the wrong type are all
+/// recorded. The schema, the reference and `config/default.yaml` come from here too.
 #[macro_export]
 macro_rules! config {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $field:ident : $type:ty = $default:tt $(($($arg:tt)*))?),* $(,)? }) => {
-        $(#[$meta])*
+    ($(#[$($meta:tt)*])* pub struct $name:ident $(one of [$($one:ident),+])? {
+        $($(#[$($doc:tt)*])* $field:ident : $type:ty = $default:tt $(($($arg:tt)*))? $(of $words:tt)? $(like $example:tt)?),* $(,)?
+    }) => {
+        $(#[$($meta)*])*
         #[derive(Debug, Clone)]
-        pub struct $name { $($(#[$doc])* pub $field: $crate::config!(@type $type, $default)),* }
+        pub struct $name { $($(#[$($doc)*])* pub $field: $crate::config!(@type $type, $default)),* }
 
         impl $crate::config::decode::Decode for $name {
             const EXPECTED: &'static str = "a mapping";
@@ -177,15 +192,40 @@ macro_rules! config {
                 $(let $field = $crate::config!(@read fields, out, stringify!($field), $type, $default $(($($arg)*))?);)*
                 Some(Self { $($field: $field?),* })
             }
+
+            fn schema(book: &mut $crate::config::schema::Book) -> serde_json::Value {
+                book.define(stringify!($name), |book| {
+                    let fields = vec![$({
+                        let schema = <$type as $crate::config::decode::Decode>::schema(book);
+                        let docs = [$($crate::config!(@doc $($doc)*)),*];
+                        let field = $crate::config::schema::Field::new(stringify!($field), &docs, schema);
+                        let field = $crate::config!(@note field, $type, $default $(($($arg)*))?);
+                        $(let field = field.words(serde_json::json!($words));)?
+                        $(let field = field.example(serde_json::json!($example));)?
+                        field
+                    }),*];
+                    let docs = [$($crate::config!(@doc $($meta)*)),*];
+                    $crate::config::schema::block(&docs, &[$($(stringify!($one)),+)?], fields)
+                })
+            }
         }
     };
     (@type $type:ty, optional) => { Option<$type> };
     (@type $type:ty, $default:tt) => { $type };
     (@read $fields:ident, $out:ident, $key:expr, $type:ty, required) => { $fields.required::<$type>($key, $out) };
-    (@read $fields:ident, $out:ident, $key:expr, $type:ty, optional) => { $fields.optional::<$type>($key, $out) };
+    (@read $fields:ident, $out:ident, $key:expr, $type:ty, optional $(($value:expr))?) => { $fields.optional::<$type>($key, $out) };
     (@read $fields:ident, $out:ident, $key:expr, $type:ty, default($value:expr)) => {
         $fields.optional::<$type>($key, $out).map(|found| found.unwrap_or_else(|| $value))
     };
+    (@doc doc = $text:literal) => { $text };
+    (@doc $($other:tt)*) => { "" };
+    (@note $field:ident, $type:ty, required) => { $field.required() };
+    (@note $field:ident, $type:ty, optional) => { $field };
+    (@note $field:ident, $type:ty, optional($value:expr)) => { $field.default(Some(serde_json::json!($value))) };
+    (@note $field:ident, $type:ty, default($value:expr)) => {{
+        let value: $type = $value;
+        $field.default($crate::config::decode::Decode::written(&value))
+    }};
 }
 
 impl<T: Decode> Decode for Spanned<T> {
@@ -193,6 +233,10 @@ impl<T: Decode> Decode for Spanned<T> {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         T::decode(node, out).map(|value| Self { value, at: node.at.clone() })
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        T::schema(book)
     }
 }
 
@@ -210,6 +254,14 @@ impl Decode for bool {
             }
         }
     }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::switch()
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some((*self).into())
+    }
 }
 
 impl Decode for String {
@@ -218,13 +270,26 @@ impl Decode for String {
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         node.text(Self::EXPECTED, out).map(str::to_owned)
     }
+
+    fn schema(_: &mut Book) -> Value {
+        json!({"type": "string"})
+    }
+
+    fn written(&self) -> Option<Value> {
+        Some(self.as_str().into())
+    }
 }
 
 impl Decode for Secret {
     const EXPECTED: &'static str = "a secret, such as ${NAME} or ${file:/run/secrets/name}";
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        out.secret(node.at);
         node.text(Self::EXPECTED, out).map(Self::from)
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        json!({"type": "string", "writeOnly": true})
     }
 }
 
@@ -249,6 +314,10 @@ impl Decode for u64 {
         }
         found
     }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::whole(0, None)
+    }
 }
 
 impl<T: Decode> Decode for Vec<T> {
@@ -268,6 +337,14 @@ impl<T: Decode> Decode for Vec<T> {
         let decode = |(index, value)| T::decode(Node { value, at: &node.at.index(index) }, out);
         Some(items.iter().enumerate().filter_map(decode).collect())
     }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::list(T::schema(book))
+    }
+
+    fn written(&self) -> Option<Value> {
+        self.iter().map(T::written).collect()
+    }
 }
 
 /// One value or a list of them.
@@ -284,6 +361,10 @@ impl<T: Decode> Decode for OneOrMany<T> {
             T::decode(node, out).map(|value| Self(vec![value]))
         }
     }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::either([T::schema(book), schema::list(T::schema(book))])
+    }
 }
 
 /// A part whose mistakes must not hide those of the rest: recorded, then taken as not given.
@@ -295,6 +376,10 @@ impl<T: Decode> Decode for Lenient<T> {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         Some(Self(T::decode(node, out)))
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        T::schema(book)
     }
 }
 
@@ -327,5 +412,13 @@ impl<T: Decode> Decode for Named<T> {
             }
         }
         Some(named)
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::named(T::schema(book))
+    }
+
+    fn written(&self) -> Option<Value> {
+        self.entries.is_empty().then(|| json!({}))
     }
 }

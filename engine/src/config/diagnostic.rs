@@ -171,15 +171,18 @@ impl Diagnostic {
     }
 }
 
-/// Everything found wrong so far.
+/// Everything found wrong so far, and where secrets were found.
 #[derive(Debug, Default)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    found: Vec<Diagnostic>,
+    secrets: Vec<Location>,
+}
 
 impl Diagnostics {
     /// Records one more. What several routes inherit is reported once.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.0.contains(&diagnostic) {
-            self.0.push(diagnostic);
+        if !self.found.contains(&diagnostic) {
+            self.found.push(diagnostic);
         }
     }
 
@@ -190,17 +193,27 @@ impl Diagnostics {
 
     /// Whether anything stops the start.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// All of them, in the order found.
     pub fn into_vec(self) -> Vec<Diagnostic> {
-        self.0
+        self.found
     }
 
     /// All of them, in the order found.
     pub fn as_slice(&self) -> &[Diagnostic] {
-        &self.0
+        &self.found
+    }
+
+    /// Notes that the value at `location` is shown nowhere.
+    pub fn secret(&mut self, location: &Location) {
+        self.secrets.push(location.clone());
+    }
+
+    /// Where secrets stand.
+    pub fn secrets(&self) -> &[Location] {
+        &self.secrets
     }
 }
 

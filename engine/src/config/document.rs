@@ -1,15 +1,16 @@
 //! The documents: what a configuration file or a Python module declares, as it is written.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use super::route::{HandlerConfig, MethodName};
+use super::schema::{self, Book, Field};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
 use super::units::{Size, Span};
 use crate::answer::redirect::RedirectConfig;
 use crate::answer::respond::RespondConfig;
 use crate::config;
-use crate::http::Method;
 use crate::middleware::access_log::AccessLogConfig;
 use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::compress::CompressConfig;
@@ -36,11 +37,11 @@ config! {
     /// A whole configuration.
     pub struct Config {
         /// The version of the format: 1.
-        version: Lenient<Spanned<u64>> = optional,
+        version: Lenient<Spanned<u64>> = optional(1) of [1],
         /// The Django settings module; left out: embedded Django.
-        settings: String = optional,
+        settings: String = optional like "mysite.settings",
         /// The routes declared in Python, `module:attribute`.
-        app: String = optional,
+        app: String = optional like "mysite.api:api",
         /// The server.
         server: Lenient<ServerConfig> = optional,
         /// Named definitions, by kind.
@@ -58,23 +59,23 @@ config! {
     /// The server: where it listens and whom it believes.
     pub struct ServerConfig {
         /// The addresses to listen on, `host:port`.
-        listen: Spanned<Vec<String>> = optional,
+        listen: Spanned<Vec<String>> = optional(["127.0.0.1:8000"]),
         /// The hosts that are ours, `example.com` or `*.example.com`; none = any.
-        hosts: Spanned<Vec<Spanned<String>>> = optional,
+        hosts: Spanned<Vec<Spanned<String>>> = optional like ["example.com", "*.example.com"],
         /// Whether clients that did not speak TLS to a trusted proxy are sent to `https`.
-        https_redirect: Spanned<bool> = optional,
+        https_redirect: Spanned<bool> = optional(false),
         /// The one host that clients are sent to, `host` or `host:port`.
-        canonical_host: Spanned<String> = optional,
+        canonical_host: Spanned<String> = optional like "example.com",
         /// How paths are read.
         paths: Spanned<PathsConfig> = optional,
         /// How many worker processes; `auto` = one for each core.
-        workers: Spanned<Workers> = optional,
+        workers: Spanned<Workers> = optional(1),
         /// The proxies whose forwarding header is believed, as networks.
-        trusted_proxies: Spanned<Vec<Spanned<String>>> = optional,
+        trusted_proxies: Spanned<Vec<Spanned<String>>> = optional([] as [&str; 0]) like ["10.0.0.0/8"],
         /// The header that trusted proxies name the client in.
-        client_ip_header: Spanned<String> = optional,
+        client_ip_header: Spanned<String> = optional like "x-forwarded-for",
         /// How long a worker that is told to end waits for its requests; 1ms to 1d.
-        drain_timeout: Spanned<Span> = optional,
+        drain_timeout: Spanned<Span> = optional("30s"),
         /// The Python side of a worker.
         python: Spanned<ServerPythonConfig> = optional,
     }
@@ -85,7 +86,7 @@ config! {
     pub struct PathsConfig {
         /// `strict`: a path is what it is; `django`: one that is there only with a slash at its end
         /// is redirected to it (`GET` and `HEAD`).
-        trailing_slash: Spanned<String> = optional,
+        trailing_slash: Spanned<String> = optional("strict") of ["strict", "django"],
     }
 }
 
@@ -93,9 +94,9 @@ config! {
     /// The Python side of a worker process.
     pub struct ServerPythonConfig {
         /// Threads for sync handlers that wait.
-        threads: Spanned<u64> = optional,
+        threads: Spanned<u64> = optional(8),
         /// How often Python offers to switch threads; 1ms to 1s.
-        switch_interval: Spanned<Span> = optional,
+        switch_interval: Spanned<Span> = optional("1ms"),
     }
 }
 
@@ -135,22 +136,22 @@ config! {
     /// How a route's handler runs, and how many at once.
     pub struct PythonConfig {
         /// `auto`, `inline`, `queue` or `thread`.
-        run: Spanned<String> = optional,
+        run: Spanned<String> = optional("auto") of ["auto", "inline", "queue", "thread"],
         /// How many requests may be with Python at once.
-        concurrency: Spanned<u64> = optional,
+        concurrency: Spanned<u64> = optional like 64,
         /// How many more may wait; 0 = none.
-        queue: Spanned<u64> = optional,
+        queue: Spanned<u64> = optional like 128,
         /// How long they wait at most; 1ms to 60s.
-        max_wait: Spanned<Span> = optional,
+        max_wait: Spanned<Span> = optional("250ms"),
     }
 }
 
 /// Declares the slots once: the struct, its keys, and how they are decoded out of a mapping.
 macro_rules! slots {
-    ($($(#[$doc:meta])* $field:ident : $type:ty),* $(,)?) => {
+    ($($(#[$($doc:tt)*])* $field:ident : $type:ty $(= $default:literal)?),* $(,)?) => {
         /// The slots of the defaults, a group or a route: one for each kind of middleware.
         #[derive(Debug, Clone, Default)]
-        pub struct Slots { $($(#[$doc])* pub $field: Option<Spanned<$type>>),* }
+        pub struct Slots { $($(#[$($doc)*])* pub $field: Option<Spanned<$type>>),* }
 
         impl Slots {
             /// The keys of all slots.
@@ -159,6 +160,15 @@ macro_rules! slots {
             /// Every slot's key with where it is set, if it is.
             pub fn places(&self) -> Vec<(&'static str, Option<&Location>)> {
                 vec![$((stringify!($field), self.$field.as_ref().map(|slot| &slot.at))),*]
+            }
+
+            /// Every slot's key as a schema has it.
+            fn fields(book: &mut Book) -> Vec<Field> {
+                vec![$({
+                    let docs = [$($crate::config!(@doc $($doc)*)),*];
+                    Field::new(stringify!($field), &docs, <$type>::schema(book))
+                        $(.default(Some($default.into())))?
+                }),*]
             }
 
             /// Decodes the slots out of `object`, whose other keys are the caller's.
@@ -194,14 +204,15 @@ slots! {
     csrf: Slot<CsrfConfig>,
     /// Rate limits, by name.
     rate_limit: Limits,
-    /// Who may ask: `public`, `deny` or an authentication method.
-    auth: AuthSlot,
+    /// Who may ask: `public`, `deny`, an authentication method, or `any` of several; `deny` where
+    /// nothing is said and any method is declared.
+    auth: AuthSlot = "public",
     /// What the one who asks must have.
     allow: Switch<Spanned<String>>,
     /// How long an answer may take to begin; at most a day.
     timeout: Switch<Span>,
     /// How long a request's body may be; `0B` = there may be none.
-    body_limit: Switch<Size>,
+    body_limit: Switch<Size> = "2MiB",
     /// Header fields of requests, set and removed for the handler.
     request_headers: Slot<RequestHeadersConfig>,
     /// How the handler runs.
@@ -215,6 +226,10 @@ impl Decode for Slots {
         let object = node.object(out)?;
         unknown_keys(object, node.at, &[], out);
         Some(Self::read(object, node.at, out))
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::block(&["What every route inherits."], &[], Self::fields(book))
     }
 }
 
@@ -251,6 +266,28 @@ impl Decode for GroupConfig {
             slots,
             groups: groups.unwrap_or_default(),
             routes: routes.unwrap_or_default(),
+        })
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        book.define("Group", |book| {
+            let mut fields = vec![
+                own::<String>("name", "What explains call it.", json!("api"), book),
+                own::<String>(
+                    "prefix",
+                    "What the paths of its routes begin with.",
+                    json!("/api"),
+                    book,
+                ),
+                own::<Vec<Self>>("groups", "Groups within.", json!([]), book),
+                own::<Vec<RouteConfig>>("routes", "Its routes.", json!([]), book),
+            ];
+            fields.extend(Slots::fields(book));
+            schema::block(
+                &["Routes with what they have in common: a prefix, and any slot."],
+                &[],
+                fields,
+            )
         })
     }
 }
@@ -303,6 +340,43 @@ impl Decode for RouteConfig {
             name,
             target,
             slots,
+        })
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        book.define("Route", |book| {
+            let methods = "The methods; `GET` where nothing is said.";
+            let mut fields = vec![
+                own::<String>(
+                    "path",
+                    "The pattern below the groups' prefixes: `/items/{id}`, `/{*rest}`.",
+                    json!("/items/{id}"),
+                    book,
+                )
+                .required(),
+                own::<OneOrMany<MethodName>>("methods", methods, json!(["GET"]), book),
+                own::<String>("name", "What explains call it.", json!("item"), book),
+                own::<HandlerConfig>(
+                    "handler",
+                    "The handler in Python, `module:function`.",
+                    json!("shop.api:item"),
+                    book,
+                ),
+                own::<RespondConfig>(
+                    "respond",
+                    "What Rust answers, always the same.",
+                    Value::Null,
+                    book,
+                ),
+                own::<RedirectConfig>(
+                    "redirect",
+                    "Where Rust sends the client.",
+                    Value::Null,
+                    book,
+                ),
+            ];
+            fields.extend(Slots::fields(book));
+            schema::block(&["A route: its path, what answers it, and any slot."], &[], fields)
         })
     }
 }
@@ -358,6 +432,12 @@ fn field<T: Decode>(
     T::decode(Node { value: object.get(key)?, at: &at.key(key) }, out)
 }
 
+/// A key of a group or a route that is no slot; an example of nothing is none.
+fn own<T: Decode>(key: &'static str, docs: &str, example: Value, book: &mut Book) -> Field {
+    let field = Field::new(key, &[docs], T::schema(book));
+    if example.is_null() { field } else { field.example(example) }
+}
+
 fn unknown_keys(
     object: &serde_json::Map<String, Value>,
     at: &Location,
@@ -373,99 +453,6 @@ fn unknown_keys(
             None => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
         });
         out.push(diagnostic);
-    }
-}
-
-/// A request method as it is written: an upper-case token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MethodName(pub Method);
-
-impl Decode for MethodName {
-    const EXPECTED: &'static str = "a method such as GET";
-
-    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
-        let text = node.text(Self::EXPECTED, out)?;
-        let upper = text.to_ascii_uppercase();
-        let valid =
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
-        if !valid || upper != text {
-            out.push(Diagnostic::error("E055", node.at, format!("`{text}` is not a method")).hint(
-                if valid { format!("write `{upper}`") } else { "write for example `GET`".into() },
-            ));
-            return None;
-        }
-        if matches!(text, "CONNECT" | "TRACE") {
-            out.error("E055", node.at, format!("`{text}` cannot have a route"));
-            return None;
-        }
-        Method::from_bytes(text.as_bytes()).ok().map(Self)
-    }
-}
-
-/// A handler, resolved by Python or still by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandlerConfig {
-    /// Its number in the list of callables; `usize::MAX` where nothing was imported.
-    pub index: usize,
-    /// `module:function`.
-    pub name: String,
-    /// Whether it is a coroutine function.
-    pub is_async: bool,
-    /// Whether its coroutines may suspend.
-    pub awaits: bool,
-    /// What it does with the body: `buffer`, `stream` or `none`.
-    pub request_body: RequestBody,
-}
-
-/// What a handler does with the request's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestBody {
-    /// Gets it whole.
-    Buffer,
-    /// Reads it as it arrives.
-    Stream,
-    /// Never looks at it.
-    Ignore,
-}
-
-impl Decode for HandlerConfig {
-    const EXPECTED: &'static str = "a handler such as `module:function`";
-
-    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
-        if let Value::Object(object) = node.value {
-            let resolved = Self::resolved(object);
-            if resolved.is_none() {
-                node.mismatch(Self::EXPECTED, out);
-            }
-            return resolved;
-        }
-        let name = node.text(Self::EXPECTED, out)?.to_owned();
-        Some(Self {
-            index: usize::MAX,
-            name,
-            is_async: false,
-            awaits: true,
-            request_body: RequestBody::Buffer,
-        })
-    }
-}
-
-impl HandlerConfig {
-    /// What Python made of a handler's name.
-    fn resolved(object: &serde_json::Map<String, Value>) -> Option<Self> {
-        let text = |key| object.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
-            index: usize::try_from(object.get("index")?.as_u64()?).ok()?,
-            name: text("name")?,
-            is_async: object.get("is_async")?.as_bool()?,
-            awaits: object.get("awaits")?.as_bool()?,
-            request_body: match object.get("request_body")?.as_str()? {
-                "buffer" => RequestBody::Buffer,
-                "stream" => RequestBody::Stream,
-                "none" => RequestBody::Ignore,
-                _ => return None,
-            },
-        })
     }
 }
 
@@ -491,6 +478,10 @@ impl Decode for Workers {
             return None;
         }
         Some(Self::Count(count))
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::either([json!({"const": "auto"}), schema::whole(1, Some(256))])
     }
 }
 

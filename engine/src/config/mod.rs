@@ -5,5 +5,7 @@ pub mod decode;
 pub mod diagnostic;
 pub mod document;
 pub mod fields;
+pub mod route;
+pub mod schema;
 pub mod slot;
 pub mod units;

@@ -1,9 +1,10 @@
 //! Slots: the name of a definition, an inline block, `on` or `off`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::decode::{Decode, Named, Node, Spanned, kind_of};
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::schema::{self, Book};
 use crate::config;
 use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::rate_limit::RateLimitConfig;
@@ -40,10 +41,10 @@ config! {
     /// Several authentication methods; the first whose credentials are there decides.
     pub struct AnyAuth {
         /// The methods, in the order in which they are asked: names or blocks.
-        any: Spanned<Vec<Spanned<AuthRef>>> = required,
+        any: Spanned<Vec<Spanned<AuthRef>>> = required like ["jwt", "api_key"],
         /// Whether a request without credentials passes, as nobody's; left out: where each method
         /// says so.
-        optional: bool = optional,
+        optional: bool = optional like true,
     }
 }
 
@@ -87,6 +88,11 @@ fn switch(value: &Value) -> Option<bool> {
     }
 }
 
+/// A definition's name, or a word that means something of its own.
+fn name() -> Value {
+    json!({"type": "string"})
+}
+
 impl<T: Decode> Decode for Slot<T> {
     const EXPECTED: &'static str = "a definition's name, a block, `on` or `off`";
 
@@ -101,6 +107,10 @@ impl<T: Decode> Decode for Slot<T> {
                 None
             }
         }
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::either([schema::switch(), name(), T::schema(book)])
     }
 }
 
@@ -140,6 +150,10 @@ impl Decode for AuthSlot {
             }
         }
     }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::either([name(), AuthConfig::schema(book), AnyAuth::schema(book)])
+    }
 }
 
 impl Decode for AuthRef {
@@ -165,6 +179,10 @@ impl Decode for AuthRef {
             }
         }
     }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::either([name(), AuthConfig::schema(book)])
+    }
 }
 
 impl<T: Decode> Decode for Switch<T> {
@@ -176,6 +194,10 @@ impl<T: Decode> Decode for Switch<T> {
             _ => T::decode(node, out).map(Self::Value),
         }
     }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::off_or(T::schema(book))
+    }
 }
 
 impl Decode for Limits {
@@ -186,6 +208,10 @@ impl Decode for Limits {
             Some(false) => Some(Self::Off),
             _ => Named::decode(node, out).map(Self::Named),
         }
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::off_or(Named::<Slot<RateLimitConfig>>::schema(book))
     }
 }
 

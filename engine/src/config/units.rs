@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::decode::{Decode, Node};
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::schema::{self, Book};
 
 /// A span of time, written with a unit: `250ms`, `15s`, `10m`, `1h`, `30d`, `1y` (365 days).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,10 @@ impl Decode for Span {
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         quantity(node, out, "a duration", ["15s", "10m"], parse_span).map(Self)
     }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::text("[0-9]+(ms|s|m|h|d|y)")
+    }
 }
 
 impl Decode for Size {
@@ -145,6 +150,10 @@ impl Decode for Size {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         quantity(node, out, "a size", ["1KiB", "2MiB"], |text| with_unit(text, &SIZES)).map(Self)
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::text("[0-9]+(B|KiB|MiB|GiB|KB|MB|GB)")
     }
 }
 
@@ -172,6 +181,10 @@ impl Decode for Rate {
             return None;
         }
         Some(rate)
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::text("[0-9]+/[0-9]+(ms|s|m|h|d|y)")
     }
 }
 

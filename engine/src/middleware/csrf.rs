@@ -35,7 +35,7 @@ config! {
     #[derive(Default)]
     pub struct CsrfConfig {
         /// Other origins that may write here, as CORS names them.
-        trusted_origins: Vec<Spanned<OriginConfig>> = default(Vec::new()),
+        trusted_origins: Vec<Spanned<OriginConfig>> = default(Vec::new()) like ["https://app.example.com"],
     }
 }
 

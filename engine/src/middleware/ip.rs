@@ -30,9 +30,9 @@ config! {
     /// Address rules.
     pub struct IpConfig {
         /// The only networks whose clients are let in; all are where nothing is said.
-        allow: Spanned<Vec<Spanned<String>>> = optional,
+        allow: Spanned<Vec<Spanned<String>>> = optional like ["10.0.0.0/8"],
         /// The networks whose clients are refused, whatever `allow` says.
-        deny: Spanned<Vec<Spanned<String>>> = optional,
+        deny: Spanned<Vec<Spanned<String>>> = optional like ["10.6.6.6"],
     }
 }
 

@@ -35,13 +35,13 @@ config! {
         /// Whether it is closed.
         enabled: bool = default(true),
         /// The networks whose clients are let in all the same.
-        allow: Vec<Spanned<String>> = default(Vec::new()),
+        allow: Vec<Spanned<String>> = default(Vec::new()) like ["192.0.2.0/24"],
         /// When clients may try again, in whole seconds; 1s to 30d, 1m where nothing is said.
-        retry_after: Spanned<Span> = optional,
+        retry_after: Spanned<Span> = optional("1m"),
         /// What the answer says; where nothing is said it is the usual problem or page.
-        body: Spanned<String> = optional,
+        body: Spanned<String> = optional like "Back at noon.",
         /// The media type of the body; `text/plain; charset=utf-8` where nothing is said.
-        content_type: Spanned<String> = optional,
+        content_type: Spanned<String> = optional like "text/html",
     }
 }
 

@@ -32,11 +32,11 @@ config! {
     /// Header fields of requests, as handlers see them.
     pub struct RequestHeadersConfig {
         /// The fields to set, by name.
-        set: Named<String> = default(Named::default()),
+        set: Named<String> = default(Named::default()) like {"X-Tenant": "acme"},
         /// The names of fields to remove.
-        remove: Vec<Spanned<String>> = default(Vec::new()),
+        remove: Vec<Spanned<String>> = default(Vec::new()) like ["X-Debug"],
         /// The field that names who asks.
-        principal: Spanned<String> = optional,
+        principal: Spanned<String> = optional like "X-User",
     }
 }
 

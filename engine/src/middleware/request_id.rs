@@ -28,9 +28,9 @@ config! {
     #[derive(Default)]
     pub struct RequestIdConfig {
         /// The header that carries the id.
-        header: Spanned<String> = optional,
+        header: Spanned<String> = optional("X-Request-Id"),
         /// Whose ids are taken over: `trusted_proxies`, `any` or `none`.
-        accept_from: Spanned<String> = optional,
+        accept_from: Spanned<String> = optional("trusted_proxies") of ["trusted_proxies", "any", "none"],
     }
 }
 

@@ -28,9 +28,9 @@ config! {
     /// Header fields of answers.
     pub struct ResponseHeadersConfig {
         /// The fields to set, by name.
-        set: Named<String> = default(Named::default()),
+        set: Named<String> = default(Named::default()) like {"X-Robots-Tag": "noindex"},
         /// The names of fields to remove.
-        remove: Vec<Spanned<String>> = default(Vec::new()),
+        remove: Vec<Spanned<String>> = default(Vec::new()) like ["Server"],
     }
 }
 

@@ -29,17 +29,17 @@ config! {
     pub struct SecurityHeadersConfig {
         /// `Strict-Transport-Security`: for how long, in whole seconds; `0s` makes browsers forget.
         /// Not sent unless written.
-        hsts: Switch<Spanned<Span>> = optional,
+        hsts: Switch<Spanned<Span>> = optional like "1y",
         /// Whether HSTS speaks of subdomains too.
         hsts_subdomains: bool = default(false),
         /// `X-Content-Type-Options: nosniff`.
         nosniff: bool = default(true),
         /// `X-Frame-Options`: `deny`, `sameorigin` or `off`.
-        frame: Switch<Spanned<String>> = optional,
+        frame: Switch<Spanned<String>> = optional("deny") of ["deny", "sameorigin"],
         /// `Referrer-Policy`, or `off`.
-        referrer: Switch<Spanned<String>> = optional,
+        referrer: Switch<Spanned<String>> = optional("same-origin"),
         /// `Content-Security-Policy`; not sent unless written.
-        csp: Switch<Spanned<String>> = optional,
+        csp: Switch<Spanned<String>> = optional like "default-src 'self'",
     }
 }
 

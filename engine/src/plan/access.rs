@@ -53,6 +53,27 @@ pub(super) fn credentials(documents: &[Document], routes: &[Merged<'_>]) -> Vec<
     headers
 }
 
+/// A limit's name and what is said of it.
+type Limit<'a> = (&'a str, &'a Spanned<Slot<RateLimitConfig>>);
+
+/// The limits that hold where `slots` are inherited: a child adds, replaces and switches off by
+/// name.
+pub(super) fn limits<'a>(slots: &Inherited<'a>) -> Vec<Limit<'a>> {
+    let mut named: Vec<Limit<'a>> = Vec::new();
+    for limits in slots.iter().filter_map(|slots| slots.rate_limit.as_ref()) {
+        match &limits.value {
+            Limits::Off => named.clear(),
+            Limits::Named(limits) => {
+                for (name, value) in &limits.entries {
+                    named.retain(|(known, _)| known != name);
+                    named.push((name, value));
+                }
+            }
+        }
+    }
+    named
+}
+
 impl<'a> Resolver<'a> {
     pub(super) fn limits(
         &mut self,
@@ -60,21 +81,9 @@ impl<'a> Resolver<'a> {
         stages: &mut Vec<StagePlan>,
         out: &mut Diagnostics,
     ) -> (Vec<Arc<RateLimitPolicy>>, Vec<Arc<RateLimitPolicy>>) {
-        let mut named: Vec<(&'a str, &'a Spanned<Slot<RateLimitConfig>>)> = Vec::new();
-        for limits in slots.iter().filter_map(|slots| slots.rate_limit.as_ref()) {
-            match &limits.value {
-                Limits::Off => named.clear(),
-                Limits::Named(limits) => {
-                    for (name, value) in &limits.entries {
-                        named.retain(|(known, _)| known != name);
-                        named.push((name, value));
-                    }
-                }
-            }
-        }
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let mut seen: Vec<(&Location, &Location)> = Vec::new();
-        for (name, value) in named {
+        for (name, value) in limits(slots) {
             // A definition counts under its own name, whatever a route calls it.
             let (called, config, at) = match &value.value {
                 Slot::Off => continue,

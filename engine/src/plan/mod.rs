@@ -1,11 +1,13 @@
 //! The plan: what the engine runs. Compiled once from the documents, immutable, shared by all.
 //!
 //! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
-//! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `describe.rs` tells what came out.
+//! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `describe.rs` and
+//! `effective.rs` tell what came out.
 
 mod access;
 mod bounds;
 mod describe;
+mod effective;
 mod guards;
 mod merge;
 mod policies;
@@ -18,12 +20,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::effective::effective;
 pub use self::guards::Guards;
 pub use self::server::ServerPlan;
 use crate::answer::Answer;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document;
-pub use crate::config::document::RequestBody;
+pub use crate::config::route::RequestBody;
 use crate::http::Method;
 use crate::middleware::access_log::AccessLogPolicy;
 use crate::middleware::authenticate::Authentication;

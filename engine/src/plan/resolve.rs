@@ -80,7 +80,7 @@ pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
 }
 
 /// The defaults of all documents, slot by slot.
-fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherited<'a> {
+pub(super) fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherited<'a> {
     let all: Vec<&Slots> = documents.iter().map(|document| &document.config.defaults).collect();
     for (at, second) in all.iter().enumerate() {
         for first in &all[..at] {

@@ -10,11 +10,11 @@ config! {
     #[derive(Default)]
     pub struct AccessLogConfig {
         /// `json` or `text`.
-        format: Spanned<String> = optional,
+        format: Spanned<String> = optional("json") of ["json", "text"],
         /// Header fields whose value is never written, should `fields` name them.
-        redact: Spanned<Vec<Spanned<String>>> = optional,
+        redact: Spanned<Vec<Spanned<String>>> = optional(ALWAYS_REDACTED),
         /// Request header fields that are written too.
-        fields: Spanned<Vec<Spanned<String>>> = optional,
+        fields: Spanned<Vec<Spanned<String>>> = optional([] as [&str; 0]) like ["user-agent"],
     }
 }
 

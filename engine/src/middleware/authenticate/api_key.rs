@@ -17,9 +17,9 @@ config! {
     /// Keys in a header.
     pub struct ApiKeyConfig {
         /// The header that carries the key.
-        header: Spanned<String> = optional,
+        header: Spanned<String> = optional("X-API-Key"),
         /// Lines of `id:sha256:<hex>[:role,…]`; `#` begins a comment.
-        keys: Spanned<Secret> = required,
+        keys: Spanned<Secret> = required like "${file:/run/secrets/api_keys}",
         /// Whether a request without a key passes, as nobody's; a bad key never does.
         optional: bool = default(false),
     }

@@ -27,15 +27,15 @@ use crate::request::Parts;
 
 config! {
     /// Names and passwords: one of `htpasswd`, `users`.
-    pub struct BasicConfig {
+    pub struct BasicConfig one of [htpasswd, users] {
         /// Lines of `name:hash[:role,…]` as `htpasswd -B` writes them; `#` begins a comment.
-        htpasswd: Spanned<Secret> = optional,
+        htpasswd: Spanned<Secret> = optional like "${file:/run/secrets/htpasswd}",
         /// The same lines as a list.
-        users: Spanned<Vec<Spanned<Secret>>> = optional,
+        users: Spanned<Vec<Spanned<Secret>>> = optional like ["${ANN}"],
         /// What the browser says that the password is for.
-        realm: Spanned<String> = optional,
+        realm: Spanned<String> = optional("Restricted"),
         /// How long credentials that were right are remembered; at most 1h, `0s` = not at all.
-        cache: Spanned<Span> = optional,
+        cache: Spanned<Span> = optional("5m"),
         /// Whether a request without credentials passes, as nobody's; bad ones never do.
         optional: bool = default(false),
     }

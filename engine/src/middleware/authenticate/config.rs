@@ -12,6 +12,7 @@ use super::basic::{Basic, BasicConfig};
 use super::jwt::{JwtConfig, JwtVerifier};
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use crate::config::schema::{self, Book};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::middleware::rejection::Rejection;
 use crate::request::Parts;
@@ -74,6 +75,14 @@ impl Decode for AuthConfig {
                 None
             }
         }
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::either([
+            book.tagged::<JwtConfig>("type", "jwt"),
+            book.tagged::<ApiKeyConfig>("type", "api_key"),
+            book.tagged::<BasicConfig>("type", "basic"),
+        ])
     }
 }
 

@@ -22,17 +22,17 @@ use crate::config::units::Span;
 
 config! {
     /// A set of public keys (RFC 7517, 5) outside the configuration: one of `file`, `url`.
-    pub struct JwksConfig {
+    pub struct JwksConfig one of [file, url] {
         /// A file with the set, read at startup; at most 1 MiB.
-        file: Spanned<String> = optional,
+        file: Spanned<String> = optional like "keys.json",
         /// Where the set is fetched from, by https; at most 1 MiB.
-        url: Spanned<String> = optional,
+        url: Spanned<String> = optional like "https://id.example.com/jwks.json",
         /// How often it is fetched; `cooldown` to 1d, 5m unless told.
-        refresh: Spanned<Span> = optional,
+        refresh: Spanned<Span> = optional("5m"),
         /// How long nothing is fetched after a fetch; 30s to 1d.
-        cooldown: Spanned<Span> = optional,
+        cooldown: Spanned<Span> = optional("30s"),
         /// While fetching fails: `stale` keeps the keys, `deny` forgets them.
-        on_error: Spanned<String> = optional,
+        on_error: Spanned<String> = optional("stale") of ["stale", "deny"],
         /// Whether the set may come by http, from a server on this machine.
         insecure_http: bool = default(false),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::jwks::{self, JwksConfig};
 use super::keys;
@@ -15,6 +15,7 @@ use super::{Answer, Place, Presented, Principal};
 use crate::config;
 use crate::config::decode::{Decode, Node, OneOrMany, Secret, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use crate::config::schema::Book;
 use crate::config::units::Span;
 use crate::http::{HeaderValue, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
@@ -22,29 +23,29 @@ use crate::request::Parts;
 
 config! {
     /// Bearer tokens: one of `secret`, `public_key`, `jwk`, `jwks`.
-    pub struct JwtConfig {
+    pub struct JwtConfig one of [secret, public_key, jwk, jwks] {
         /// The HMAC secret, as long as the hash at least.
-        secret: Spanned<Secret> = optional,
+        secret: Spanned<Secret> = optional like "${JWT_SECRET}",
         /// The public key as PEM.
-        public_key: Spanned<String> = optional,
+        public_key: Spanned<String> = optional like "${file:/etc/bolt/jwt.pem}",
         /// The key as a JWK or a JWK set.
-        jwk: Spanned<AnyJson> = optional,
+        jwk: Spanned<AnyJson> = optional like "${file:/etc/bolt/jwk.json}",
         /// Where a set of public keys is to be had.
         jwks: Spanned<JwksConfig> = optional,
         /// The algorithms that are accepted.
-        algorithms: Spanned<Vec<Spanned<String>>> = required,
+        algorithms: Spanned<Vec<Spanned<String>>> = required like ["HS256"],
         /// Who must have issued the token; makes `iss` required.
-        issuer: Spanned<OneOrMany<String>> = optional,
+        issuer: Spanned<OneOrMany<String>> = optional like "https://id.example.com/",
         /// Whom it must be for; makes `aud` required.
-        audience: Spanned<OneOrMany<String>> = optional,
+        audience: Spanned<OneOrMany<String>> = optional like ["api"],
         /// How far clocks may be apart; at most 5m, `0s` = not at all.
-        leeway: Spanned<Span> = optional,
+        leeway: Spanned<Span> = optional("0s"),
         /// The header that carries the token after `Bearer `.
-        header: Spanned<String> = optional,
+        header: Spanned<String> = optional("Authorization"),
         /// The cookie that carries the token instead.
-        cookie: Spanned<String> = optional,
+        cookie: Spanned<String> = optional like "token",
         /// The query parameter that carries the token instead.
-        query: Spanned<String> = optional,
+        query: Spanned<String> = optional like "token",
         /// Whether a request without a token passes, as nobody's; a bad token never does.
         optional: bool = default(false),
         /// The claim with the roles.
@@ -62,11 +63,17 @@ impl Decode for AnyJson {
     const EXPECTED: &'static str = "a JWK: a mapping, or its JSON text";
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        // A JWK may be a secret one.
+        out.secret(node.at);
         if node.value.is_object() || node.value.is_string() {
             return Some(Self(node.value.clone()));
         }
         node.mismatch(Self::EXPECTED, out);
         None
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        json!({"type": ["object", "string"], "writeOnly": true})
     }
 }
 

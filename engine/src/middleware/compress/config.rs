@@ -11,9 +11,9 @@ config! {
     #[derive(Default)]
     pub struct CompressConfig {
         /// The encodings, the preferred one first.
-        encodings: Spanned<Vec<Spanned<String>>> = optional,
+        encodings: Spanned<Vec<Spanned<String>>> = optional(["zstd", "br", "gzip"]) of ["zstd", "br", "gzip"],
         /// Smaller bodies are left alone; `0B` = none is.
-        min_size: Spanned<Size> = optional,
+        min_size: Spanned<Size> = optional("1KiB"),
     }
 }
 

@@ -11,18 +11,18 @@ config! {
     /// A CORS policy.
     pub struct CorsConfig {
         /// The origins that may read answers, or `"*"`.
-        origins: Spanned<Vec<Spanned<OriginConfig>>> = required,
+        origins: Spanned<Vec<Spanned<OriginConfig>>> = required like ["https://app.example.com"],
         /// Whether cookies and HTTP authentication may go along.
         credentials: bool = default(false),
         /// The methods that a page may use; GET, HEAD and POST always may.
-        allow_methods: Spanned<Vec<Spanned<String>>> = optional,
+        allow_methods: Spanned<Vec<Spanned<String>>> = optional(["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]),
         /// The request header fields that a page may set.
-        allow_headers: Spanned<Vec<Spanned<String>>> = optional,
+        allow_headers: Spanned<Vec<Spanned<String>>> = optional([] as [&str; 0]) like ["authorization", "content-type"],
         /// The response header fields that a page may read.
-        expose_headers: Spanned<Vec<Spanned<String>>> = optional,
+        expose_headers: Spanned<Vec<Spanned<String>>> = optional([] as [&str; 0]) like ["x-request-id"],
         /// How long a browser may remember a preflight: whole seconds, at most 24 h; `0s` = not at
         /// all.
-        max_age: Spanned<Span> = optional,
+        max_age: Spanned<Span> = optional like "10m",
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::schema::{self, Book};
 use crate::middleware::host::split_port;
 
 /// An allowed origin as it is written.
@@ -45,6 +46,16 @@ impl Decode for OriginConfig {
                 None
             }
         }
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        let suffix = json!({
+            "type": "object",
+            "required": ["suffix"],
+            "additionalProperties": false,
+            "properties": {"suffix": {"type": "string", "description": "All hosts below one: `https://*.example.com`."}},
+        });
+        schema::either([json!({"type": "string"}), suffix])
     }
 }
 

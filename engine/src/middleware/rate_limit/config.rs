@@ -15,11 +15,11 @@ config! {
     /// A rate limit.
     pub struct RateLimitConfig {
         /// How many in how long: `100/1m`.
-        rate: Spanned<Rate> = required,
+        rate: Spanned<Rate> = required like "100/1m",
         /// How many may come at once; the rate's count where nothing is said.
-        burst: Spanned<u64> = optional,
+        burst: Spanned<u64> = optional like 50,
         /// What is counted by.
-        key: Spanned<OneOrMany<RateKey>> = optional,
+        key: Spanned<OneOrMany<RateKey>> = optional("client_ip"),
     }
 }
 

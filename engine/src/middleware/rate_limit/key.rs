@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::config::schema::{self, Book};
 use crate::http::HeaderName;
 use crate::request::Parts;
 
@@ -58,6 +59,10 @@ impl Decode for RateKey {
             );
         }
         key
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::text("client_ip|api_key|route|header:.+|claim:.+")
     }
 }
 
