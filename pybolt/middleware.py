@@ -223,12 +223,20 @@ class RequestHeaders(Declaration):
 class RateLimit(Declaration):
     """A rate limit (GCRA): ``RateLimit("100/1m", burst=50, key="client_ip")``.
 
-    ``key``: ``client_ip``, ``header:NAME``, ``claim:NAME``, ``api_key``, ``route`` or a list.
+    ``key``: ``client_ip`` (IPv6 by ``ipv6_prefix`` bits, 64 unless told), ``header:NAME``,
+    ``claim:NAME``, ``api_key``, ``route`` or a list. ``cost``: as how many requests one counts;
+    ``allow``: who is not counted, networks and ``api_key:ID``s; ``shadow=True``: counts and tells
+    in the access log, refuses nothing. Without ``rate``: the definition of the same name, with
+    another ``cost``, ``shadow`` or ``allow``.
     """
 
-    rate: str = dataclasses.field(kw_only=False)
+    rate: str | None = dataclasses.field(default=None, kw_only=False)
     burst: int | None = None
     key: str | Sequence[str] | None = None
+    ipv6_prefix: int | None = None
+    cost: int | None = None
+    shadow: bool | None = None
+    allow: Sequence[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

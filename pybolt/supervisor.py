@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import limits
 from .config.options import RunOptions
 from .listeners import StartFailed, bind
 from .preflight import Progress, preflight, say
@@ -32,8 +33,11 @@ KILL_GRACE = 2.0
 class Worker:
     """One worker process in its slot."""
 
-    def __init__(self, slot: Slot, options: RunOptions) -> None:
-        """Starts it. Raises ``OSError`` where the machine has no room for it."""
+    def __init__(self, slot: Slot, options: RunOptions, memory: int) -> None:
+        """Starts it; ``memory`` is where all workers count for their limits.
+
+        Raises ``OSError`` where the machine has no room for it.
+        """
         listeners = [listener.fileno() for listener in slot.listeners]
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             ready_read, ready_write = os.pipe()
@@ -42,10 +46,11 @@ class Worker:
             control_read, control_write = os.pipe()
             ours.callback(os.close, control_write)
             theirs.callback(os.close, control_read)
-            argv = [",".join(map(str, listeners)), str(control_read), str(ready_write)]
+            inherited = [control_read, ready_write, memory]
+            argv = [",".join(map(str, listeners)), *map(str, inherited)]
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pybolt.worker", "serve", *argv, *options.to_argv()],
-                pass_fds=[*listeners, control_read, ready_write],
+                pass_fds=[*listeners, *inherited],
                 stdin=subprocess.DEVNULL,
             )
             ours.pop_all()
@@ -119,6 +124,7 @@ class Supervisor:
             for number, listeners in enumerate(bind(summary["listen"], worker_count(summary)))
         ]
         self.leaving: list[Worker] = []
+        self.memory = _memory(summary["rate_limit_memory"])
         self.signals, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
         os.set_blocking(self.signals, False)
@@ -173,7 +179,7 @@ class Supervisor:
         """Fills a slot, or leaves it empty for a while where the machine has no room."""
         slot.worker = None
         try:
-            slot.worker = Worker(slot, self.options)
+            slot.worker = Worker(slot, self.options, self.memory)
         except OSError as error:
             delay = slot.failed(0)
             say(f"a worker cannot be started: {error.strerror}; trying again in {delay:.1f} s")
@@ -262,11 +268,12 @@ class Supervisor:
         if summary is None:
             say("the old workers go on")
             return
-        for key in ("listen", "workers"):
+        fixed = ("listen", "workers", "rate_limit_memory")
+        for key in fixed:
             if summary[key] != self.summary[key]:
                 say(f"`{key}` has changed: that takes a restart")
         # What was bound stays what the summary says.
-        self.summary = summary | {key: self.summary[key] for key in ("listen", "workers")}
+        self.summary = summary | {key: self.summary[key] for key in fixed}
         if self.watch is not None:
             self.watch.follow(summary["files"])
         self.to_show = True
@@ -283,6 +290,13 @@ class Supervisor:
         for worker in self._living():
             worker.process.kill()
             worker.process.wait()
+
+
+def _memory(size: int) -> int:
+    try:
+        return limits.make(size)
+    except OSError as error:
+        raise StartFailed(f"no memory for the rate limits: {error.strerror}") from error
 
 
 def worker_count(summary: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """A worker process, and the preflight that runs before any socket is bound.
 
     python -m pybolt.worker preflight OUT_FD option=value ...
-    python -m pybolt.worker serve LISTENER_FDS CONTROL_FD READY_FD option=value ...
+    python -m pybolt.worker serve LISTENER_FDS CONTROL_FD READY_FD LIMITS_FD option=value ...
 
 Started by the supervisor; not for people.
 """
@@ -35,7 +35,8 @@ def main(argv: list[str]) -> int:
         return preflight(int(argv[1]), RunOptions.from_argv(argv[2:]))
     listeners = [int(fd) for fd in argv[1].split(",")]
     try:
-        return serve(listeners, int(argv[2]), int(argv[3]), RunOptions.from_argv(argv[4:]))
+        control, ready, limits = map(int, argv[2:5])
+        return serve(listeners, control, ready, limits, RunOptions.from_argv(argv[5:]))
     except ConfigError as error:
         # It was right when the supervisor looked; somebody has changed it since.
         print(error.text, file=sys.stderr, flush=True)
@@ -114,10 +115,10 @@ def _database() -> str:
     return f"{connection.vendor} {connection.settings_dict.get('NAME', '')}".strip()
 
 
-def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -> int:
+def serve(listeners: list[int], control: int, ready: int, limits: int, options: RunOptions) -> int:
     """Serves the inherited sockets until the supervisor says otherwise or is gone."""
     _die_with_parent(signal.SIGTERM)
-    keep_from_children([*listeners, control, ready])
+    keep_from_children([*listeners, control, ready, limits])
     # The terminal's Ctrl-C reaches the whole group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from . import _engine
@@ -127,7 +128,7 @@ def serve(listeners: list[int], control: int, ready: int, options: RunOptions) -
     loaded.require()
     server = json.loads(_engine.server(loaded.wire))
     runtime = Runtime(threads=server["threads"], switch_interval=server["switch_interval"])
-    engine = _engine.Engine(loaded.wire, loaded.callables, runtime)
+    engine = _engine.Engine(loaded.wire, loaded.callables, runtime, limits)
     # What has been loaded stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()

@@ -28,7 +28,7 @@ impl Engine {
     /// Assembles the chain of every route of `plan`; `handler` gives the innermost service of those
     /// that Rust does not answer itself.
     pub fn new(plan: Arc<Plan>, mut handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
-        let mut assembly = Assembly::default();
+        let mut assembly = Assembly::new(&plan);
         let mut chain = |route: &RoutePlan| {
             let answer = route.answer.as_ref().map(Answer::handler);
             let innermost = answer.unwrap_or_else(|| handler(route));

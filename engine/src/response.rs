@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::body::Body;
 use crate::http::{HeaderValue, Headers, StatusCode, header};
 use crate::middleware::authenticate::Principal;
+use crate::middleware::rate_limit::RateLimitPolicy;
 use crate::middleware::rejection::RejectionKind;
 
 /// Status, headers and body of an answer.
@@ -22,6 +23,8 @@ pub struct Response {
     pub rejection: Option<RejectionKind>,
     /// Who asked, where anybody was authenticated; the access log names them.
     pub principal: Option<Arc<Principal>>,
+    /// A limit in the shadow that would have refused; the access log names it.
+    pub shadowed: Option<Arc<RateLimitPolicy>>,
 }
 
 impl Response {
@@ -33,6 +36,7 @@ impl Response {
             body: Body::Empty,
             rejection: None,
             principal: None,
+            shadowed: None,
         }
     }
 

@@ -53,6 +53,16 @@ const FIELDS: &[Field] = &[
         "routes[0].rate_limit.a.burst",
         &[],
     ),
+    (
+        |v| route("rate_limit", json!({"a": {"rate": "1/1m", "cost": v}})),
+        "routes[0].rate_limit.a.cost",
+        &[],
+    ),
+    (
+        |v| route("rate_limit", json!({"a": {"rate": "1/1m", "ipv6_prefix": v}})),
+        "routes[0].rate_limit.a.ipv6_prefix",
+        &[],
+    ),
     (|v| route("cors", json!({"origins": ["*"], "max_age": v})), "routes[0].cors.max_age", &["0s"]),
     (
         |v| {

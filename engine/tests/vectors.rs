@@ -257,6 +257,11 @@ fn maintenance_addresses_csrf_and_header_fields() {
 }
 
 #[test]
+fn limits_with_costs_shadows_and_exceptions() {
+    run("limiter.yaml", 29);
+}
+
+#[test]
 fn answers_from_rust() {
     run("answers.yaml", 45);
 }

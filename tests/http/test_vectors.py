@@ -13,6 +13,7 @@ from pybolt.testing import Client
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 FILES = ["routing", "hosts", "cors", "auth", "auth_methods", "policies", "answers", "guards"]
+FILES += ["limiter"]
 LONG = "0123456789" * 500
 TOLD = {"params", "client", "scheme"}
 ROW = {"name", "config", "before", "repeat", "request", "expect"}

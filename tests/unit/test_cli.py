@@ -378,7 +378,7 @@ def test_what_a_declaration_in_python_says_wrong_is_named(project):
 def test_a_worker_whose_configuration_went_wrong_says_so(project):
     (project / "bolt.yaml").write_text("version: 2\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pybolt.worker", "serve", "0", "0", "0", "config=bolt.yaml"],
+        [sys.executable, "-m", "pybolt.worker", "serve", "0", "0", "0", "0", "config=bolt.yaml"],
         cwd=project,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

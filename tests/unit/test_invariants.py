@@ -33,6 +33,11 @@ def test_the_engine_has_no_unsafe_code():
     assert "#![forbid(unsafe_code)]" in (ROOT / "engine" / "src" / "lib.rs").read_text()
 
 
+def test_shared_memory_is_one_block_of_unsafe_code():
+    source = re.sub(r"//.*", "", (ROOT / "engine" / "shm" / "src" / "lib.rs").read_text())
+    assert len(re.findall(r"\bunsafe\b", source)) == 1
+
+
 def test_only_authorize_makes_a_permit():
     making = [path for path in ENGINE if re.search(r"\bPermitted\(", path.read_text())]
     assert [path.parent.name for path in making] == ["authorize"]

@@ -119,6 +119,7 @@ def supervisor(monkeypatch):
     summary = {
         "listen": ["127.0.0.1:0"], "workers": 1, "drain_timeout": 1.0, "files": [],
         "routes": [], "sources": ["app"], "mode": "embedded", "database": "", "has_auth": False,
+        "rate_limit_memory": 1 << 16,
     }  # fmt: skip
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     made = Supervisor(RunOptions(app="app"), summary, 15.0)
@@ -127,6 +128,7 @@ def supervisor(monkeypatch):
     for number, handler in handlers.items():
         if handler is not signal.getsignal(number):
             signal.signal(number, handler)
+    os.close(made.memory)
     for slot in made.slots:
         for listener in slot.listeners:
             listener.close()
@@ -245,5 +247,5 @@ def test_a_configuration_that_went_wrong_since_is_one_message_of_the_worker(monk
         raise ConfigError("bolt.yaml:1:1 error[E014]: unknown key")
 
     monkeypatch.setattr("pybolt.worker.serve", serve)
-    assert worker_main(["serve", "3", "4", "5", "config=bolt.yaml"]) == 1
+    assert worker_main(["serve", "3", "4", "5", "6", "config=bolt.yaml"]) == 1
     assert capfd.readouterr().err == "bolt.yaml:1:1 error[E014]: unknown key\n"

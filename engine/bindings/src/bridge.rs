@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use pybolt_engine::http::Method;
+use pybolt_engine::middleware::rate_limit::RateLimitPolicy;
 use pybolt_engine::plan::{Plan, PythonRun, RequestBody, RoutePlan};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -80,6 +81,8 @@ pub struct Runtime {
 pub struct Bridge {
     /// The routes in the plan's order; none where a route needs no handler.
     pub routes: Vec<Option<Arc<Route>>>,
+    /// The rate limits, each once.
+    pub limits: Vec<Arc<RateLimitPolicy>>,
     /// The Python functions.
     pub runtime: Runtime,
     /// The slot.
@@ -181,6 +184,7 @@ impl Bridge {
             .collect();
         Ok(Self {
             routes,
+            limits: plan.limits(),
             runtime,
             slot: Slot::default(),
             lanes: Lanes::default(),

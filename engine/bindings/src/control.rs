@@ -1,7 +1,7 @@
 //! The `Engine` class: construction, serving sockets, answering the test client, the end.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use pybolt_engine::body::Body;
 use pybolt_engine::engine::Engine as RustEngine;
 use pybolt_engine::handler::Handler;
 use pybolt_engine::middleware::authorize::Permitted;
+use pybolt_engine::middleware::rate_limit::Table;
 use pybolt_engine::plan::{Plan, RoutePlan};
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::{Parts, Request};
@@ -70,15 +71,23 @@ pub struct Engine {
 
 #[pymethods]
 impl Engine {
-    /// Compiles `wire`; raises `ValueError` with the diagnostics as JSON.
+    /// Compiles `wire`; raises `ValueError` with the diagnostics as JSON. `limits_fd`: the memory in
+    /// which rate limits count together with other processes; it may be closed afterwards.
     #[new]
+    #[pyo3(signature = (wire, callables, runtime, limits_fd=None))]
     fn new(
         py: Python<'_>,
         wire: &str,
         callables: Vec<Py<PyAny>>,
         runtime: &Bound<'_, PyAny>,
+        limits_fd: Option<RawFd>,
     ) -> PyResult<Self> {
         let plan = inspect::compile(py, wire)?;
+        if let Some(fd) = limits_fd {
+            // SAFETY: the caller keeps the descriptor open during this call.
+            let table = Table::shared(unsafe { BorrowedFd::borrow_raw(fd) })?;
+            plan.memory.share(table);
+        }
         let slot = Py::new(py, SlotHandle::new())?;
         let event_loop = runtime.call_method1("new_loop", (&slot,))?;
         let functions = Runtime::new(runtime, &event_loop)?;

@@ -1,6 +1,7 @@
 //! What the command line asks of the engine: check, explain, routes; and the worker's statistics.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -272,6 +273,7 @@ pub fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     stats.set_item("gil_takes", bridge.counters.total())?;
     stats.set_item("places", places(py, &bridge)?)?;
     stats.set_item("routes", routes_stats(py, &bridge)?)?;
+    stats.set_item("limits", limits_stats(py, &bridge)?)?;
     Ok(stats)
 }
 
@@ -289,6 +291,25 @@ fn places<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>>
         places.set_item(place.name(), entry)?;
     }
     Ok(places)
+}
+
+/// What each limit has refused in this process, and what it would have refused out of the shadow.
+/// Limits of one name are added up.
+fn limits_stats<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>> {
+    let mut sums: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
+    for limit in &bridge.limits {
+        let sum = sums.entry(limit.name()).or_default();
+        sum[0] += limit.refused.load(std::sync::atomic::Ordering::Relaxed);
+        sum[1] += limit.shadowed.load(std::sync::atomic::Ordering::Relaxed);
+    }
+    let limits = PyDict::new(py);
+    for (name, [refused, shadowed]) in sums {
+        let entry = PyDict::new(py);
+        entry.set_item("refused", refused)?;
+        entry.set_item("shadow_limited", shadowed)?;
+        limits.set_item(name, entry)?;
+    }
+    Ok(limits)
 }
 
 fn routes_stats<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>> {

@@ -74,6 +74,8 @@ config! {
         trusted_proxies: Spanned<Vec<Spanned<String>>> = optional([] as [&str; 0]) like ["10.0.0.0/8"],
         /// The header that trusted proxies name the client in.
         client_ip_header: Spanned<String> = optional like "x-forwarded-for",
+        /// The memory in which all workers count for rate limits, 64KiB to 4GiB; 16 bytes a key.
+        rate_limit_memory: Spanned<Size> = optional("32MiB"),
         /// How long a worker that is told to end waits for its requests; 1ms to 1d.
         drain_timeout: Spanned<Span> = optional("30s"),
         /// The Python side of a worker.

@@ -22,25 +22,34 @@ use super::csrf::CsrfLayer;
 use super::gate::GateLayer;
 use super::ip::IpLayer;
 use super::maintenance::MaintenanceLayer;
-use super::rate_limit::RateLimitLayer;
+use super::rate_limit::{Limits, RateLimitLayer, RateLimitPolicy, Table};
 use super::request_headers::RequestHeadersLayer;
 use super::request_id::RequestIdLayer;
 use super::response_headers::ResponseHeadersLayer;
 use super::security_headers::SecurityHeadersLayer;
 use super::timeout::TimeoutLayer;
 use crate::handler::{Handler, HandlerService};
-use crate::plan::{HandlerRef, PythonPolicy, RequestBody, RoutePlan};
+use crate::plan::{HandlerRef, Plan, PythonPolicy, RequestBody, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::Request;
 use crate::response::Response;
 
 /// Assembles chains for one I/O thread; routes that share a bulkhead get the same places.
-#[derive(Default)]
 pub struct Assembly {
+    /// Where limits count, where there are any.
+    table: Option<Arc<Table>>,
     places: HashMap<*const PythonPolicy, Rc<Places>>,
 }
 
 impl Assembly {
+    /// An assembly of the chains of `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        let limited =
+            |route: &RoutePlan| !route.limits_before.is_empty() || !route.limits_after.is_empty();
+        let limited = plan.routes.iter().chain([&plan.fallback]).any(limited);
+        Self { table: limited.then(|| plan.memory.table()), places: HashMap::new() }
+    }
+
     /// The chain of `route` around `handler`, from the inside out.
     pub fn chain(&mut self, route: &RoutePlan, handler: Rc<dyn Handler>) -> BoxService {
         let guards = route.guards.clone();
@@ -58,7 +67,7 @@ impl Assembly {
         // Waiting for a place, reading the body and running all count.
         inner = stack(inner, route.timeout.map(TimeoutLayer));
         // Limits keyed by who asks need to know who asks.
-        inner = stack(inner, limits(&route.limits_after));
+        inner = stack(inner, self.limits(route, &route.limits_after));
 
         // The only maker of `Permitted`.
         let mut chain: BoxService = Box::new(AuthorizeLayer::new(route).layer(inner));
@@ -67,7 +76,7 @@ impl Assembly {
         // A body that announces too much is refused before anything is verified for it.
         chain = stack(chain, route.body_limit.map(BodyLengthLayer));
         // Guessing passwords and keys must cost the guesser.
-        chain = stack(chain, limits(&route.limits_before));
+        chain = stack(chain, self.limits(route, &route.limits_before));
         // Another site's request is no guess of anybody's.
         chain = stack(chain, guards.csrf.map(CsrfLayer::new));
         // Who may not come at all is not asked what for.
@@ -110,6 +119,17 @@ impl Assembly {
         )
     }
 
+    fn limits(
+        &self,
+        route: &RoutePlan,
+        policies: &[Arc<RateLimitPolicy>],
+    ) -> Option<RateLimitLayer> {
+        let table = self.table.as_ref().filter(|_| !policies.is_empty())?;
+        // A route is known by what it answers, whatever its number in this plan.
+        let name = format!("{:?} {}", route.methods, route.pattern);
+        Some(RateLimitLayer::new(Limits::new(policies, table, &name)))
+    }
+
     fn places(&mut self, policy: &Arc<PythonPolicy>) -> Option<Rc<Places>> {
         let concurrency = policy.concurrency?;
         let places = self
@@ -118,10 +138,6 @@ impl Assembly {
             .or_insert_with(|| Places::new(concurrency, policy.queue, policy.max_wait));
         Some(Rc::clone(places))
     }
-}
-
-fn limits(policies: &[Arc<super::rate_limit::RateLimitPolicy>]) -> Option<RateLimitLayer> {
-    (!policies.is_empty()).then(|| RateLimitLayer::new(policies.to_vec()))
 }
 
 /// Puts `layer` around `inner`, where it is on.

@@ -124,6 +124,7 @@ impl Rejection {
             body: Body::from(body),
             rejection: Some(self.kind),
             principal: None,
+            shadowed: None,
         }
     }
 }

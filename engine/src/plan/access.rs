@@ -12,7 +12,7 @@ use crate::config::slot::{AnyAuth, AuthRef, AuthSlot, Limits, Slot, Switch};
 use crate::http::HeaderName;
 use crate::middleware::authenticate::{AuthConfig, Authentication, Candidate};
 use crate::middleware::authorize::Requirement;
-use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
+use crate::middleware::rate_limit::{MAX_LIMITS, RateLimitConfig, RateLimitPolicy};
 
 /// Whether any document mentions auth: then a route without a decision is denied.
 pub(super) fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
@@ -74,6 +74,15 @@ pub(super) fn limits<'a>(slots: &Inherited<'a>) -> Vec<Limit<'a>> {
     named
 }
 
+/// A limit as an entry of the slot means it: its name, what defines it and where, and what the
+/// entry itself changes.
+struct Found<'a> {
+    called: &'a str,
+    definition: &'a RateLimitConfig,
+    own: Option<&'a RateLimitConfig>,
+    at: &'a Location,
+}
+
 impl<'a> Resolver<'a> {
     pub(super) fn limits(
         &mut self,
@@ -84,18 +93,9 @@ impl<'a> Resolver<'a> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let mut seen: Vec<(&Location, &Location)> = Vec::new();
         for (name, value) in limits(slots) {
-            // A definition counts under its own name, whatever a route calls it.
-            let (called, config, at) = match &value.value {
-                Slot::Off => continue,
-                Slot::Inline(config) => (name, config, &value.at),
-                Slot::On => match self.rate_limit.named(name, &value.at, out) {
-                    Some(definition) => (name, &definition.value, &definition.at),
-                    None => continue,
-                },
-                Slot::Name(other) => match self.rate_limit.named(other, &value.at, out) {
-                    Some(definition) => (other.as_str(), &definition.value, &definition.at),
-                    None => continue,
-                },
+            let Some(Found { called, definition, own, at }) = self.find_limit(name, value, out)
+            else {
+                continue;
             };
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == at) {
                 out.push(
@@ -112,7 +112,8 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             seen.push((at, &value.at));
-            let Some(policy) = self.rate_limit.policy(at, || config.compile(called, at, out))
+            let Some(policy) =
+                self.limit(called, definition, own.map(|own| (own, &value.at)), at, out)
             else {
                 continue;
             };
@@ -128,7 +129,64 @@ impl<'a> Resolver<'a> {
             });
             if late { after.push(policy) } else { before.push(policy) }
         }
+        if before.len().max(after.len()) > MAX_LIMITS {
+            let at = innermost(slots, |s| s.rate_limit.as_ref())
+                .map_or_else(Location::default, |limits| limits.at.clone());
+            let hint = format!("at most {MAX_LIMITS} count in one place");
+            out.push(Diagnostic::error("E193", &at, "too many limits on a route").hint(hint));
+        }
         (before, after)
+    }
+
+    /// What an entry of the slot means: a definition counts under its own name, whatever a route
+    /// calls it.
+    fn find_limit(
+        &mut self,
+        name: &'a str,
+        value: &'a Spanned<Slot<RateLimitConfig>>,
+        out: &mut Diagnostics,
+    ) -> Option<Found<'a>> {
+        let mut defined = |called: &'a str, own| {
+            let definition = self.rate_limit.named(called, &value.at, out)?;
+            Some(Found { called, definition: &definition.value, own, at: &definition.at })
+        };
+        match &value.value {
+            Slot::Off => None,
+            Slot::Inline(config) if config.rate.is_none() => defined(name, Some(config)),
+            Slot::Inline(config) => {
+                Some(Found { called: name, definition: config, own: None, at: &value.at })
+            }
+            Slot::On => defined(name, None),
+            Slot::Name(other) => defined(other, None),
+        }
+    }
+
+    /// The compiled limit; `own` is what the route itself changes of it.
+    fn limit(
+        &mut self,
+        called: &str,
+        definition: &RateLimitConfig,
+        own: Option<(&RateLimitConfig, &Location)>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Arc<RateLimitPolicy>> {
+        if let Some((own, place)) = own {
+            return self.rate_limit.policy(place, || {
+                let config = own.over(definition, out);
+                config.compile(called, place, out).map(|policy| policy.told_apart("defined"))
+            });
+        }
+        let is_defined = self.rate_limit.defines(called, at);
+        let alike = &mut self.alike;
+        self.rate_limit.policy(at, || {
+            let policy = definition.compile(called, at, out)?;
+            if is_defined {
+                return Some(policy.told_apart("defined"));
+            }
+            let number = alike.entry(policy.identity().to_owned()).or_default();
+            *number += 1;
+            Some(policy.told_apart(&number.to_string()))
+        })
     }
 
     pub(super) fn access(

@@ -64,6 +64,7 @@ impl Plan {
             "drain_timeout": self.server.drain_timeout.as_secs_f64(),
             "threads": self.server.threads,
             "switch_interval": self.server.switch_interval.as_secs_f64(),
+            "rate_limit_memory": self.memory.size(),
             "has_auth": self.has_auth,
         })
     }

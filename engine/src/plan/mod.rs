@@ -33,7 +33,7 @@ use crate::middleware::authenticate::Authentication;
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::CompressPolicy;
 use crate::middleware::cors::CorsPolicy;
-use crate::middleware::rate_limit::RateLimitPolicy;
+use crate::middleware::rate_limit::{Memory, RateLimitPolicy};
 use crate::middleware::request_id::RequestIdPolicy;
 use crate::middleware::security_headers::SecurityHeadersPolicy;
 use crate::request::RouteId;
@@ -49,6 +49,8 @@ pub struct Plan {
     pub router: Router,
     /// The server's settings.
     pub server: ServerPlan,
+    /// Where limits count.
+    pub memory: Memory,
     /// Whether any auth is declared anywhere.
     pub has_auth: bool,
 }
@@ -175,6 +177,19 @@ impl Plan {
                 methods.start();
             }
         }
+    }
+
+    /// The rate limits of all routes, each once.
+    pub fn limits(&self) -> Vec<Arc<RateLimitPolicy>> {
+        let mut found: Vec<_> = self
+            .routes
+            .iter()
+            .flat_map(|route| route.limits_before.iter().chain(&route.limits_after))
+            .cloned()
+            .collect();
+        found.sort_unstable_by_key(|limit| Arc::as_ptr(limit).addr());
+        found.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        found
     }
 
     /// Compiles the wire. There is a plan only without errors; warnings come with it.

@@ -93,6 +93,11 @@ impl<'a, C, P> Kind<'a, C, P> {
         None
     }
 
+    /// Whether the definition called `name` stands at `at`.
+    pub fn defines(&self, name: &str, at: &Location) -> bool {
+        self.definitions.get(name).is_some_and(|definition| definition.at == *at)
+    }
+
     /// The policy of the block at `at`, compiled on first use.
     pub fn policy(&mut self, at: &Location, compile: impl FnOnce() -> Option<P>) -> Option<Arc<P>> {
         if let Some(known) = self.compiled.get(at) {

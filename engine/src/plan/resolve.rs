@@ -1,6 +1,7 @@
 //! Every route with everything it inherits: defaults → groups → route; a child replaces a slot
 //! whole, and only `rate_limit` is merged by name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{credentials, has_auth};
@@ -22,7 +23,7 @@ use crate::middleware::authenticate::{AuthConfig, Authentication, Authenticator}
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::{CompressConfig, CompressPolicy};
 use crate::middleware::cors::{CorsConfig, CorsPolicy};
-use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
+use crate::middleware::rate_limit::{Memory, RateLimitConfig, RateLimitPolicy};
 use crate::middleware::request_id::{RequestIdConfig, RequestIdPolicy};
 use crate::middleware::security_headers::{SecurityHeadersConfig, SecurityHeadersPolicy};
 use crate::request::RouteId;
@@ -76,7 +77,8 @@ pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
             return None;
         }
     };
-    Some(Plan { routes, fallback, router, server, has_auth })
+    let memory = Memory::new(server.rate_limit_memory);
+    Some(Plan { routes, fallback, router, server, memory, has_auth })
 }
 
 /// The defaults of all documents, slot by slot.
@@ -108,6 +110,8 @@ pub(super) struct Resolver<'a> {
     security_headers: Kind<'a, SecurityHeadersConfig, SecurityHeadersPolicy>,
     cors: Kind<'a, CorsConfig, CorsPolicy>,
     compress: Kind<'a, CompressConfig, CompressPolicy>,
+    /// How many limits that are written in place read the same so far.
+    pub(super) alike: HashMap<String, u32>,
     pub(super) rate_limit: Kind<'a, RateLimitConfig, RateLimitPolicy>,
     pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
     pub(super) authentications: Kind<'a, (), Authentication>,
@@ -133,6 +137,7 @@ impl<'a> Resolver<'a> {
             server,
             credentials,
             has_auth,
+            alike: HashMap::new(),
             request_id: Kind::collect(
                 "request_id",
                 documents,

@@ -14,6 +14,12 @@ use crate::config::units::Span;
 use crate::middleware::canonical::CanonicalPolicy;
 use crate::middleware::client_ip::ClientIpPolicy;
 use crate::middleware::host::HostPolicy;
+use crate::middleware::rate_limit::MIN_SIZE;
+
+/// The bytes that the table of limits may have, and has where nothing is said: room for two million
+/// keys.
+const MEMORY: std::ops::RangeInclusive<u64> = MIN_SIZE..=4 << 30;
+const DEFAULT_MEMORY: u64 = 32 << 20;
 
 /// The server's settings.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub struct ServerPlan {
     pub trusted: Arc<[IpNet]>,
     /// How the client's address is found; none where no proxy is trusted.
     pub client_ip: Option<Arc<ClientIpPolicy>>,
+    /// The bytes of the table in which limits count.
+    pub rate_limit_memory: u64,
     /// How long a draining worker waits for its requests.
     pub drain_timeout: Duration,
     /// Threads for sync handlers that wait.
@@ -97,7 +105,14 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
     let switch_interval = python.and_then(|python| python.switch_interval.as_ref());
     check_span(drain, Duration::from_secs(86_400), "write 1ms to 1d", out);
     check_span(switch_interval, Duration::from_secs(1), "write 1ms to 1s", out);
+    let memory =
+        only(documents, "rate_limit_memory", |server| server.rate_limit_memory.as_ref(), out);
+    if let Some(size) = memory.filter(|size| !MEMORY.contains(&size.0)) {
+        let message = format!("{} is out of bounds", size.value);
+        out.push(Diagnostic::error("E192", &size.at, message).hint("write 64KiB to 4GiB"));
+    }
     ServerPlan {
+        rate_limit_memory: memory.map_or(DEFAULT_MEMORY, |size| size.0),
         listen: listen.map_or_else(|| vec!["127.0.0.1:8000".into()], |listen| listen.value.clone()),
         workers: workers.map_or(Workers::Count(1), |workers| workers.value),
         hosts,

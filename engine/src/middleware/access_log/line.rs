@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::config::AccessLogPolicy;
 use crate::http::{HeaderValue, Method};
 use crate::middleware::authenticate::Principal;
+use crate::middleware::rate_limit::RateLimitPolicy;
 use crate::middleware::rejection::RejectionKind;
 use crate::request::Parts;
 
@@ -23,11 +24,13 @@ pub struct Entry {
 }
 
 /// What the line says of the answer.
+#[derive(Default)]
 pub struct Outcome {
     pub status: u16,
     pub bytes: u64,
     pub rejection: Option<RejectionKind>,
     pub principal: Option<Arc<Principal>>,
+    pub shadowed: Option<Arc<RateLimitPolicy>>,
     pub cut: bool,
 }
 
@@ -108,10 +111,12 @@ impl Entry {
         let request_id = self.request_id.as_ref().map(|id| ("request_id", id.as_bytes()));
         let rejection = outcome.rejection.map(|kind| ("rejection", kind.code().as_bytes()));
         let principal = outcome.principal.as_ref().map(|known| ("principal", known.id.as_bytes()));
+        let shadowed =
+            outcome.shadowed.as_ref().map(|limit| ("shadow_limited", limit.name().as_bytes()));
         let fields = self.policy.fields.iter().zip(&self.fields);
         let fields = fields
             .filter_map(|((name, _), value)| Some((name.as_str(), value.as_ref()?.as_bytes())));
-        request_id.into_iter().chain(rejection).chain(principal).chain(fields)
+        request_id.into_iter().chain(rejection).chain(principal).chain(shadowed).chain(fields)
     }
 }
 

@@ -89,8 +89,7 @@ struct Pending {
 impl Pending {
     /// From now on, being dropped means that the client has gone (nginx's status for it is 499).
     fn until_answered(mut self) -> Self {
-        self.outcome =
-            Some(Outcome { status: 499, bytes: 0, rejection: None, principal: None, cut: true });
+        self.outcome = Some(Outcome { status: 499, cut: true, ..Outcome::default() });
         self
     }
 
@@ -100,6 +99,7 @@ impl Pending {
             bytes: response.body.length().unwrap_or(0),
             rejection: response.rejection,
             principal: response.principal.clone(),
+            shadowed: response.shadowed.take(),
             cut: false,
         };
         if let Body::Stream(stream) = response.body {

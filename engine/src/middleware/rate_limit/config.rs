@@ -1,25 +1,34 @@
 //! What may be written, and what it is compiled to.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::key::{KeyBuffer, RateKey};
-use super::store::{Decision, Quota, Store};
+use super::allow::Allowed;
+use super::gcra::{Pace, Quota};
+use super::key::RateKey;
 use crate::config;
 use crate::config::decode::{OneOrMany, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::units::{Rate, Span};
 use crate::http::HeaderValue;
-use crate::request::Parts;
 
 config! {
-    /// A rate limit.
+    /// A rate limit; without `rate`, the definition of the same name as this place counts it.
     pub struct RateLimitConfig {
         /// How many in how long: `100/1m`.
-        rate: Spanned<Rate> = required like "100/1m",
+        rate: Spanned<Rate> = optional like "100/1m",
         /// How many may come at once; the rate's count where nothing is said.
         burst: Spanned<u64> = optional like 50,
         /// What is counted by.
         key: Spanned<OneOrMany<RateKey>> = optional("client_ip"),
+        /// How many bits of an IPv6 address make a client: 32 to 128.
+        ipv6_prefix: Spanned<u64> = optional(64),
+        /// As how many requests one counts, at most the burst.
+        cost: Spanned<u64> = optional(1),
+        /// Whether the limit only counts and tells, and never refuses.
+        shadow: Spanned<bool> = optional(false),
+        /// Who is not counted: networks, and `api_key:ID`s where the limit knows who asks.
+        allow: Spanned<Vec<Spanned<String>>> = optional like ["10.0.0.0/8"],
     }
 }
 
@@ -28,15 +37,25 @@ const MAX_COUNT: u64 = 1_000_000_000;
 const MAX_NAME: usize = 100;
 const MAX_PERIOD: Duration = Duration::from_secs(366 * 86_400);
 
-/// A compiled limit with its state, shared by all routes that have it.
+/// A compiled limit, shared by all routes that have it; its counts are in the table.
 #[derive(Debug)]
 pub struct RateLimitPolicy {
     name: String,
-    key: Vec<RateKey>,
+    /// What tells its counts from those of other limits, the same after a reload.
+    pub(super) identity: String,
+    pub(super) key: Vec<RateKey>,
+    pub(super) ipv6_prefix: u32,
+    pub(super) cost: u64,
+    pub(super) shadow: bool,
+    pub(super) allowed: Allowed,
     quota: Quota,
-    store: Store,
+    pub(super) pace: Pace,
     /// `"name";q=100;w=60`.
     pub(super) policy_header: HeaderValue,
+    /// What it has refused in this process.
+    pub refused: AtomicU64,
+    /// What it would have refused, were it not in the shadow.
+    pub shadowed: AtomicU64,
 }
 
 impl RateLimitConfig {
@@ -47,14 +66,20 @@ impl RateLimitConfig {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<RateLimitPolicy> {
-        let rate = self.rate.value;
+        let Some(written) = &self.rate else {
+            out.push(
+                Diagnostic::error("E013", at, "missing key `rate`: a rate such as 100/1m").at_key(),
+            );
+            return None;
+        };
+        let rate = written.value;
         let burst = self.burst.as_ref().map_or(rate.count, |burst| burst.value);
         if rate.count > MAX_COUNT
             || rate.period > MAX_PERIOD
             || rate.period.as_nanos() < u128::from(rate.count)
         {
             out.push(
-                Diagnostic::error("E090", &self.rate.at, "this rate cannot be counted")
+                Diagnostic::error("E090", &written.at, "this rate cannot be counted")
                     .hint("write at most 1000000000 in at most a year"),
             );
             return None;
@@ -64,30 +89,87 @@ impl RateLimitConfig {
             out.push(Diagnostic::error("E092", at, "a burst is 1 to 1000000000 requests"));
             return None;
         }
-        if !(1..=MAX_NAME).contains(&name.len())
-            || !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
-        {
-            out.push(
-                Diagnostic::error("E093", at, format!("`{name}` cannot name a limit"))
-                    .hint("use at most 100 letters, digits, `_`, `-` and `.`")
-                    .at_key(),
-            );
-            return None;
-        }
+        check_name(name, at, out)?;
         let key = self.key.as_ref().map_or_else(|| vec![RateKey::ClientIp], |key| key.0.clone());
+        let knows_identity = key.iter().any(RateKey::needs_identity);
+        let ipv6_prefix = bounded(self.ipv6_prefix.as_ref(), 32..=128, 64, "bits", out);
+        let cost = bounded(self.cost.as_ref(), 1..=burst, 1, "requests, the burst", out);
+        let allowed = Allowed::compile(self.allow.as_ref(), knows_identity, out);
         let quota = Quota { count: rate.count, period: rate.period, burst };
         let (count, seconds) = in_seconds(rate);
         let header = format!("\"{name}\";q={count};w={seconds}");
+        let ipv6_prefix = u32::try_from(ipv6_prefix?).ok()?;
         Some(RateLimitPolicy {
             name: name.to_owned(),
+            identity: format!("{name} {quota:?} {key:?} /{ipv6_prefix}"),
             key,
+            ipv6_prefix,
+            cost: cost?,
+            shadow: self.shadow.as_ref().is_some_and(|shadow| shadow.value),
+            allowed: allowed?,
             quota,
-            store: Store::new(quota),
+            pace: quota.into(),
             policy_header: HeaderValue::from_str(&header).ok()?,
+            refused: AtomicU64::new(0),
+            shadowed: AtomicU64::new(0),
         })
     }
+
+    /// The limit that `definition` is where this block changes what one request means to it, and
+    /// nothing that would make its counts others.
+    #[must_use]
+    pub fn over(&self, definition: &Self, out: &mut Diagnostics) -> Self {
+        let own = [
+            ("burst", self.burst.as_ref().map(|burst| &burst.at)),
+            ("key", self.key.as_ref().map(|key| &key.at)),
+            ("ipv6_prefix", self.ipv6_prefix.as_ref().map(|prefix| &prefix.at)),
+        ];
+        for (key, at) in own {
+            let Some(at) = at else { continue };
+            let message = format!("`{key}` is the definition's to say: its counts are shared");
+            out.push(
+                Diagnostic::error("E191", at, message)
+                    .hint("write `rate` too, for a limit of this route's own")
+                    .at_key(),
+            );
+        }
+        Self {
+            cost: self.cost.clone().or_else(|| definition.cost.clone()),
+            shadow: self.shadow.clone().or_else(|| definition.shadow.clone()),
+            allow: self.allow.clone().or_else(|| definition.allow.clone()),
+            ..definition.clone()
+        }
+    }
+}
+
+fn check_name(name: &str, at: &Location, out: &mut Diagnostics) -> Option<()> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(fits) {
+        return Some(());
+    }
+    out.push(
+        Diagnostic::error("E093", at, format!("`{name}` cannot name a limit"))
+            .hint("use at most 100 letters, digits, `_`, `-` and `.`")
+            .at_key(),
+    );
+    None
+}
+
+fn bounded(
+    written: Option<&Spanned<u64>>,
+    bounds: std::ops::RangeInclusive<u64>,
+    default: u64,
+    what: &str,
+    out: &mut Diagnostics,
+) -> Option<u64> {
+    let Some(written) = written else { return Some(default) };
+    if bounds.contains(&written.value) {
+        return Some(written.value);
+    }
+    let message = format!("{} is out of bounds", written.value);
+    let hint = format!("write {} to {} {what}", bounds.start(), bounds.end());
+    out.push(Diagnostic::error("E192", &written.at, message).hint(hint));
+    None
 }
 
 /// The same rate over a whole number of seconds, the only period that `w` can say: `20/500ms` is
@@ -99,6 +181,18 @@ fn in_seconds(rate: Rate) -> (u64, u64) {
 }
 
 impl RateLimitPolicy {
+    /// The same limit, whose counts are told from those of others that read the same.
+    #[must_use]
+    pub fn told_apart(mut self, by: &str) -> Self {
+        self.identity = format!("{} {by}", self.identity);
+        self
+    }
+
+    /// What tells its counts from those of limits that read differently.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// Whether the limit must stand below authentication.
     pub fn needs_identity(&self) -> bool {
         self.key.iter().any(RateKey::needs_identity)
@@ -112,27 +206,20 @@ impl RateLimitPolicy {
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
         let key: Vec<_> = self.key.iter().map(RateKey::name).collect();
+        let cost = if self.cost == 1 { String::new() } else { format!("; costs {}", self.cost) };
+        let prefix = match self.ipv6_prefix {
+            64 => String::new(),
+            bits => format!(", IPv6 by /{bits}"),
+        };
         format!(
-            "{}/{} +{} (key {})",
+            "{}/{} +{} (key {}{prefix}){cost}{}{}",
             self.quota.count,
             Span(self.quota.period),
             self.quota.burst,
-            key.join(", ")
+            key.join(", "),
+            self.allowed.summary(),
+            if self.shadow { "; shadow: refuses nothing" } else { "" },
         )
-    }
-
-    /// The hash of the request's key.
-    pub(super) fn key(&self, parts: &Parts) -> u64 {
-        let mut key = KeyBuffer::new();
-        for part in &self.key {
-            part.append(parts, &mut key);
-        }
-        self.store.hash(key.as_bytes())
-    }
-
-    /// Asks for one request; takes it only where `take`.
-    pub(super) fn decide(&self, key: u64, take: bool) -> Decision {
-        self.store.decide(key, take)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a limit counts by.
 
-use std::net::IpAddr;
+use std::hash::Hasher;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::request::Parts;
 /// One part of a limit's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RateKey {
-    /// The client's address; IPv6 by its /64.
+    /// The client's address; IPv6 by its prefix.
     ClientIp,
     /// A request header's value.
     Header(HeaderName),
@@ -66,6 +67,15 @@ impl Decode for RateKey {
     }
 }
 
+/// Where a request is counted: what of it is not in the request itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// The route, hashed: the same before and after a reload.
+    pub route: u64,
+    /// How many bits of an IPv6 address make a client.
+    pub ipv6_prefix: u32,
+}
+
 impl RateKey {
     /// Whether the key is known only once the client is authenticated.
     pub fn needs_identity(&self) -> bool {
@@ -83,71 +93,64 @@ impl RateKey {
         }
     }
 
-    /// Appends this part of the request's key. A request without it falls into one shared bucket.
-    pub fn append(&self, parts: &Parts, key: &mut KeyBuffer) {
+    /// Hashes this part of the request's key. A request without it falls into one shared bucket.
+    pub fn hash(&self, parts: &Parts, scope: Scope, key: &mut impl Hasher) {
         match self {
             Self::ClientIp => match parts.client_ip {
-                IpAddr::V4(address) => key.push(&address.octets()),
-                IpAddr::V6(address) => key.push(&address.octets()[..8]),
+                IpAddr::V4(address) => push(&address.octets(), key),
+                IpAddr::V6(address) => push(&network(address, scope.ipv6_prefix).octets(), key),
             },
-            Self::Header(name) => key.push(parts.header(name).unwrap_or_default()),
+            Self::Header(name) => push(parts.header(name).unwrap_or_default(), key),
             Self::Claim(name) => {
                 let claim = |name| parts.principal.as_ref().and_then(|known| known.claim(name));
-                let mut push = |found: Option<&Value>| match found {
-                    None => key.push(b""),
-                    Some(Value::String(text)) => key.push(text.as_bytes()),
-                    Some(other) => key.push(other.to_string().as_bytes()),
+                let mut push_claim = |found: Option<&Value>| match found {
+                    None => push(b"", key),
+                    Some(Value::String(text)) => push(text.as_bytes(), key),
+                    Some(other) => push(other.to_string().as_bytes(), key),
                 };
-                push(claim(name));
+                push_claim(claim(name));
                 // A subject is somebody only in the eyes of its issuer (RFC 7519, 4.1.2).
                 if name == "sub" {
-                    push(claim("iss"));
+                    push_claim(claim("iss"));
                 }
             }
             // Methods may know different ones by one identifier.
             Self::ApiKey => {
                 let principal = parts.principal.as_deref();
-                key.push(principal.map_or(b"", |principal| principal.method.as_bytes()));
-                key.push(principal.map_or(b"", |principal| principal.id.as_bytes()));
+                push(principal.map_or(b"", |principal| principal.method.as_bytes()), key);
+                push(principal.map_or(b"", |principal| principal.id.as_bytes()), key);
             }
-            Self::Route => key.push(&parts.route.0.to_le_bytes()),
+            Self::Route => push(&scope.route.to_le_bytes(), key),
         }
     }
 }
 
-/// The bytes of a key, each part with its length, on the stack while they are few.
-pub struct KeyBuffer {
-    inline: [u8; 96],
-    len: usize,
-    spilled: Vec<u8>,
+/// Each part goes with its length, so that no two keys are the same bytes.
+fn push(part: &[u8], key: &mut impl Hasher) {
+    key.write(&(part.len() as u64).to_le_bytes());
+    key.write(part);
 }
 
-impl KeyBuffer {
-    /// An empty buffer.
-    pub fn new() -> Self {
-        Self { inline: [0; 96], len: 0, spilled: Vec::new() }
-    }
+/// The first `prefix` bits of an address.
+fn network(address: Ipv6Addr, prefix: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & u128::MAX.checked_shl(128 - prefix).unwrap_or(0))
+}
 
-    fn push(&mut self, part: &[u8]) {
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
-        self.extend(&length);
-        self.extend(part);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn extend(&mut self, bytes: &[u8]) {
-        if self.spilled.is_empty() && self.len + bytes.len() <= self.inline.len() {
-            self.inline[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-            self.len += bytes.len();
-        } else {
-            if self.spilled.is_empty() {
-                self.spilled.extend_from_slice(&self.inline[..self.len]);
-            }
-            self.spilled.extend_from_slice(bytes);
+    #[test]
+    fn a_client_is_the_prefix_of_an_address() {
+        let address: Ipv6Addr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
+        for (prefix, expected) in [
+            (128, "2001:db8:1:2:3:4:5:6"),
+            (64, "2001:db8:1:2::"),
+            (56, "2001:db8:1::"),
+            (48, "2001:db8:1::"),
+            (32, "2001:db8::"),
+        ] {
+            assert_eq!(network(address, prefix), expected.parse::<Ipv6Addr>().unwrap(), "{prefix}");
         }
-    }
-
-    /// The key.
-    pub fn as_bytes(&self) -> &[u8] {
-        if self.spilled.is_empty() { &self.inline[..self.len] } else { &self.spilled }
     }
 }

@@ -1,9 +1,9 @@
-//! The layer: asks all limits of its place, takes from all or from none.
+//! The layer: admits what the limits of its place admit, and says how they stand.
 
 use std::convert::Infallible;
 use std::io::Write;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::RateLimitPolicy;
-use super::store::Decision;
+use super::gcra::Decision;
+use super::limits::{Limits, Verdict};
 use crate::http::{HeaderName, HeaderValue, Headers, header};
-use crate::middleware::rejection::{Form, Rejection, RejectionKind};
+use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -23,27 +24,27 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Makes [`RateLimit`] services.
 pub struct RateLimitLayer {
-    policies: Arc<[Arc<RateLimitPolicy>]>,
+    limits: Rc<Limits>,
 }
 
 impl RateLimitLayer {
-    /// A layer under all of `policies`.
-    pub fn new(policies: Vec<Arc<RateLimitPolicy>>) -> Self {
-        Self { policies: policies.into() }
+    /// A layer under all of `limits`.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits: Rc::new(limits) }
     }
 }
 
 /// Admits what the limits admit.
 pub struct RateLimit<S> {
     inner: S,
-    policies: Arc<[Arc<RateLimitPolicy>]>,
+    limits: Rc<Limits>,
 }
 
 impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit { inner, policies: Arc::clone(&self.policies) }
+        RateLimit { inner, limits: Rc::clone(&self.limits) }
     }
 }
 
@@ -62,39 +63,17 @@ where
 
     fn call(&mut self, request: R) -> Reply {
         let parts = request.as_request().deref();
-        // One limit, the common case, is asked and taken in one step.
-        let alone = self.policies.len() == 1;
-        let mut tightest: Option<(usize, Decision)> = None;
-        let mut longest: Option<(usize, Decision)> = None;
-        for (at, policy) in self.policies.iter().enumerate() {
-            let decision = policy.decide(policy.key(parts), alone);
-            if !decision.admitted {
-                longest = longer(longest, at, decision);
-            } else if tightest.is_none_or(|(_, known)| decision.remaining < known.remaining) {
-                tightest = Some((at, decision));
-            }
+        let verdict = self.limits.decide(parts);
+        let limits = Rc::clone(&self.limits);
+        if let Some((_, decision)) = verdict.refused {
+            let mut response = Rejection::new(RejectionKind::RateLimited)
+                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(decision.after).max(1)))
+                .into_response(parts.form);
+            limits.tell(verdict, &mut response);
+            return response.into();
         }
-        if !alone && longest.is_none() {
-            for (at, policy) in self.policies.iter().enumerate() {
-                // Between asking and taking nobody else runs on this thread; should another
-                // worker thread share the store one day, the worst is one request too many refused.
-                let decision = policy.decide(policy.key(parts), true);
-                if !decision.admitted {
-                    longest = longer(longest, at, decision);
-                }
-            }
-        }
-        if let Some((at, decision)) = longest {
-            return refuse(&self.policies, at, decision, parts.form).into();
-        }
-        let policies = Arc::clone(&self.policies);
         self.inner.call(request).map(move |mut response| {
-            if let Some((at, decision)) = tightest {
-                state(&policies[at], decision, &mut response.headers);
-            }
-            for policy in policies.iter() {
-                response.headers.append(RATE_LIMIT_POLICY, policy.policy_header.clone());
-            }
+            limits.tell(verdict, &mut response);
             response
         })
     }
@@ -118,28 +97,23 @@ impl AsRequest for crate::middleware::authorize::Permitted<Request> {
     }
 }
 
-/// Of the refusals, the one that holds longest: before that, no request can pass.
-fn longer(
-    known: Option<(usize, Decision)>,
-    at: usize,
-    decision: Decision,
-) -> Option<(usize, Decision)> {
-    known.filter(|(_, known)| known.after >= decision.after).or(Some((at, decision)))
-}
-
-fn refuse(
-    policies: &[Arc<RateLimitPolicy>],
-    at: usize,
-    decision: Decision,
-    form: Form,
-) -> Response {
-    let mut rejection = Rejection::new(RejectionKind::RateLimited)
-        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(decision.after).max(1)));
-    state(&policies[at], decision, &mut rejection.headers);
-    for policy in policies {
-        rejection.headers.append(RATE_LIMIT_POLICY, policy.policy_header.clone());
+impl Limits {
+    /// Says on an answer how the limits stand that counted its request.
+    fn tell(&self, verdict: Verdict, response: &mut Response) {
+        let policy = |at: usize| &self.limits[at].policy;
+        if let Some((at, decision)) = verdict.refused.or(verdict.tightest) {
+            state(policy(at), decision, &mut response.headers);
+        }
+        for (at, limit) in self.limits.iter().enumerate() {
+            if verdict.counted & (1 << at) != 0 {
+                let header = limit.policy.policy_header.clone();
+                response.headers.append(RATE_LIMIT_POLICY, header);
+            }
+        }
+        if let Some(at) = verdict.shadowed {
+            response.shadowed = Some(std::sync::Arc::clone(policy(at)));
+        }
     }
-    rejection.into_response(form)
 }
 
 /// Adds `RateLimit: "name";r=…;t=…`.
