@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::schema::{self, Book};
 use crate::config;
 use crate::middleware::authenticate::AuthConfig;
-use crate::middleware::rate_limit::RateLimitConfig;
+use crate::middleware::rate_limit::LimitConfig;
 
 /// The value of a slot.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub enum Limits {
     /// All inherited limits are switched off.
     Off,
     /// Limits added, replaced or switched off by name.
-    Named(Named<Slot<RateLimitConfig>>),
+    Named(Named<Slot<LimitConfig>>),
 }
 
 /// `on`/`off`, as YAML 1.1 or JSON reads them.
@@ -211,7 +211,7 @@ impl Decode for Limits {
     }
 
     fn schema(book: &mut Book) -> Value {
-        schema::off_or(Named::<Slot<RateLimitConfig>>::schema(book))
+        schema::off_or(Named::<Slot<LimitConfig>>::schema(book))
     }
 }
 

@@ -12,7 +12,9 @@ use crate::config::slot::{AnyAuth, AuthRef, AuthSlot, Limits, Slot, Switch};
 use crate::http::HeaderName;
 use crate::middleware::authenticate::{AuthConfig, Authentication, Candidate};
 use crate::middleware::authorize::Requirement;
-use crate::middleware::rate_limit::{MAX_LIMITS, RateLimitConfig, RateLimitPolicy};
+use crate::middleware::rate_limit::{
+    LimitChange, LimitConfig, MAX_LIMITS, RateLimitConfig, RateLimitPolicy,
+};
 
 /// Whether any document mentions auth: then a route without a decision is denied.
 pub(super) fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
@@ -54,7 +56,7 @@ pub(super) fn credentials(documents: &[Document], routes: &[Merged<'_>]) -> Vec<
 }
 
 /// A limit's name and what is said of it.
-type Limit<'a> = (&'a str, &'a Spanned<Slot<RateLimitConfig>>);
+type Limit<'a> = (&'a str, &'a Spanned<Slot<LimitConfig>>);
 
 /// The limits that hold where `slots` are inherited: a child adds, replaces and switches off by
 /// name.
@@ -79,7 +81,7 @@ pub(super) fn limits<'a>(slots: &Inherited<'a>) -> Vec<Limit<'a>> {
 struct Found<'a> {
     called: &'a str,
     definition: &'a RateLimitConfig,
-    own: Option<&'a RateLimitConfig>,
+    own: Option<&'a LimitChange>,
     at: &'a Location,
 }
 
@@ -133,7 +135,7 @@ impl<'a> Resolver<'a> {
             let at = innermost(slots, |s| s.rate_limit.as_ref())
                 .map_or_else(Location::default, |limits| limits.at.clone());
             let hint = format!("at most {MAX_LIMITS} count in one place");
-            out.push(Diagnostic::error("E193", &at, "too many limits on a route").hint(hint));
+            out.push(Diagnostic::error("E192", &at, "too many limits on a route").hint(hint));
         }
         (before, after)
     }
@@ -143,7 +145,7 @@ impl<'a> Resolver<'a> {
     fn find_limit(
         &mut self,
         name: &'a str,
-        value: &'a Spanned<Slot<RateLimitConfig>>,
+        value: &'a Spanned<Slot<LimitConfig>>,
         out: &mut Diagnostics,
     ) -> Option<Found<'a>> {
         let mut defined = |called: &'a str, own| {
@@ -152,8 +154,8 @@ impl<'a> Resolver<'a> {
         };
         match &value.value {
             Slot::Off => None,
-            Slot::Inline(config) if config.rate.is_none() => defined(name, Some(config)),
-            Slot::Inline(config) => {
+            Slot::Inline(LimitConfig::Changed(change)) => defined(name, Some(change)),
+            Slot::Inline(LimitConfig::Own(config)) => {
                 Some(Found { called: name, definition: config, own: None, at: &value.at })
             }
             Slot::On => defined(name, None),
@@ -166,13 +168,13 @@ impl<'a> Resolver<'a> {
         &mut self,
         called: &str,
         definition: &RateLimitConfig,
-        own: Option<(&RateLimitConfig, &Location)>,
+        own: Option<(&LimitChange, &Location)>,
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<Arc<RateLimitPolicy>> {
         if let Some((own, place)) = own {
             return self.rate_limit.policy(place, || {
-                let config = own.over(definition, out);
+                let config = own.over(definition);
                 config.compile(called, place, out).map(|policy| policy.told_apart("defined"))
             });
         }

@@ -109,7 +109,7 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
         only(documents, "rate_limit_memory", |server| server.rate_limit_memory.as_ref(), out);
     if let Some(size) = memory.filter(|size| !MEMORY.contains(&size.0)) {
         let message = format!("{} is out of bounds", size.value);
-        out.push(Diagnostic::error("E192", &size.at, message).hint("write 64KiB to 4GiB"));
+        out.push(Diagnostic::error("E191", &size.at, message).hint("write 64KiB to 4GiB"));
     }
     ServerPlan {
         rate_limit_memory: memory.map_or(DEFAULT_MEMORY, |size| size.0),

@@ -7,16 +7,19 @@ use super::allow::Allowed;
 use super::gcra::{Pace, Quota};
 use super::key::RateKey;
 use crate::config;
-use crate::config::decode::{OneOrMany, Spanned};
+use serde_json::Value;
+
+use crate::config::decode::{Decode, Node, OneOrMany, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::schema::{self, Book};
 use crate::config::units::{Rate, Span};
 use crate::http::HeaderValue;
 
 config! {
-    /// A rate limit; without `rate`, the definition of the same name as this place counts it.
+    /// A rate limit.
     pub struct RateLimitConfig {
         /// How many in how long: `100/1m`.
-        rate: Spanned<Rate> = optional like "100/1m",
+        rate: Spanned<Rate> = required like "100/1m",
         /// How many may come at once; the rate's count where nothing is said.
         burst: Spanned<u64> = optional like 50,
         /// What is counted by.
@@ -29,6 +32,45 @@ config! {
         shadow: Spanned<bool> = optional(false),
         /// Who is not counted: networks, and `api_key:ID`s where the limit knows who asks.
         allow: Spanned<Vec<Spanned<String>>> = optional like ["10.0.0.0/8"],
+    }
+}
+
+config! {
+    /// The limit that is defined under the same name, changed for these routes: its counts are
+    /// shared.
+    pub struct LimitChange {
+        /// As how many requests one counts, at most the burst.
+        cost: Spanned<u64> = optional like 10,
+        /// Whether the limit only counts and tells, and never refuses.
+        shadow: Spanned<bool> = optional like true,
+        /// Who is not counted: networks, and `api_key:ID`s where the limit knows who asks.
+        allow: Spanned<Vec<Spanned<String>>> = optional like ["10.0.0.0/8"],
+    }
+}
+
+/// A limit as a route has it in place.
+#[derive(Debug, Clone)]
+pub enum LimitConfig {
+    /// One of its own.
+    Own(Box<RateLimitConfig>),
+    /// A defined one, changed.
+    Changed(LimitChange),
+}
+
+impl Decode for LimitConfig {
+    const EXPECTED: &'static str = RateLimitConfig::EXPECTED;
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let changes = |key: &String| matches!(key.as_str(), "cost" | "shadow" | "allow");
+        let keys = node.value.as_object().filter(|object| !object.is_empty());
+        if keys.is_some_and(|object| object.keys().all(changes)) {
+            return LimitChange::decode(node, out).map(Self::Changed);
+        }
+        RateLimitConfig::decode(node, out).map(|limit| Self::Own(Box::new(limit)))
+    }
+
+    fn schema(book: &mut Book) -> Value {
+        schema::either([RateLimitConfig::schema(book), LimitChange::schema(book)])
     }
 }
 
@@ -66,12 +108,7 @@ impl RateLimitConfig {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<RateLimitPolicy> {
-        let Some(written) = &self.rate else {
-            out.push(
-                Diagnostic::error("E013", at, "missing key `rate`: a rate such as 100/1m").at_key(),
-            );
-            return None;
-        };
+        let written = &self.rate;
         let rate = written.value;
         let burst = self.burst.as_ref().map_or(rate.count, |burst| burst.value);
         if rate.count > MAX_COUNT
@@ -114,26 +151,14 @@ impl RateLimitConfig {
             shadowed: AtomicU64::new(0),
         })
     }
+}
 
+impl LimitChange {
     /// The limit that `definition` is where this block changes what one request means to it, and
     /// nothing that would make its counts others.
     #[must_use]
-    pub fn over(&self, definition: &Self, out: &mut Diagnostics) -> Self {
-        let own = [
-            ("burst", self.burst.as_ref().map(|burst| &burst.at)),
-            ("key", self.key.as_ref().map(|key| &key.at)),
-            ("ipv6_prefix", self.ipv6_prefix.as_ref().map(|prefix| &prefix.at)),
-        ];
-        for (key, at) in own {
-            let Some(at) = at else { continue };
-            let message = format!("`{key}` is the definition's to say: its counts are shared");
-            out.push(
-                Diagnostic::error("E191", at, message)
-                    .hint("write `rate` too, for a limit of this route's own")
-                    .at_key(),
-            );
-        }
-        Self {
+    pub fn over(&self, definition: &RateLimitConfig) -> RateLimitConfig {
+        RateLimitConfig {
             cost: self.cost.clone().or_else(|| definition.cost.clone()),
             shadow: self.shadow.clone().or_else(|| definition.shadow.clone()),
             allow: self.allow.clone().or_else(|| definition.allow.clone()),
@@ -168,7 +193,7 @@ fn bounded(
     }
     let message = format!("{} is out of bounds", written.value);
     let hint = format!("write {} to {} {what}", bounds.start(), bounds.end());
-    out.push(Diagnostic::error("E192", &written.at, message).hint(hint));
+    out.push(Diagnostic::error("E191", &written.at, message).hint(hint));
     None
 }
 

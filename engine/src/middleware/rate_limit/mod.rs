@@ -30,7 +30,7 @@ mod memory;
 mod service;
 mod table;
 
-pub use self::config::{RateLimitConfig, RateLimitPolicy};
+pub use self::config::{LimitChange, LimitConfig, RateLimitConfig, RateLimitPolicy};
 pub use self::gcra::{Decision, Pace, Quota};
 pub use self::limits::{Limits, MAX_LIMITS};
 pub use self::memory::{MIN_SIZE, Memory};
