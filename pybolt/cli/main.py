@@ -83,6 +83,10 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             return inspect.check(options, arguments.format, strict=arguments.strict)
         case "routes":
             return inspect.routes(options)
+        case "dump":
+            from .dump import dump
+
+            return dump(options, arguments.format)
         case _:
             return inspect.explain(
                 options,

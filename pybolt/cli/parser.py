@@ -55,6 +55,15 @@ examples:
   bolt routes shop.api:api
 """
 
+_DUMP = """\
+Secrets are not shown: nothing of a secret option, of a value that was read by ${file:...}, or of
+a password in a URL. The YAML can be loaded again once they are filled in.
+
+examples:
+  bolt dump --resolved
+  bolt dump --resolved --format json shop.api:api
+"""
+
 _SCHEMA = """\
 Editors read it where a configuration begins with
   # yaml-language-server: $schema=./bolt.schema.json
@@ -234,6 +243,20 @@ def _inspecting(commands: Commands[Parser]) -> None:
         choices=("text", "json"),
         default="text",
         help="for people or for programs (default: text)",
+    )
+    dump = _command(commands, "dump", "print the configuration that holds for every route", _DUMP)
+    dump.add_argument("app", nargs="?", metavar="APP", help=_APP)
+    dump.add_argument(
+        "--resolved",
+        action="store_true",
+        required=True,
+        help="merged, inherited and with every reference resolved, each value with its origin",
+    )
+    dump.add_argument(
+        "--format",
+        choices=("yaml", "json"),
+        default="yaml",
+        help="a configuration with comments, or for programs (default: yaml)",
     )
     routes = _command(commands, "routes", "list every route, and who may use it", _ROUTES)
     routes.add_argument("app", nargs="?", metavar="APP", help=_APP)

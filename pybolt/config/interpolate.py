@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,16 @@ def interpolate(
     if isinstance(value, str) and "$" in value:
         return _REFERENCE.sub(lambda match: _resolve(match, at, report, environ), value)
     return value
+
+
+def from_files(value: Any, at: Location) -> Iterator[Location]:
+    """Where a text comes from a file, wholly or in part: what is kept apart is kept so."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from from_files(item, (*at, key))
+    elif isinstance(value, str) and any(found["file"] for found in _REFERENCE.finditer(value)):
+        yield at
 
 
 def _resolve(match: re.Match[str], at: Location, report: Report, environ: Mapping[str, str]) -> str:

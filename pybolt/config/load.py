@@ -22,7 +22,7 @@ from .diagnostics import (
     render,
 )
 from .importing import ImportFailed, import_object, make_cwd_importable, split_app
-from .interpolate import interpolate
+from .interpolate import from_files, interpolate
 from .options import RunOptions
 from .python import ApiDocument
 from .yaml import Reader, Table
@@ -42,6 +42,8 @@ class LoadedConfig:
     broken: frozenset[Location] = frozenset()
     #: Whether a whole document is missing, so that nothing can be said of the rest.
     incomplete: bool = False
+    #: Where a value was read from a file beside the configuration: shown nowhere.
+    hidden: frozenset[Location] = frozenset()
 
     def locate(self, location: Location, target: str = "value") -> Position | None:
         """The place of something in the documents."""
@@ -71,6 +73,7 @@ class _Loading:
         self.documents: list[dict[str, Any]] = []
         self.callables: list[Callable[..., Any]] = []
         self.broken: set[Location] = set()
+        self.hidden: set[Location] = set()
         self.incomplete = False
         self.failed_modules: set[str] = set()
 
@@ -90,6 +93,7 @@ class _Loading:
         if config is None:
             self.incomplete = True
             return {}
+        self.hidden.update(from_files(config, (index,)))
         config = interpolate(config, (index,), self._interpolation_failed)
         self.documents.append({"source": self.options.config, "config": config})
         return config if isinstance(config, dict) else {}
@@ -141,6 +145,7 @@ class _Loading:
                 handler, path, config["methods"], route.request_body, (*at, "handler")
             )
             config["handler"] = described or _name(handler)
+        self.hidden.update(from_files(document.config, (index,)))
         config = interpolate(document.config, (index,), self._interpolation_failed)
         self.documents.append({"source": source, "config": config})
 
@@ -278,6 +283,7 @@ def load(options: RunOptions) -> LoadedConfig:
         app=app,
         broken=frozenset(loading.broken),
         incomplete=loading.incomplete,
+        hidden=frozenset(loading.hidden),
     )
 
 
