@@ -27,6 +27,7 @@ from .middleware import (
     RequestHeaders,
     RequestId,
     ResponseHeaders,
+    Rewrite,
     SecurityHeaders,
 )
 from .params import Body, Cookie, Form, Header, Path, Query
@@ -67,6 +68,7 @@ __all__ = [
     "RequestId",
     "RequestValidationError",
     "ResponseHeaders",
+    "Rewrite",
     "SecurityHeaders",
     "Stream",
     "Text",

@@ -15,6 +15,7 @@ import orjson
 
 from . import encoding, response
 from .bodies import NOT_JSON
+from .django.mounted import mounted
 from .exceptions import HTTPError, MalformedBody
 from .loop import SlotLoop, pump, pump_sync, set_running_loop
 
@@ -145,6 +146,7 @@ class Runtime:
     render = staticmethod(response.render)
     failure = staticmethod(failure)
     file_failed = staticmethod(file_failed)
+    mounted = staticmethod(mounted)
     set_running_loop = staticmethod(set_running_loop)
     pump = staticmethod(pump)
     pump_sync = staticmethod(pump_sync)

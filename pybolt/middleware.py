@@ -220,6 +220,18 @@ class RequestHeaders(Declaration):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Rewrite(Declaration):
+    """The path that a handler sees; routes, policies and the log go by the one that was asked for.
+
+    One of ``strip_prefix`` (``"/shop"``, then ``request.script_name``, which Django's ``reverse``
+    puts before every path) and ``to`` (``"/v2/{*rest}"``, with what the path captures).
+    """
+
+    strip_prefix: str | None = None
+    to: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class RateLimit(Declaration):
     """A rate limit (GCRA): ``RateLimit("100/1m", burst=50, key="client_ip")``.
 
@@ -241,22 +253,38 @@ class RateLimit(Declaration):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class SecurityHeaders(Declaration):
-    """Header fields that make browsers careful. ``"off"`` leaves one out."""
+    """Header fields that make browsers careful. ``"off"`` leaves one out.
+
+    ``csp``, ``csp_report_only``: policies in which ``'nonce'`` is a nonce of each request's own,
+    ``request.csp_nonce``. ``permissions_policy``: features and who may use them:
+    ``{"camera": "off", "geolocation": ["self", "https://maps.example.com"]}``.
+    ``hsts_preload``: takes a year and subdomains.
+    """
 
     hsts: str | None = None
     hsts_subdomains: bool | None = None
+    hsts_preload: bool | None = None
     nosniff: bool | None = None
     frame: str | None = None
     referrer: str | None = None
     csp: str | None = None
+    csp_report_only: str | None = None
+    permissions_policy: Mapping[str, str | bool | Sequence[str]] | str | None = None
+    cross_origin_opener_policy: str | None = None
+    cross_origin_embedder_policy: str | None = None
+    cross_origin_resource_policy: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Compress(Declaration):
-    """Compression of answers: ``encodings`` of ``zstd``, ``br``, ``gzip``; ``min_size`` a size."""
+    """Compression of answers: ``encodings`` of ``zstd``, ``br``, ``gzip``; ``min_size`` a size.
+
+    ``levels``: how hard each tries, ``{"zstd": 3, "br": 4, "gzip": 6}`` unless told.
+    """
 
     encodings: Sequence[str] | None = None
     min_size: str | None = None
+    levels: Mapping[str, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

@@ -32,6 +32,7 @@ from .middleware import (
     RequestId,
     Respond,
     ResponseHeaders,
+    Rewrite,
     SecurityHeaders,
 )
 
@@ -62,6 +63,7 @@ class Slots(TypedDict, total=False):
     timeout: str | bool
     body_limit: str | bool
     request_headers: RequestHeaders | str | bool
+    rewrite: Rewrite | str | bool
     python: PythonLimits | str
 
 

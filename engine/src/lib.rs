@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod captures;
 pub mod config;
 pub mod engine;
 pub mod handler;

@@ -11,6 +11,8 @@ use crate::middleware::authenticate::Principal;
 use crate::middleware::bulkhead::BulkheadPermit;
 use crate::middleware::gate::Gate;
 use crate::middleware::rejection::Form;
+use crate::middleware::rewrite::Rewritten;
+use crate::middleware::security_headers::CspNonce;
 
 /// Index of a route in its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -52,6 +54,10 @@ pub struct Parts {
     pub request_id: Option<HeaderValue>,
     /// Who is asking, once authenticated.
     pub principal: Option<Arc<Principal>>,
+    /// The nonce of the answer's content security policy, where that has a place for one.
+    pub csp_nonce: Option<Arc<CspNonce>>,
+    /// What the handler is shown instead of the path that was matched.
+    pub rewritten: Option<Box<Rewritten>>,
     /// The matched route (the fallback's id where none matched).
     pub route: RouteId,
     /// Whether it is a CORS preflight that the matched route's policy is to answer.
@@ -78,6 +84,8 @@ impl Request {
             secure: false,
             request_id: None,
             principal: None,
+            csp_nonce: None,
+            rewritten: None,
             route: RouteId::default(),
             preflight: false,
             gate: None,
@@ -107,8 +115,14 @@ impl Request {
 }
 
 impl Parts {
-    /// The decoded path: exactly what Django would call `path_info`.
+    /// The path as it is routed and shown to the handler, decoded: exactly what Django would call
+    /// `path_info`.
     pub fn path(&self) -> &str {
+        self.rewritten.as_ref().map_or_else(|| self.original_path(), |shown| &shown.path)
+    }
+
+    /// The decoded path that was asked for.
+    pub fn original_path(&self) -> &str {
         self.decoded_path.as_deref().unwrap_or_else(|| self.uri.path())
     }
 

@@ -9,6 +9,7 @@ use crate::http::{HeaderValue, Headers, StatusCode, header};
 use crate::middleware::authenticate::Principal;
 use crate::middleware::rate_limit::RateLimitPolicy;
 use crate::middleware::rejection::RejectionKind;
+use crate::middleware::security_headers::CspNonce;
 
 /// Status, headers and body of an answer.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Response {
     pub principal: Option<Arc<Principal>>,
     /// A limit in the shadow that would have refused; the access log names it.
     pub shadowed: Option<Arc<RateLimitPolicy>>,
+    /// The nonce that the handler was given; the security headers take it.
+    pub csp_nonce: Option<Arc<CspNonce>>,
 }
 
 impl Response {
@@ -37,6 +40,7 @@ impl Response {
             rejection: None,
             principal: None,
             shadowed: None,
+            csp_nonce: None,
         }
     }
 

@@ -60,6 +60,8 @@ fn engine() -> Engine {
             {"path": "/closed", "handler": "m:f", "auth": "public", "maintenance": "on"},
             {"path": "/page", "handler": "m:f", "auth": "public",
              "maintenance": {"body": "later", "retry_after": "1h"}},
+            {"path": "/scripts", "handler": "m:f", "auth": "deny",
+             "security_headers": {"csp": "script-src 'self' 'nonce'"}},
             {"path": "/old", "redirect": {"to": "/new"}, "auth": "public"},
         ],
     }}]});
@@ -136,6 +138,8 @@ fn a_refusal_allocates_its_header_list_alone() {
         (("POST", "/write", 403), &[("origin", "https://evil.test")]),
         (("GET", "/closed", 503), &[]),
         (("GET", "/page", 503), &[]),
+        // Nobody is given a nonce who is refused.
+        (("GET", "/scripts", 403), &[]),
         (
             ("OPTIONS", "/hello", 204),
             &[("origin", "https://app.example.com"), ("access-control-request-method", "GET")],

@@ -79,6 +79,13 @@ const FIELDS: &[Field] = &[
         "routes[0].security_headers.hsts",
         &["0s", "1000y"],
     ),
+    (|v| route("compress", json!({"levels": {"zstd": v}})), "routes[0].compress.levels.zstd", &[]),
+    (
+        |v| route("compress", json!({"levels": {"br": v}})),
+        "routes[0].compress.levels.br",
+        &["0", "-0"],
+    ),
+    (|v| route("compress", json!({"levels": {"gzip": v}})), "routes[0].compress.levels.gzip", &[]),
     (
         |v| route("compress", json!({"min_size": v})),
         "routes[0].compress.min_size",

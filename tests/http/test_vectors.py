@@ -7,15 +7,27 @@ from typing import Any
 import pytest
 import yaml
 
-from pybolt import JSON, Bytes, Text
+from pybolt import JSON, Bytes, Stream, Text
 from pybolt.config import RunOptions, load
 from pybolt.testing import Client
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-FILES = ["routing", "hosts", "cors", "auth", "auth_methods", "policies", "answers", "guards"]
-FILES += ["limiter"]
+FILES = [
+    "routing",
+    "hosts",
+    "cors",
+    "auth",
+    "auth_methods",
+    "policies",
+    "security_headers",
+    "compress",
+    "answers",
+    "guards",
+    "rewrite",
+    "limiter",
+]
 LONG = "0123456789" * 500
-TOLD = {"params", "client", "scheme"}
+TOLD = {"params", "client", "scheme", "path", "original_path", "script_name"}
 ROW = {"name", "config", "before", "repeat", "request", "expect"}
 REQUEST = {"method", "url", "host", "headers", "peer", "body"}
 EXPECT = {"status", "code", "headers", "not_headers", "body", "seen"} | TOLD
@@ -35,8 +47,20 @@ def echo(request):
         "params": dict(request.params),
         "client": request.client,
         "scheme": request.scheme,
+        "path": request.path,
+        "original_path": request.original_path,
+        "script_name": request.script_name,
         "seen": {name: request.headers[name] for name in request.headers},
     }
+
+
+def nonce(request):
+    return {"nonce": request.csp_nonce}
+
+
+def stream(request):
+    chunks = [LONG[:6], LONG[6:4000], LONG[4000:]]
+    return Stream((chunk.encode() for chunk in chunks), content_type="application/json")
 
 
 def panic(request):
@@ -117,8 +141,11 @@ def test_row(config, row, tmp_path):
         assert response.status == expect["status"]
     if "code" in expect and response.body:
         assert response.json()["type"] == f"urn:pybolt:problem:{expect['code']}"
+    # What the row cannot know and the handler tells.
+    told = response.json() if b'"nonce"' in response.body else {}
     for name, value in expect.get("headers", {}).items():
-        assert response.headers.get(name) == value, name
+        expected = value and value.replace("{nonce}", told.get("nonce") or "?")
+        assert response.headers.get(name) == expected, name
     for name, value in expect.get("not_headers", {}).items():
         assert response.headers.get(name) not in (value, None), name
     if "body" in expect:

@@ -67,6 +67,8 @@ pub struct Runtime {
     pub event_loop: Py<PyAny>,
     /// The loop's queue of callbacks that are ready.
     pub ready: Py<PyAny>,
+    /// `mounted(handler, script_name)`: the handler, below a prefix that it does not see.
+    pub mounted: Py<PyAny>,
     /// `housekeeping()`: on the thread whose run touched the database.
     pub housekeeping: Py<PyAny>,
     /// `close_connections()`: at the end of a thread that touched the database.
@@ -114,8 +116,19 @@ pub const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl Route {
     /// The Python side of `plan`'s route, where it has a handler.
-    pub fn new(py: Python<'_>, plan: &RoutePlan, callables: &[Py<PyAny>]) -> Option<Self> {
-        let handler = plan.handler.as_ref()?;
+    pub fn new(
+        py: Python<'_>,
+        plan: &RoutePlan,
+        callables: &[Py<PyAny>],
+        runtime: &Runtime,
+    ) -> PyResult<Option<Self>> {
+        let Some(handler) = plan.handler.as_ref() else { return Ok(None) };
+        let Some(call) = callables.get(handler.index) else { return Ok(None) };
+        let below = plan.guards.rewrite.as_ref().and_then(|rewrite| rewrite.script_name());
+        let call = match below {
+            Some(prefix) => runtime.mounted.call1(py, (call, prefix))?,
+            None => call.clone_ref(py),
+        };
         let mode = match plan.python.run {
             // Whoever reads a body as it arrives waits for its client, however quick it is.
             _ if handler.request_body == RequestBody::Stream => RunMode::Thread,
@@ -124,15 +137,15 @@ impl Route {
             PythonRun::Queue => RunMode::Queue,
             PythonRun::Thread => RunMode::Thread,
         };
-        Some(Self {
-            call: callables.get(handler.index)?.clone_ref(py),
+        Ok(Some(Self {
+            call,
             is_async: handler.is_async,
             awaits: handler.awaits,
             name: handler.name.clone(),
             label: format!("{} {}", methods(plan), plan.pattern),
             request_body: handler.request_body,
             placement: Placement::new(mode, handler.is_async),
-        })
+        }))
     }
 }
 
@@ -161,6 +174,7 @@ impl Runtime {
             release_thread: get("release_thread")?,
             event_loop: event_loop.clone().unbind(),
             ready: event_loop.getattr("_ready")?.unbind(),
+            mounted: get("mounted")?,
             housekeeping: get("housekeeping")?,
             close_connections: get("close_connections")?,
             pump: get("pump")?,
@@ -180,8 +194,8 @@ impl Bridge {
         let routes = plan
             .routes
             .iter()
-            .map(|route| Route::new(py, route, callables).map(Arc::new))
-            .collect();
+            .map(|route| Ok(Route::new(py, route, callables, &runtime)?.map(Arc::new)))
+            .collect::<PyResult<_>>()?;
         Ok(Self {
             routes,
             limits: plan.limits(),

@@ -18,9 +18,11 @@ use crate::job::RequestBody;
 use crate::multidict::MultiDict;
 
 /// The names that `request[...]` knows.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 19] = [
     "method",
     "path",
+    "original_path",
+    "script_name",
     "headers",
     "query",
     "query_string",
@@ -29,6 +31,7 @@ const NAMES: [&str; 16] = [
     "client",
     "principal",
     "request_id",
+    "csp_nonce",
     "state",
     "cookies",
     "content_type",
@@ -88,10 +91,22 @@ impl Request {
         self.parts.method.as_str()
     }
 
-    /// The decoded path, exactly as it was matched.
+    /// The decoded path, exactly as it was matched, or as `rewrite` shows it.
     #[getter]
     fn path(&self) -> &str {
         self.parts.path()
+    }
+
+    /// The decoded path that was asked for, whatever `rewrite` made of it.
+    #[getter]
+    fn original_path(&self) -> &str {
+        self.parts.original_path()
+    }
+
+    /// What `rewrite: {strip_prefix: …}` took off the front of the path; empty where it did not.
+    #[getter]
+    fn script_name(&self) -> &str {
+        self.parts.rewritten.as_ref().map_or("", |shown| &shown.script_name)
     }
 
     /// The header fields: a case-insensitive mapping with several values a name.
@@ -177,6 +192,19 @@ impl Request {
     #[getter]
     fn request_id(&self) -> Option<&str> {
         self.parts.request_id.as_ref().and_then(|id| id.to_str().ok())
+    }
+
+    /// The nonce for inline scripts and styles, where the content security policy has a place for
+    /// one; made when it is first asked for.
+    #[getter]
+    fn csp_nonce(&self) -> Option<&str> {
+        self.parts.csp_nonce.as_ref().map(|nonce| nonce.get())
+    }
+
+    /// The same, where the `csp` context processor of Django 6 looks for it.
+    #[getter]
+    fn _csp_nonce(&self) -> Option<&str> {
+        self.csp_nonce()
     }
 
     /// A dict for the handler's own notes.

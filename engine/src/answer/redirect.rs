@@ -9,15 +9,15 @@
 //! Options: `redirect: {to: "/new/{id}", status: 302, keep_query: off}`. Refusal: `bad_path`.
 //! Example: `{path: "/old/{*rest}", redirect: {to: "/new/{*rest}", status: 308, keep_query: on}}`.
 
+use crate::captures;
 use crate::config;
 use crate::config::decode::Spanned;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::http::{HeaderValue, Headers, Method, StatusCode, Uri, header};
 use crate::middleware::host::split_port;
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::request::Parts;
 use crate::response::Response;
-use crate::router::parameter_names;
 
 config! {
     /// Where a route sends its clients.
@@ -139,42 +139,25 @@ impl RedirectConfig {
 
     /// The target taken apart; every name must be one that the pattern captures.
     fn pieces(&self, body: &str, pattern: &str, out: &mut Diagnostics) -> Option<Vec<Piece>> {
-        let names = parameter_names(pattern);
-        let mut pieces = Vec::new();
-        let mut rest = body;
-        while let Some(open) = rest.find(['{', '}']) {
-            let (text, braced) = rest.split_at(open);
-            let Some((name, after)) =
-                braced.strip_prefix('{').and_then(|inner| inner.split_once('}'))
-            else {
-                out.push(
-                    Diagnostic::error("E122", &self.to.at, "a brace stands alone")
-                        .hint("what is captured is written `{id}`; a brace itself `%7B` or `%7D`"),
-                );
-                return None;
-            };
-            let name = name.trim_start_matches('*');
-            if !names.contains(&name) {
-                let message = format!("`{pattern}` captures no `{name}`");
-                let hint = match did_you_mean(name, names.iter().copied()) {
-                    Some(near) => format!("did you mean `{{{near}}}`?"),
-                    None if names.is_empty() => "it captures nothing".to_owned(),
-                    None => format!("it captures {}", names.join(", ")),
-                };
-                out.push(Diagnostic::error("E123", &self.to.at, message).hint(hint));
-                return None;
-            }
-            if !text.is_empty() {
-                pieces.push(Piece::Text(text.into()));
-            }
-            let catch_all = pattern.contains(&format!("{{*{name}}}"));
-            pieces.push(Piece::Captured(name.into(), catch_all));
-            rest = after;
+        let Some(pieces) = captures::pieces(body) else {
+            out.push(
+                Diagnostic::error("E122", &self.to.at, "a brace stands alone")
+                    .hint("what is captured is written `{id}`; a brace itself `%7B` or `%7D`"),
+            );
+            return None;
+        };
+        if let Some((message, hint)) = captures::unknown(&pieces, pattern) {
+            out.push(Diagnostic::error("E123", &self.to.at, message).hint(hint));
+            return None;
         }
-        if !rest.is_empty() {
-            pieces.push(Piece::Text(rest.into()));
-        }
-        Some(pieces)
+        let piece = |piece| match piece {
+            captures::Piece::Text(text) => Piece::Text(text),
+            captures::Piece::Captured(name) => {
+                let catch_all = pattern.contains(&format!("{{*{name}}}"));
+                Piece::Captured(name, catch_all)
+            }
+        };
+        Some(pieces.into_iter().map(piece).collect())
     }
 }
 
@@ -280,10 +263,9 @@ fn push_escape(byte: u8, target: &mut String) {
     }
 }
 
-/// Whether a segment of the path is `.` or `..`.
+/// Whether a segment of the target's path is `.` or `..`.
 fn has_dot_segment(target: &str) -> bool {
-    let path = target.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| matches!(segment, "." | ".."))
+    captures::has_dot_segment(target.split('?').next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::middleware::rate_limit::RateLimitConfig;
 use crate::middleware::request_headers::RequestHeadersConfig;
 use crate::middleware::request_id::RequestIdConfig;
 use crate::middleware::response_headers::ResponseHeadersConfig;
+use crate::middleware::rewrite::RewriteConfig;
 use crate::middleware::security_headers::SecurityHeadersConfig;
 
 /// One source of declarations.
@@ -129,6 +130,8 @@ config! {
         response_headers: Named<ResponseHeadersConfig> = default(Named::default()),
         /// Header fields of requests, as handlers see them.
         request_headers: Named<RequestHeadersConfig> = default(Named::default()),
+        /// Rewrites of the path, as handlers see it.
+        rewrite: Named<RewriteConfig> = default(Named::default()),
         /// Bulkheads.
         python: Named<PythonConfig> = default(Named::default()),
     }
@@ -217,6 +220,8 @@ slots! {
     body_limit: Switch<Size> = "2MiB",
     /// Header fields of requests, set and removed for the handler.
     request_headers: Slot<RequestHeadersConfig>,
+    /// The path that the handler sees.
+    rewrite: Slot<RewriteConfig>,
     /// How the handler runs.
     python: Slot<PythonConfig>,
 }

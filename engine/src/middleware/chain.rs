@@ -26,7 +26,8 @@ use super::rate_limit::{Limits, RateLimitLayer, RateLimitPolicy, Table};
 use super::request_headers::RequestHeadersLayer;
 use super::request_id::RequestIdLayer;
 use super::response_headers::ResponseHeadersLayer;
-use super::security_headers::SecurityHeadersLayer;
+use super::rewrite::RewriteLayer;
+use super::security_headers::{CspNonceLayer, SecurityHeadersLayer};
 use super::timeout::TimeoutLayer;
 use crate::handler::{Handler, HandlerService};
 use crate::plan::{HandlerRef, Plan, PythonPolicy, RequestBody, RoutePlan};
@@ -56,6 +57,11 @@ impl Assembly {
         let mut inner: BoxService<Permitted<Request>> = Box::new(HandlerService(handler));
         // Only what is about to run takes a place with Python.
         inner = stack(inner, self.places(&route.python).map(BulkheadLayer));
+        // Only who may run code in the page is told what it has to carry.
+        let nonce = route.security_headers.as_ref().is_some_and(|policy| policy.takes_nonce());
+        inner = stack(inner, (nonce && route.answer.is_none()).then_some(CspNonceLayer));
+        // The path as the handler is to see it; nothing is routed by it again.
+        inner = stack(inner, guards.rewrite.map(RewriteLayer::new));
         // Everything above was decided by what the client sent; the handler sees what we say.
         inner = stack(inner, guards.request_headers.map(RequestHeadersLayer::new));
         // Whoever sends slowly takes no place meanwhile.

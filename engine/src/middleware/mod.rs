@@ -7,7 +7,8 @@
 //! request id → access log → catch panic → response headers → security headers → CORS → catch panic
 //! → compression → gate → maintenance → address rules → CSRF by origin → rate limits whose key needs
 //! no identity → `Content-Length` check → authenticate → authorize → rate limits keyed by identity →
-//! timeout → body limit → the whole body → request headers → Python bulkhead → handler.
+//! timeout → body limit → the whole body → request headers → rewrite → CSP nonce →
+//! Python bulkhead → handler.
 
 pub mod access_log;
 pub mod authenticate;
@@ -31,5 +32,6 @@ pub mod rejection;
 pub mod request_headers;
 pub mod request_id;
 pub mod response_headers;
+pub mod rewrite;
 pub mod security_headers;
 pub mod timeout;

@@ -125,6 +125,7 @@ impl Rejection {
             rejection: Some(self.kind),
             principal: None,
             shadowed: None,
+            csp_nonce: None,
         }
     }
 }

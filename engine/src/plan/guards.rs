@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use super::StagePlan;
 use super::merge::Inherited;
 use super::policies::Kind;
 use super::resolve::slot;
-use crate::config::diagnostic::Diagnostics;
+use super::{RoutePlan, StagePlan};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::document::{DefineConfig, Document};
 use crate::middleware::csrf::{CsrfConfig, CsrfPolicy};
 use crate::middleware::ip::{IpConfig, IpPolicy};
 use crate::middleware::maintenance::{MaintenanceConfig, MaintenancePolicy};
 use crate::middleware::request_headers::{RequestHeadersConfig, RequestHeadersPolicy};
 use crate::middleware::response_headers::{ResponseHeadersConfig, ResponseHeadersPolicy};
+use crate::middleware::rewrite::{RewriteConfig, RewritePolicy};
 
 /// The guards of one route.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,8 @@ pub struct Guards {
     pub response_headers: Option<Arc<ResponseHeadersPolicy>>,
     /// Header fields of requests, as the handler sees them.
     pub request_headers: Option<Arc<RequestHeadersPolicy>>,
+    /// The path as the handler sees it.
+    pub rewrite: Option<Arc<RewritePolicy>>,
 }
 
 /// The definitions of guards and what has been compiled of them.
@@ -37,6 +40,7 @@ pub(super) struct GuardKinds<'a> {
     csrf: Kind<'a, CsrfConfig, CsrfPolicy>,
     response_headers: Kind<'a, ResponseHeadersConfig, ResponseHeadersPolicy>,
     request_headers: Kind<'a, RequestHeadersConfig, RequestHeadersPolicy>,
+    rewrite: Kind<'a, RewriteConfig, RewritePolicy>,
 }
 
 impl<'a> GuardKinds<'a> {
@@ -62,6 +66,7 @@ impl<'a> GuardKinds<'a> {
                 |d: &DefineConfig| &d.request_headers,
                 out,
             ),
+            rewrite: Kind::collect("rewrite", documents, |d: &DefineConfig| &d.rewrite, out),
         }
     }
 
@@ -127,7 +132,18 @@ impl<'a> GuardKinds<'a> {
             RequestHeadersConfig::compile,
             RequestHeadersPolicy::summary,
         );
-        Guards { maintenance, ip, csrf, response_headers, request_headers }
+        let rewrite = slot(
+            &mut self.rewrite,
+            slots,
+            |s| s.rewrite.as_ref(),
+            (15, "rewrite"),
+            stages,
+            out,
+            None::<fn() -> RewriteConfig>,
+            RewriteConfig::compile,
+            RewritePolicy::summary,
+        );
+        Guards { maintenance, ip, csrf, response_headers, request_headers, rewrite }
     }
 
     /// What nobody used.
@@ -137,5 +153,21 @@ impl<'a> GuardKinds<'a> {
         self.csrf.finish(|_, c, out| c.compile(out), out);
         self.response_headers.finish(|_, c, out| c.compile(&c.at, out), out);
         self.request_headers.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.rewrite.finish(|_, c, out| c.compile(&c.at, out), out);
     }
+}
+
+/// Checks that what rewrites a route's path can.
+pub(super) fn check_rewrite(route: &RoutePlan, out: &mut Diagnostics) {
+    let Some((message, hint)) =
+        route.guards.rewrite.as_ref().and_then(|policy| policy.misfit(&route.pattern))
+    else {
+        return;
+    };
+    let Some(stage) = route.stages.iter().find(|stage| stage.slot == "rewrite") else { return };
+    let mut diagnostic = Diagnostic::error("E126", &stage.origin[0], message).hint(hint);
+    if let Some(route) = route.locations.first() {
+        diagnostic = diagnostic.related(route, "the route");
+    }
+    out.push(diagnostic);
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{credentials, has_auth};
-use super::guards::GuardKinds;
+use super::guards::{self, GuardKinds};
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
 use super::warnings;
@@ -216,6 +216,7 @@ impl<'a> Resolver<'a> {
                     awaits: handler.awaits,
                     request_body: handler.request_body,
                 });
+                guards::check_rewrite(route, out);
                 return;
             }
             TargetConfig::Respond(config) => {
@@ -229,7 +230,9 @@ impl<'a> Resolver<'a> {
         // Python has no part in it.
         route.python = Arc::clone(&self.plain_python);
         route.guards.request_headers = None;
-        route.stages.retain(|stage| !matches!(stage.slot, "python" | "request_headers"));
+        route.guards.rewrite = None;
+        let shown = ["python", "request_headers", "rewrite"];
+        route.stages.retain(|stage| !shown.contains(&stage.slot));
         route.stages.push(StagePlan {
             order: 16,
             slot: answer.slot(),

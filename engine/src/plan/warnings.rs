@@ -65,7 +65,11 @@ pub fn nothing_to_run(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnost
         let slot = slots.request_headers.as_ref()?;
         (!matches!(slot.value, Slot::Off)).then_some(("request_headers", &slot.at))
     });
-    for (key, at) in python.chain(request_headers) {
+    let rewrite = merged.slots().filter_map(|slots| {
+        let slot = slots.rewrite.as_ref()?;
+        (!matches!(slot.value, Slot::Off)).then_some(("rewrite", &slot.at))
+    });
+    for (key, at) in python.chain(request_headers).chain(rewrite) {
         if merged.locations.iter().any(|route| at.is_within(route)) {
             let message =
                 format!("`{key}` does nothing here: `{}` needs no handler", answer.slot());

@@ -1,5 +1,10 @@
 //! What may be written, what it is compiled to, and the choice of an encoding.
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
 use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
@@ -14,6 +19,21 @@ config! {
         encodings: Spanned<Vec<Spanned<String>>> = optional(["zstd", "br", "gzip"]) of ["zstd", "br", "gzip"],
         /// Smaller bodies are left alone; `0B` = none is.
         min_size: Spanned<Size> = optional("1KiB"),
+        /// How hard each encoding tries.
+        levels: LevelsConfig = optional,
+    }
+}
+
+config! {
+    /// How hard each encoding tries; a higher level takes more time for a smaller body.
+    #[derive(Default)]
+    pub struct LevelsConfig {
+        /// 1 to 9.
+        zstd: Spanned<u64> = optional(3) of [1, 2, 3, 4, 5, 6, 7, 8, 9],
+        /// 0 to 9.
+        br: Spanned<u64> = optional(4) of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        /// 1 to 9.
+        gzip: Spanned<u64> = optional(6) of [1, 2, 3, 4, 5, 6, 7, 8, 9],
     }
 }
 
@@ -28,12 +48,27 @@ pub enum Encoding {
     Gzip,
 }
 
+/// A content coding and how hard it tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coding {
+    /// The coding.
+    pub encoding: Encoding,
+    /// The level, as the codec counts.
+    pub level: u32,
+}
+
 /// A compiled compression policy.
 #[derive(Debug)]
 pub struct CompressPolicy {
-    pub(super) encodings: Vec<Encoding>,
+    pub(super) codings: Vec<Coding>,
     pub(super) min_size: u64,
+    /// Places for bodies that are encoded off the I/O thread.
+    pub(super) places: Arc<Semaphore>,
 }
+
+/// So many bodies or chunks of a policy are encoded off the I/O thread at once; more would only
+/// fight for the cores.
+const AT_ONCE: usize = 2;
 
 impl Encoding {
     /// The name in `Content-Encoding`.
@@ -47,6 +82,21 @@ impl Encoding {
 
     pub(super) const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
+    const fn default_level(self) -> u32 {
+        match self {
+            Self::Zstd => 3,
+            Self::Brotli => 4,
+            Self::Gzip => 6,
+        }
+    }
+
+    const fn levels(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Brotli => 0..=9,
+            Self::Zstd | Self::Gzip => 1..=9,
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|encoding| encoding.name() == name)
     }
@@ -59,10 +109,53 @@ impl CompressConfig {
             None => vec![Encoding::Zstd, Encoding::Brotli, Encoding::Gzip],
             Some(names) => encodings(names, out)?,
         };
+        let codings = encodings.into_iter().map(|encoding| self.coding(encoding, out));
+        // All of them are looked at, whatever is wrong with the first.
+        let codings: Vec<_> = codings.collect();
         Some(CompressPolicy {
-            encodings,
+            codings: codings.into_iter().collect::<Option<_>>()?,
             min_size: self.min_size.as_ref().map_or(1024, |size| size.0),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
         })
+    }
+
+    fn coding(&self, encoding: Encoding, out: &mut Diagnostics) -> Option<Coding> {
+        let levels = self.levels.as_ref();
+        let written = levels.and_then(|levels| match encoding {
+            Encoding::Zstd => levels.zstd.as_ref(),
+            Encoding::Brotli => levels.br.as_ref(),
+            Encoding::Gzip => levels.gzip.as_ref(),
+        });
+        let Some(written) = written else {
+            return Some(Coding { encoding, level: encoding.default_level() });
+        };
+        let range = encoding.levels();
+        let level = u32::try_from(written.value).ok().filter(|level| range.contains(level));
+        if level.is_none() {
+            let message = format!("{} is not a level of {}", written.value, encoding.name());
+            let (least, most) = (range.start(), range.end());
+            let hint = if written.value > u64::from(*most) {
+                format!("write {least} to {most}; more is for files that are compressed beforehand")
+            } else {
+                format!("write {least} to {most}")
+            };
+            out.push(Diagnostic::error("E109", &written.at, message).hint(hint));
+        }
+        Some(Coding { encoding, level: level? })
+    }
+}
+
+impl Coding {
+    /// How many bytes are encoded on the I/O thread, so that nobody else waits for more than about
+    /// a millisecond. (`how_long_a_body_takes` in the encoder's tests prints what they take.)
+    pub(super) const fn inline_bytes(self) -> usize {
+        const KIB: usize = 1024;
+        match (self.encoding, self.level) {
+            (Encoding::Zstd, 0..=3) | (Encoding::Brotli, 0..=1) => 128 * KIB,
+            (Encoding::Zstd, 4..=6) | (Encoding::Gzip, 0..=3) => 64 * KIB,
+            (Encoding::Brotli, 2..=4) | (Encoding::Gzip, 4..=6) => 32 * KIB,
+            (Encoding::Zstd | Encoding::Brotli | Encoding::Gzip, _) => 8 * KIB,
+        }
     }
 }
 
@@ -102,13 +195,17 @@ fn encodings(
 impl CompressPolicy {
     /// One line for `bolt explain`.
     pub fn summary(&self) -> String {
-        let names: Vec<_> = self.encodings.iter().map(|encoding| encoding.name()).collect();
+        let name = |coding: &Coding| match coding.level {
+            level if level == coding.encoding.default_level() => coding.encoding.name().to_owned(),
+            level => format!("{}:{level}", coding.encoding.name()),
+        };
+        let names: Vec<_> = self.codings.iter().map(name).collect();
         format!("{} from {}", names.join(" "), Size(self.min_size))
     }
 
-    /// The encoding for a client with these request headers: the highest weight, then our order;
+    /// The coding for a client with these request headers: the highest weight, then our order;
     /// none where the client would rather have the body as it is.
-    pub(super) fn choose(&self, headers: &HeaderMap) -> Option<Encoding> {
+    pub(super) fn choose(&self, headers: &HeaderMap) -> Option<Coding> {
         let mut weights = [None; Encoding::ALL.len()];
         let mut any = None;
         let mut best = (0, None);
@@ -123,11 +220,11 @@ impl CompressPolicy {
                 best.0 = weight;
             }
         }
-        for encoding in &self.encodings {
-            let weight = weights[*encoding as usize].or(any).unwrap_or(0);
+        for coding in &self.codings {
+            let weight = weights[coding.encoding as usize].or(any).unwrap_or(0);
             // An equal weight is ours to decide: any encoding before none.
             if weight > best.0 || (weight == best.0 && weight > 0 && best.1.is_none()) {
-                best = (weight, Some(*encoding));
+                best = (weight, Some(*coding));
             }
         }
         best.1

@@ -5,12 +5,9 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder, write::GzEncoder};
 
-use super::config::Encoding;
+use super::config::{Coding, Encoding};
 
-const ZSTD_LEVEL: i32 = 3;
-const BROTLI_QUALITY: u32 = 4;
 const BROTLI_WINDOW: u32 = 20;
-const GZIP_LEVEL: u32 = 6;
 
 /// The longest padding against BREACH, in bytes, as Django's.
 const MAX_PADDING: u8 = 100;
@@ -30,14 +27,16 @@ impl Encoder {
     ///
     /// # Errors
     /// When the codec cannot allocate its context.
-    pub fn new(encoding: Encoding) -> io::Result<Self> {
-        Ok(match encoding {
+    pub fn new(coding: Coding) -> io::Result<Self> {
+        let level = coding.level;
+        Ok(match coding.encoding {
             Encoding::Zstd => {
-                Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)
+                let level = i32::try_from(level).map_err(io::Error::other)?;
+                Self::Zstd(zstd::stream::write::Encoder::new(Vec::new(), level)?)
             }
             Encoding::Brotli => {
                 let mut encoder =
-                    brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+                    brotli::CompressorWriter::new(Vec::new(), 4096, level, BROTLI_WINDOW);
                 // Writes the stream's header and ends it at a byte.
                 encoder.flush()?;
                 pad_brotli(encoder.get_mut());
@@ -45,7 +44,7 @@ impl Encoder {
             }
             Encoding::Gzip => {
                 let head = GzBuilder::new().filename(padding());
-                Self::Gzip(head.write(Vec::new(), Compression::new(GZIP_LEVEL)))
+                Self::Gzip(head.write(Vec::new(), Compression::new(level)))
             }
         })
     }
@@ -97,8 +96,8 @@ impl Encoder {
 ///
 /// # Errors
 /// When the codec fails.
-pub fn whole(encoding: Encoding, body: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = Encoder::new(encoding)?;
+pub fn whole(coding: Coding, body: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = Encoder::new(coding)?;
     match &mut encoder {
         Encoder::Zstd(encoder) => encoder.write_all(body)?,
         Encoder::Brotli(encoder) => encoder.write_all(body)?,
@@ -138,6 +137,13 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+    use crate::config::diagnostic::Diagnostics;
+    use crate::middleware::compress::CompressConfig;
+
+    fn codings() -> Vec<Coding> {
+        let policy = CompressConfig::default().compile(&mut Diagnostics::default());
+        policy.expect("the defaults are fine").codings
+    }
 
     fn decoded(encoding: Encoding, body: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
@@ -155,10 +161,11 @@ mod tests {
     #[test]
     fn whole_bodies_decode_and_their_length_says_little() {
         let body = "0123456789".repeat(500);
-        for encoding in Encoding::ALL {
+        for coding in codings() {
+            let encoding = coding.encoding;
             let lengths: HashSet<usize> = (0..50)
                 .map(|_| {
-                    let encoded = whole(encoding, body.as_bytes()).unwrap();
+                    let encoded = whole(coding, body.as_bytes()).unwrap();
                     assert_eq!(decoded(encoding, &encoded), body.as_bytes(), "{encoding:?}");
                     encoded.len()
                 })
@@ -169,8 +176,9 @@ mod tests {
 
     #[test]
     fn a_chunk_can_be_decoded_when_it_was_written() {
-        for encoding in Encoding::ALL {
-            let mut encoder = Encoder::new(encoding).unwrap();
+        for coding in codings() {
+            let encoding = coding.encoding;
+            let mut encoder = Encoder::new(coding).unwrap();
             let mut sent = encoder.chunk(b"first ").unwrap().to_vec();
             let mut first = [0; 6];
             match encoding {
@@ -185,6 +193,36 @@ mod tests {
             sent.extend(encoder.chunk(b"second").unwrap());
             sent.extend(encoder.finish().unwrap());
             assert_eq!(decoded(encoding, &sent), b"first second", "{encoding:?}");
+        }
+    }
+    /// Prints what the bytes that are encoded on the I/O thread take, and what 1 MB takes.
+    #[test]
+    #[allow(clippy::print_stdout)] // it is what the test is run by hand for
+    fn how_long_a_body_takes() {
+        let line =
+            r#"{"id": 1234567, "name": "a name", "tags": ["x", "yy", "zzz"], "at": "2024"},"#;
+        let text: String = (0..20_000u32)
+            .map(|number| line.replace("1234567", &number.wrapping_mul(2_654_435_761).to_string()))
+            .collect();
+        for encoding in Encoding::ALL {
+            for level in 1..=9 {
+                let coding = Coding { encoding, level };
+                let timed = |bytes: usize| {
+                    let start = std::time::Instant::now();
+                    let encoded = whole(coding, &text.as_bytes()[..bytes]).unwrap();
+                    assert!(encoded.len() < bytes);
+                    start.elapsed()
+                };
+                let best = (0..5).map(|_| timed(coding.inline_bytes())).min().unwrap();
+                println!("{encoding:?} {level}: {} bytes in {best:?}", coding.inline_bytes());
+                // Ten times the aim: the machine may be busy, and the codecs are built for tests.
+                assert!(best.as_millis() < 10, "{encoding:?} {level}: {best:?}");
+            }
+        }
+        for coding in codings() {
+            let start = std::time::Instant::now();
+            whole(coding, &text.as_bytes()[..1_000_000]).unwrap();
+            println!("{:?}: 1 MB in {:?}", coding.encoding, start.elapsed());
         }
     }
 }

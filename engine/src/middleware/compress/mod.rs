@@ -5,15 +5,21 @@
 //! what is encoded already, `no-transform`, partial answers and answers to `Range`, event streams.
 //! A strong `ETag` becomes weak. A stream is flushed chunk by chunk. HEAD gets the headers of GET.
 //!
+//! No body keeps the I/O thread: what takes longer than about a millisecond at its level is encoded
+//! on another thread, few at a time, and a stream that has many chunks ready lets others run in
+//! between. An answer with a `Content-Digest` stays as it is.
+//!
 //! Against BREACH every answer carries 1 to 100 bytes, at random, as Django's own gzip does: gzip has
 //! them in its file name, Brotli in a metadata block, zstd in a skippable frame.
 //!
-//! Options: `compress: {encodings: [zstd, br, gzip], min_size: 1KiB}`. Refusals: none.
+//! Options: `compress: {encodings: [zstd, br, gzip], min_size: 1KiB, levels: {zstd: 3, br: 4,
+//! gzip: 6}}`. Refusals: none.
 //! Example: `defaults: {compress: on}`.
 
 mod config;
 mod encoder;
 mod service;
+mod stream;
 
-pub use self::config::{CompressConfig, CompressPolicy, Encoding};
+pub use self::config::{Coding, CompressConfig, CompressPolicy, Encoding, LevelsConfig};
 pub use self::service::{Compress, CompressLayer};

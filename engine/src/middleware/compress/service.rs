@@ -8,19 +8,20 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::config::{CompressPolicy, Encoding};
-use super::encoder::{Encoder, whole};
-use crate::body::{Body, BodyStream};
-use crate::http::{HeaderValue, Headers, Method, StatusCode, header};
+use super::config::{Coding, CompressPolicy, Encoding};
+use super::encoder::whole;
+use super::stream::Encoded;
+use crate::body::Body;
+use crate::http::{HeaderName, HeaderValue, Headers, Method, StatusCode, header};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
 
-/// A body beyond this is encoded off the I/O thread.
-const OFF_THREAD: usize = 64 * 1024;
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 /// Makes [`Compress`] services.
 pub struct CompressLayer {
@@ -62,17 +63,17 @@ where
 
     fn call(&mut self, request: Request) -> Reply {
         // A part of the body as it is was asked for, and parts of an encoded one do not fit it.
-        let whole = |_: &Encoding| !request.headers.contains_key(header::RANGE);
-        let encoding = self.policy.choose(&request.headers).filter(whole);
+        let whole = |_: &Coding| !request.headers.contains_key(header::RANGE);
+        let coding = self.policy.choose(&request.headers).filter(whole);
         let head = request.method == Method::HEAD;
         let policy = Arc::clone(&self.policy);
         match self.inner.call(request) {
             Reply::Ready(response) => {
                 let response = response.expect("a reply is ready once");
-                encode(&policy, encoding, head, response)
+                encode(&policy, coding, head, response)
             }
             Reply::Pending(answer) => Reply::pending(async move {
-                let Ok(response) = encode(&policy, encoding, head, answer.await).await;
+                let Ok(response) = encode(&policy, coding, head, answer.await).await;
                 response
             }),
         }
@@ -81,7 +82,7 @@ where
 
 fn encode(
     policy: &CompressPolicy,
-    encoding: Option<Encoding>,
+    coding: Option<Coding>,
     head: bool,
     mut response: Response,
 ) -> Reply {
@@ -89,40 +90,53 @@ fn encode(
         return response.into();
     }
     response.headers.vary(header::ACCEPT_ENCODING);
-    let Some(encoding) = encoding else { return response.into() };
-    let reply = encode_body(encoding, response);
+    let Some(coding) = coding else { return response.into() };
+    let reply = encode_body(policy, coding, response);
     if head { reply.map(without_body) } else { reply }
 }
 
-fn encode_body(encoding: Encoding, mut response: Response) -> Reply {
+fn encode_body(policy: &CompressPolicy, coding: Coding, mut response: Response) -> Reply {
+    let encoding = coding.encoding;
     match std::mem::take(&mut response.body) {
         Body::Empty => response.into(),
-        Body::Full(bytes) if bytes.len() > OFF_THREAD => Reply::pending(async move {
-            let plain = bytes.clone();
-            let encoded = tokio::task::spawn_blocking(move || whole(encoding, &plain)).await;
-            finish(
-                response,
-                encoding,
-                bytes,
-                encoded.unwrap_or_else(|error| Err(io::Error::other(error))),
-            )
-        }),
+        Body::Full(bytes) if bytes.len() > coding.inline_bytes() => {
+            let places = Arc::clone(&policy.places);
+            Reply::pending(async move {
+                let plain = bytes.clone();
+                let encoded = elsewhere(&places, move || whole(coding, &plain)).await;
+                finish(response, encoding, bytes, encoded.and_then(|encoded| encoded))
+            })
+        }
         Body::Full(bytes) => {
-            let encoded = whole(encoding, &bytes);
+            let encoded = whole(coding, &bytes);
             finish(response, encoding, bytes, encoded).into()
         }
         Body::Stream(stream) => {
-            match Encoder::new(encoding) {
-                Ok(encoder) => {
+            match Encoded::new(stream, coding, &policy.places) {
+                Ok(encoded) => {
                     announce(&mut response.headers, encoding);
-                    response.body = Body::stream(Encoded { stream, encoder: Some(encoder) }, None);
+                    response.body = Body::stream(encoded, None);
                 }
                 // Without memory for a codec the plain body is still right.
-                Err(_) => response.body = Body::Stream(stream),
+                Err(stream) => response.body = Body::Stream(stream),
             }
             response.into()
         }
     }
+}
+
+/// Does `work` off the I/O thread, where there is a place.
+pub(super) async fn elsewhere<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    // The place is taken until the work is done, whether anybody still waits for it or not.
+    let work = move || {
+        let _place = place;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 /// The answer to HEAD: everything that GET would get but the body, and where that would be encoded
@@ -172,6 +186,8 @@ fn could_be_encoded(policy: &CompressPolicy, response: &Response) -> bool {
     ) && response.body.length().is_none_or(|length| length >= policy.min_size)
         && !headers.contains(&header::CONTENT_ENCODING)
         && !headers.contains(&header::CONTENT_RANGE)
+        // It would be the digest of another content (RFC 9530).
+        && !headers.contains(&CONTENT_DIGEST)
         && !headers.get_all(&header::CACHE_CONTROL).any(|value| mentions(value, "no-transform"))
         && headers.get(&header::CONTENT_TYPE).is_some_and(gains)
 }
@@ -182,30 +198,30 @@ fn mentions(value: &HeaderValue, word: &str) -> bool {
         .is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
 }
 
-/// Whether bodies of this type get smaller; an event stream would, but must not be held back.
+/// Types of `application` that are text.
+const TEXT: [&str; 7] = ["json", "javascript", "xml", "wasm", "graphql", "x-ndjson", "yaml"];
+
+/// Images and fonts that are not compressed by themselves.
+const PLAIN: [&str; 6] = ["svg+xml", "bmp", "x-icon", "vnd.microsoft.icon", "ttf", "otf"];
+
+/// Whether bodies of this type get smaller, in whatever letters it is written; an event stream
+/// would, but must not be held back.
 fn gains(content_type: &HeaderValue) -> bool {
     let text = content_type.to_str().unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim();
     let (kind, subtype) = essence.split_once('/').unwrap_or_default();
-    match kind {
-        "text" => subtype != "event-stream",
-        "application" => {
-            matches!(
-                subtype,
-                "json"
-                    | "javascript"
-                    | "xml"
-                    | "wasm"
-                    | "graphql"
-                    | "manifest+json"
-                    | "x-ndjson"
-                    | "yaml"
-            ) || subtype.ends_with("+json")
-                || subtype.ends_with("+xml")
-        }
-        "image" => matches!(subtype, "svg+xml" | "bmp" | "x-icon" | "vnd.microsoft.icon"),
-        "font" => matches!(subtype, "ttf" | "otf"),
-        _ => false,
+    let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
+    let among = |words: &[&str]| words.iter().any(|word| is(subtype, word));
+    let structured = || {
+        let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
+        suffix.is_some_and(|suffix| is(suffix, "json") || is(suffix, "xml"))
+    };
+    if is(kind, "text") {
+        !is(subtype, "event-stream")
+    } else if is(kind, "application") {
+        among(&TEXT) || structured()
+    } else {
+        (is(kind, "image") || is(kind, "font")) && among(&PLAIN)
     }
 }
 
@@ -217,36 +233,6 @@ impl Stream for Nothing {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(None)
-    }
-}
-
-/// A stream whose chunks are encoded and flushed one by one.
-struct Encoded {
-    stream: BodyStream,
-    encoder: Option<Encoder>,
-}
-
-impl Stream for Encoded {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        loop {
-            let Some(encoder) = this.encoder.as_mut() else { return Poll::Ready(None) };
-            let encoded = match this.stream.poll_next(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(chunk))) => encoder.chunk(&chunk),
-                Poll::Ready(Some(Err(error))) => Err(error),
-                Poll::Ready(None) => {
-                    let encoder = this.encoder.take().expect("it was there a moment ago");
-                    return Poll::Ready(Some(encoder.finish()));
-                }
-            };
-            match encoded {
-                Ok(bytes) if bytes.is_empty() => {}
-                other => return Poll::Ready(Some(other)),
-            }
-        }
     }
 }
 
