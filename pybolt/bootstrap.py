@@ -43,7 +43,7 @@ def setup(settings: str | None, app_module: str | None) -> None:
         os.environ["DJANGO_SETTINGS_MODULE"] = settings
     doing = f"importing `{app_module}`" if app_module else "setting Django up"
     if is_attached(settings):
-        doing, app_module = _import_settings(), None
+        doing, app_module = import_settings(), None
     elif not conf.configured:
         with explained(doing, app_module):
             conf.configure(**_embedded(app_module))
@@ -57,8 +57,9 @@ def setup(settings: str | None, app_module: str | None) -> None:
     connections.install()
 
 
-def _import_settings() -> str:
-    """Has Django read its settings; what is done with them next, for messages."""
+def import_settings() -> str:
+    """Has Django read its settings; what is done with them next, for messages. Raises
+    :class:`SettingsFailed`."""
     from django.conf import settings as conf
 
     name = os.environ["DJANGO_SETTINGS_MODULE"]

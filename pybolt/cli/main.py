@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..config.options import RunOptions
 from ..exceptions import ConfigError
-from . import django, inspect
+from . import django, init, inspect
 from .parser import parser
 
 IMPLICIT_CONFIG = "bolt.yaml"
@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         root.print_help()
         return 0
+    if arguments.command == "init":
+        return init.init(arguments.settings, arguments.output, force=arguments.force)
     words = list(getattr(arguments, "words", ()))
     if words and _names_app(words[0]):
         arguments.app = words.pop(0)

@@ -73,6 +73,15 @@ examples:
   bolt schema --check                      whether that is still the one of this version
 """
 
+_INIT = """\
+Every line names the setting that it comes from; what has no counterpart is listed and nothing is
+guessed. Nothing of the project is run but its settings.
+
+examples:
+  bolt init                                what ./manage.py names, to ./bolt.yaml
+  bolt init --settings mysite.settings --output -
+"""
+
 _WORDS = """\
 The first word is the APP if it is a file or has a colon; all others are handed to Django, and so
 is everything behind `--`.
@@ -169,8 +178,30 @@ def parser() -> Parser:
     _serving(commands)
     _inspecting(commands)
     _describing(commands)
+    _writing(commands)
     _of_django(commands)
     return root
+
+
+def _writing(commands: Commands[Parser]) -> None:
+    what = "write a first bolt.yaml from a Django project's settings"
+    init = commands.add_parser(
+        "init", help=what, description=what[:1].upper() + what[1:] + ".", epilog=_INIT
+    )
+    init.add_argument(
+        "--settings",
+        metavar="MODULE",
+        help="the settings (default: DJANGO_SETTINGS_MODULE, else what ./manage.py names)",
+    )
+    init.add_argument(
+        "--output",
+        default="bolt.yaml",
+        metavar="FILE",
+        help="where to; `-`: standard output (default: bolt.yaml)",
+    )
+    init.add_argument(
+        "--force", action="store_true", help="write over a file that is there (default: off)"
+    )
 
 
 Commands = argparse._SubParsersAction  # the type has no public name
