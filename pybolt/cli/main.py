@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..config.options import RunOptions
 from ..exceptions import ConfigError
-from . import django, init, inspect
+from . import django, inspect
 from .parser import parser
 
 IMPLICIT_CONFIG = "bolt.yaml"
@@ -22,8 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         root.print_help()
         return 0
-    if arguments.command == "init":
-        return init.init(arguments.settings, arguments.output, force=arguments.force)
     words = list(getattr(arguments, "words", ()))
     if words and _names_app(words[0]):
         arguments.app = words.pop(0)
@@ -59,6 +57,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
 
 def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -> int:
     match arguments.command:
+        case "init":
+            from . import init
+
+            return init.init(arguments.settings, arguments.output, force=arguments.force)
         case "schema":
             from . import schema
 

@@ -28,11 +28,11 @@ config! {
     /// How hard each encoding tries; a higher level takes more time for a smaller body.
     #[derive(Default)]
     pub struct LevelsConfig {
-        /// 1 to 9.
+        /// The level of zstd.
         zstd: Spanned<u64> = optional(3) of [1, 2, 3, 4, 5, 6, 7, 8, 9],
-        /// 0 to 9.
+        /// The quality of Brotli.
         br: Spanned<u64> = optional(4) of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-        /// 1 to 9.
+        /// The level of gzip.
         gzip: Spanned<u64> = optional(6) of [1, 2, 3, 4, 5, 6, 7, 8, 9],
     }
 }
