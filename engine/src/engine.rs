@@ -55,9 +55,7 @@ impl Engine {
 
     /// Finds the client and the route, and what the gate will answer where there is none to run.
     pub fn locate(&self, request: &mut Request) -> Option<RouteId> {
-        if let Some(policy) = &self.plan.server.client_ip {
-            (request.client_ip, request.secure) = policy.resolve(request);
-        }
+        self.find_client(request);
         let (route, gate) = match self.find(request) {
             Ok(route) => (Some(route), None),
             Err((route, gate)) => (route, Some(gate)),
@@ -65,6 +63,20 @@ impl Engine {
         request.route = route.unwrap_or(self.plan.fallback.id);
         request.gate = gate;
         route
+    }
+
+    /// Answers a request that the listener refuses, like one that has no route.
+    pub fn refuse(&self, mut request: Request, refusal: Rejection) -> Reply {
+        self.find_client(&mut request);
+        request.route = self.plan.fallback.id;
+        request.gate = Some(Gate::Refuse(refusal));
+        self.fallback.borrow_mut().call(request)
+    }
+
+    fn find_client(&self, request: &mut Request) {
+        if let Some(policy) = &self.plan.server.client_ip {
+            (request.client_ip, request.secure) = policy.resolve(request);
+        }
     }
 
     fn find(&self, request: &mut Request) -> Result<RouteId, Miss> {

@@ -17,10 +17,25 @@ fn server(value: Value) -> Value {
     json!({"server": value, "routes": [{"path": "/", "handler": "m:f"}]})
 }
 
+fn limits(key: &str, value: Value) -> Value {
+    server(json!({"limits": {key: value}}))
+}
+
 const FIELDS: &[Field] = &[
     (|v| json!({"version": v, "routes": [{"path": "/", "handler": "m:f"}]}), "version", &[]),
     (|v| server(json!({"workers": v})), "server.workers", &[]),
     (|v| server(json!({"drain_timeout": v})), "server.drain_timeout", &["1ms"]),
+    (|v| limits("first_byte", v), "server.limits.first_byte", &["1ms"]),
+    (|v| limits("header_read", v), "server.limits.header_read", &["1ms"]),
+    (|v| limits("body_idle", v), "server.limits.body_idle", &["1ms"]),
+    (|v| limits("body_min_rate", v), "server.limits.body_min_rate", &[]),
+    (|v| limits("write_idle", v), "server.limits.write_idle", &["1ms"]),
+    (|v| limits("keep_alive", v), "server.limits.keep_alive", &["1ms"]),
+    (|v| limits("connections", v), "server.limits.connections", &[]),
+    (|v| limits("connections_per_address", v), "server.limits.connections_per_address", &[]),
+    (|v| limits("uri", v), "server.limits.uri", &[]),
+    (|v| limits("headers", v), "server.limits.headers", &[]),
+    (|v| limits("header_count", v), "server.limits.header_count", &[]),
     (|v| server(json!({"python": {"threads": v}})), "server.python.threads", &[]),
     (
         |v| server(json!({"python": {"switch_interval": v}})),

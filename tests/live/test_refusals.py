@@ -20,6 +20,7 @@ CODES = {code: int(status) for status, code in re.findall(r'= (\d{3}), "(\w+)", 
 
 #: For each code: request line, header lines, body. `Host: good.test` where none is given.
 WAYS = {
+    "bad_request": ("GET  /hello", [], b""),
     "bad_path": ("GET /a/../b", [], b""),
     "bad_host": ("GET /hello", ["Host: a b"], b""),
     "bad_header": ("GET /key", ["X-API-Key: k", "X-API-Key: k"], b""),
@@ -28,16 +29,25 @@ WAYS = {
     "forbidden": ("GET /denied", [], b""),
     "not_found": ("GET /nowhere", [], b""),
     "method_not_allowed": ("DELETE /hello", [], b""),
+    "request_timeout": ("POST /small", ["Content-Length: 4"], b"1"),
     "body_too_large": ("POST /small", ["Content-Length: 5"], b"12345"),
+    "uri_too_long": ("GET /" + "a" * 9000, [], b""),
+    "expectation_failed": ("GET /hello", ["Expect: tea"], b""),
     "misdirected": ("GET /hello", ["Host: other.test"], b""),
     "rate_limited": ("GET /limited", [], b""),
     "forbidden_address": ("GET /office", [], b""),
     "csrf": ("POST /write", ["Sec-Fetch-Site: cross-site", "Content-Length: 0"], b""),
     "maintenance": ("GET /closed", [], b""),
+    "headers_too_large": ("GET /hello", [f"X-{n}: a" for n in range(96)], b""),
+    "not_implemented": ("TRACE /hello", [], b""),
+    "too_many_connections": ("GET /crowded", [], b""),
     "internal": ("GET /fail", [], b""),
     "overloaded": ("GET /one", [], b""),
     "timeout": ("GET /slow", [], b""),
+    "http_version": ("GET /hello HTTP/1.9", [], b""),
 }
+#: Where too many connections come from.
+CROWD = "127.0.0.2"
 #: What runs a handler, or ends one, is not free.
 PYTHON = {"internal", "timeout"}
 
@@ -53,9 +63,13 @@ def server(tmp_path_factory):
 def ask(server, line, headers, body=b"", *, accept="application/json"):
     """Status, headers, body of one request on a connection of its own."""
     host = [] if any(header.startswith("Host:") for header in headers) else ["Host: good.test"]
-    lines = [f"{line} HTTP/1.1", *host, *headers, f"Origin: {ORIGIN}", f"Accept: {accept}"]
+    version = "" if " HTTP/" in line else " HTTP/1.1"
+    source = CROWD if line == "GET /crowded" else "127.0.0.1"
+    lines = [f"{line}{version}", *host, *headers, f"Origin: {ORIGIN}", f"Accept: {accept}"]
     head = "\r\n".join([*lines, "Connection: close", "", ""])
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+    with socket.create_connection(
+        ("127.0.0.1", server.port), timeout=10, source_address=(source, 0)
+    ) as raw:
         raw.sendall(head.encode() + body)
         received = b""
         while chunk := raw.recv(65536):
@@ -83,6 +97,23 @@ class Busy:
         self.thread.join()
 
 
+class Crowd(Busy):
+    """Takes every connection that one address may have."""
+
+    def __init__(self, server):
+        self.port = server.port
+
+    def __enter__(self):
+        self.held = [
+            socket.create_connection(("127.0.0.1", self.port), source_address=(CROWD, 0))
+            for _ in range(8)
+        ]
+
+    def __exit__(self, *_):
+        for held in self.held:
+            held.close()
+
+
 class Nothing(Busy):
     def __enter__(self):
         pass
@@ -96,7 +127,8 @@ def way(server, code):
     """The request that is refused with ``code``, and what has to hold meanwhile."""
     if code == "rate_limited":
         ask(server, *WAYS[code])
-    return WAYS[code], (Busy if code == "overloaded" else Nothing)(server)
+    meanwhile = {"overloaded": Busy, "too_many_connections": Crowd}.get(code, Nothing)
+    return WAYS[code], meanwhile(server)
 
 
 def test_there_is_a_way_to_every_refusal():
@@ -129,7 +161,7 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
     for needed, codes in {
         "www-authenticate": {"unauthorized"},
         "allow": {"method_not_allowed"},
-        "retry-after": {"rate_limited", "overloaded", "maintenance"},
+        "retry-after": {"rate_limited", "overloaded", "maintenance", "too_many_connections"},
         "ratelimit": {"rate_limited"},
     }.items():
         assert (needed in headers) == (code in codes), needed

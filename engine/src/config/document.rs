@@ -24,6 +24,7 @@ use crate::middleware::request_id::RequestIdConfig;
 use crate::middleware::response_headers::ResponseHeadersConfig;
 use crate::middleware::rewrite::RewriteConfig;
 use crate::middleware::security_headers::SecurityHeadersConfig;
+use crate::server::limits::LimitsConfig;
 
 /// One source of declarations.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ config! {
         https_redirect: Spanned<bool> = optional(false),
         /// The one host that clients are sent to, `host` or `host:port`.
         canonical_host: Spanned<String> = optional like "example.com",
+        /// What clients may take, send and open.
+        limits: Spanned<LimitsConfig> = optional,
         /// How paths are read.
         paths: Spanned<PathsConfig> = optional,
         /// How many worker processes; `auto` = one for each core.
@@ -87,6 +90,10 @@ config! {
 config! {
     /// How paths are read.
     pub struct PathsConfig {
+        /// `reject`: a path with an encoded slash is refused; there is no other way.
+        encoded_slash: Spanned<String> = optional("reject") of ["reject"],
+        /// `reject`: a path with dot segments is refused; there is no other way.
+        dot_segments: Spanned<String> = optional("reject") of ["reject"],
         /// `strict`: a path is what it is; `django`: one that is there only with a slash at its end
         /// is redirected to it (`GET` and `HEAD`).
         trailing_slash: Spanned<String> = optional("strict") of ["strict", "django"],

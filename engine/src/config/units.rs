@@ -38,6 +38,10 @@ pub struct Rate {
     pub period: Duration,
 }
 
+/// Bytes per second, written as a size per time: `240B/1s`, `1MiB/1m`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ByteRate(pub f64);
+
 const SPANS: [(&str, u64); 6] = [
     ("ms", 1),
     ("s", 1_000),
@@ -185,6 +189,27 @@ impl Decode for Rate {
 
     fn schema(_: &mut Book) -> Value {
         schema::text("[0-9]+/[0-9]+(ms|s|m|h|d|y)")
+    }
+}
+
+impl Decode for ByteRate {
+    const EXPECTED: &'static str = "a number of bytes per time such as 240B/1s";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let rate = quantity(node, out, "a rate of bytes", ["240B/1s", "1KiB/1s"], |text| {
+            let (size, period) = text.split_once('/')?;
+            Some((with_unit(size, &SIZES)?, parse_span(period)?))
+        })?;
+        if rate.0 == 0 || rate.1.is_zero() || rate.0 > 1 << 40 {
+            out.error("E033", node.at, "a rate of bytes is 1B to 1024GiB in more than 0ms");
+            return None;
+        }
+        #[allow(clippy::cast_precision_loss)] // at most 2^40
+        Some(Self(rate.0 as f64 / rate.1.as_secs_f64()))
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        schema::text("[0-9]+(B|KiB|MiB|GiB|KB|MB|GB)/[0-9]+(ms|s|m|h|d|y)")
     }
 }
 

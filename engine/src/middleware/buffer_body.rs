@@ -3,7 +3,8 @@
 //! Below the body limit, which bounds it, and above the bulkhead: a client that sends slowly holds
 //! no place with Python.
 //!
-//! Refusals: `body_too_large`, `bad_body` for one that breaks off.
+//! Refusals: `body_too_large`, `bad_body` for one that breaks off or is framed badly,
+//! `request_timeout` for one that comes too slowly, `headers_too_large` for its trailers.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -68,6 +69,11 @@ where
 fn unreadable(error: &io::Error) -> Rejection {
     Rejection::new(match error.kind() {
         io::ErrorKind::FileTooLarge => RejectionKind::BodyTooLarge,
-        _ => RejectionKind::BadBody,
+        // What the listener found wrong, or a client that has gone.
+        _ => error
+            .get_ref()
+            .and_then(|reason| reason.downcast_ref::<RejectionKind>())
+            .copied()
+            .unwrap_or(RejectionKind::BadBody),
     })
 }

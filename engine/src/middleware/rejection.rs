@@ -5,6 +5,8 @@
 //! A layer builds a [`Rejection`], adds the header fields that its RFC asks for, and returns its
 //! response. Nothing of the request is ever echoed. Bodies are static: a refusal formats nothing.
 
+use std::fmt;
+
 use crate::body::Body;
 use crate::http::{HeaderMap, HeaderName, HeaderValue, Headers, StatusCode, header, weighted};
 use crate::response::Response;
@@ -51,6 +53,8 @@ macro_rules! rejections {
 }
 
 rejections! {
+    /// What came is no HTTP/1.1 request.
+    BadRequest = 400, "bad_request", "Bad Request";
     /// The path cannot be decoded to one unambiguous path.
     BadPath = 400, "bad_path", "Bad Path";
     /// `Host` is missing or malformed.
@@ -71,21 +75,44 @@ rejections! {
     NotFound = 404, "not_found", "Not Found";
     /// The path has routes, but not for this method; carries `Allow`.
     MethodNotAllowed = 405, "method_not_allowed", "Method Not Allowed";
+    /// The client took too long to send its request.
+    RequestTimeout = 408, "request_timeout", "Request Timeout";
     /// The request body is longer than the route admits.
     BodyTooLarge = 413, "body_too_large", "Content Too Large";
+    /// The request's target is longer than the listener admits.
+    UriTooLong = 414, "uri_too_long", "URI Too Long";
+    /// The request expects what nobody here does.
+    ExpectationFailed = 417, "expectation_failed", "Expectation Failed";
     /// The host is not one of ours.
     Misdirected = 421, "misdirected", "Misdirected Request";
     /// A rate limit is used up; carries `Retry-After`.
     RateLimited = 429, "rate_limited", "Too Many Requests";
+    /// The header fields, or a body's trailers, are more than the listener admits.
+    HeadersTooLarge = 431, "headers_too_large", "Request Header Fields Too Large";
     /// A layer or handler failed.
     Internal = 500, "internal", "Internal Server Error";
+    /// `CONNECT`, `TRACE`, or a transfer coding other than chunked.
+    NotImplemented = 501, "not_implemented", "Not Implemented";
+    /// The client, or all of them together, have too many connections; carries `Retry-After`.
+    TooManyConnections = 503, "too_many_connections", "Too Many Connections";
     /// The Python side has no room; carries `Retry-After`.
     Overloaded = 503, "overloaded", "Service Unavailable";
     /// The route is closed for maintenance; carries `Retry-After`.
     Maintenance = 503, "maintenance", "Closed for Maintenance";
     /// The handler took longer than the route allows.
     Timeout = 504, "timeout", "Gateway Timeout";
+    /// The request is of another version than HTTP/1.0 and HTTP/1.1.
+    HttpVersion = 505, "http_version", "HTTP Version Not Supported";
 }
+
+/// A kind is what a body that the listener ends fails with.
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl std::error::Error for RejectionKind {}
 
 /// A refusal: its kind and the header fields that go with it.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use crate::middleware::canonical::CanonicalPolicy;
 use crate::middleware::client_ip::ClientIpPolicy;
 use crate::middleware::host::HostPolicy;
 use crate::middleware::rate_limit::MIN_SIZE;
+use crate::server::limits::LimitsPolicy;
 
 /// The bytes that the table of limits may have, and has where nothing is said: room for two million
 /// keys.
@@ -34,6 +35,8 @@ pub struct ServerPlan {
     pub canonical: Option<CanonicalPolicy>,
     /// Whether a path that is there only with a slash at its end is redirected to.
     pub append_slash: bool,
+    /// What clients may take, send and open.
+    pub limits: LimitsPolicy,
     /// The proxies that are trusted.
     pub trusted: Arc<[IpNet]>,
     /// How the client's address is found; none where no proxy is trusted.
@@ -95,7 +98,11 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
     let https = only(documents, "https_redirect", |server| server.https_redirect.as_ref(), out);
     let host = only(documents, "canonical_host", |server| server.canonical_host.as_ref(), out);
     let canonical = CanonicalPolicy::compile(https, host, &hosts, !trusted.is_empty(), out);
+    let limits = only(documents, "limits", |server| server.limits.as_ref(), out);
     let paths = only(documents, "paths", |server| server.paths.as_ref(), out);
+    for written in paths.iter().flat_map(|paths| [&paths.encoded_slash, &paths.dot_segments]) {
+        check_rejects(written.as_ref(), out);
+    }
     let threads = python.and_then(|python| python.threads.as_ref()).map_or(8, |threads| {
         if !(1..=256).contains(&threads.value) {
             out.error("E044", &threads.at, "write 1 to 256 threads");
@@ -117,6 +124,7 @@ pub fn compile(documents: &[Document], out: &mut Diagnostics) -> ServerPlan {
         workers: workers.map_or(Workers::Count(1), |workers| workers.value),
         hosts,
         canonical,
+        limits: limits.map_or_else(LimitsPolicy::default, |limits| limits.compile(out)),
         append_slash: append_slash(paths.and_then(|paths| paths.trailing_slash.as_ref()), out),
         client_ip: ClientIpPolicy::compile(&trusted, header, out).map(Arc::new),
         trusted,
@@ -138,6 +146,14 @@ fn append_slash(written: Option<&Spanned<String>>, out: &mut Diagnostics) -> boo
         ),
     }
     false
+}
+
+/// What is ambiguous in a path can only be refused; saying so is allowed.
+fn check_rejects(written: Option<&Spanned<String>>, out: &mut Diagnostics) {
+    if let Some(written) = written.filter(|written| written.as_str() != "reject") {
+        let message = format!("`{}` is no way to treat ambiguous paths", written.value);
+        out.push(Diagnostic::error("E049", &written.at, message).hint("write `reject`"));
+    }
 }
 
 /// A span that is more than nothing and at most `most`.

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, MessageBody};
@@ -10,6 +11,7 @@ use actix_http::{ConnectionType, Payload};
 use bytes::Bytes;
 use futures_core::Stream;
 
+use super::link::{Answering, BodyState, Link};
 use crate::body::Body;
 use crate::http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::request::Request;
@@ -19,7 +21,8 @@ use crate::response::Response;
 const HEADERS: usize = 14;
 
 /// Takes an actix-http request apart; its header map is taken as it is.
-pub fn incoming(request: actix_http::Request) -> Request {
+/// What its connection says of the body is told by `link`.
+pub fn incoming(request: actix_http::Request, link: &Rc<Link>) -> Request {
     let peer = request.peer_addr();
     let (mut head, payload) = request.into_parts();
     let headers = mem::replace(&mut head.headers, HeaderMap::with_capacity(HEADERS));
@@ -30,7 +33,7 @@ pub fn incoming(request: actix_http::Request) -> Request {
                 .get(header::CONTENT_LENGTH)
                 .and_then(|value| value.to_str().ok())
                 .and_then(|text| text.parse().ok());
-            Body::stream(Incoming(payload), length)
+            Body::stream(Incoming { payload, link: Rc::clone(link) }, length)
         }
     };
     let mut ours =
@@ -40,13 +43,23 @@ pub fn incoming(request: actix_http::Request) -> Request {
 }
 
 /// The payload of a request as a stream of ours.
-struct Incoming(Payload);
+struct Incoming {
+    payload: Payload,
+    link: Rc<Link>,
+}
 
 impl Stream for Incoming {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(cx).map_err(io::Error::other)
+        if let BodyState::Failed(kind) = self.link.body.get() {
+            return Poll::Ready(Some(Err(io::Error::other(kind))));
+        }
+        let polled = Pin::new(&mut self.payload).poll_next(cx);
+        if polled.is_pending() {
+            self.link.await_body(cx);
+        }
+        polled.map_err(io::Error::other)
     }
 }
 
@@ -57,20 +70,21 @@ pub fn outgoing(
     response: Response,
     method_is_head: bool,
     closing: bool,
+    answering: Answering,
 ) -> actix_http::Response<OutgoingBody> {
     let mut length = None;
     let body = match response.status {
-        status if status.is_informational() => OutgoingBody::Omitted(BodySize::None),
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => OutgoingBody::Omitted(BodySize::None),
-        StatusCode::RESET_CONTENT => OutgoingBody::Omitted(BodySize::Sized(0)),
-        // Framed by hand: where requests are pipelined actix-http takes the last of them for the
-        // one that is being answered, and would send the end of a body after this head.
+        status if status.is_informational() => Content::Omitted(BodySize::None),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Content::Omitted(BodySize::None),
+        StatusCode::RESET_CONTENT => Content::Omitted(BodySize::Sized(0)),
+        // Framed by hand: the length is that of the answer to `GET`, where it is known.
         _ if method_is_head => {
             length = response.body.length();
-            OutgoingBody::Omitted(BodySize::Stream)
+            Content::Omitted(BodySize::Stream)
         }
-        _ => OutgoingBody::Sent(response.body),
+        _ => Content::Sent(response.body),
     };
+    let body = OutgoingBody { content: body, _answering: answering };
     let mut message = actix_http::Response::with_body(response.status, body);
     if method_is_head {
         message.head_mut().no_chunking(true);
@@ -98,8 +112,14 @@ fn is_framing(name: &HeaderName) -> bool {
         || *name == header::UPGRADE
 }
 
-/// A response body as actix-http wants it.
-pub enum OutgoingBody {
+/// A response body as actix-http wants it. When it is dropped all of it was handed over.
+pub struct OutgoingBody {
+    content: Content,
+    _answering: Answering,
+}
+
+/// What follows the head.
+enum Content {
     /// The body.
     Sent(Body),
     /// None follows, whatever its size would be.
@@ -110,13 +130,13 @@ impl MessageBody for OutgoingBody {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        match self {
-            Self::Sent(Body::Empty) => BodySize::Sized(0),
-            Self::Sent(Body::Full(bytes)) => BodySize::Sized(bytes.len() as u64),
-            Self::Sent(Body::Stream(stream)) => {
+        match &self.content {
+            Content::Sent(Body::Empty) => BodySize::Sized(0),
+            Content::Sent(Body::Full(bytes)) => BodySize::Sized(bytes.len() as u64),
+            Content::Sent(Body::Stream(stream)) => {
                 stream.length().map_or(BodySize::Stream, BodySize::Sized)
             }
-            Self::Omitted(size) => *size,
+            Content::Omitted(size) => *size,
         }
     }
 
@@ -124,22 +144,14 @@ impl MessageBody for OutgoingBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, io::Error>>> {
-        match &mut *self {
-            Self::Omitted(_) | Self::Sent(Body::Empty) => Poll::Ready(None),
-            Self::Sent(Body::Full(bytes)) => {
+        match &mut self.content {
+            Content::Omitted(_) | Content::Sent(Body::Empty) => Poll::Ready(None),
+            Content::Sent(Body::Full(bytes)) => {
                 let bytes = mem::take(bytes);
-                *self = Self::Sent(Body::Empty);
+                self.content = Content::Sent(Body::Empty);
                 Poll::Ready(Some(Ok(bytes)))
             }
-            Self::Sent(Body::Stream(stream)) => stream.poll_next(cx),
-        }
-    }
-
-    fn try_into_bytes(self) -> Result<Bytes, Self> {
-        match self {
-            Self::Sent(Body::Empty) => Ok(Bytes::new()),
-            Self::Sent(Body::Full(bytes)) => Ok(bytes),
-            body => Err(body),
+            Content::Sent(Body::Stream(stream)) => stream.poll_next(cx),
         }
     }
 }

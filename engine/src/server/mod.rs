@@ -1,13 +1,29 @@
 //! The server: an accept loop of our own over actix-http's HTTP/1 half, and an orderly end.
 //!
+//! ```text
+//! accept.rs ─▶ connection.rs (limits.rs, scan/, timer.rs, pace.rs) ─▶ actix-http ─▶ convert.rs ─▶ engine
+//!                   └────────── link.rs: bodies that fail, answers that are done, refused.rs ──────┘
+//! ```
+//! actix-http parses and writes messages; everything that decides is ours: [`connection`] admits
+//! what it reads, times it, keeps pipelined requests apart, and has refused ones answered by the
+//! engine, in their order, like every other. No timer or refusal of actix-http's is ever reached.
+//!
 //! One current-thread runtime per worker process serves every listener. Drain: after the signal
 //! every answer says `Connection: close`; new connections are still accepted and idle ones still
 //! answered for [`LINGER`], so that no request that was already on its way is lost; then idle
 //! connections are closed, and the server ends when the last request has been answered or the
 //! drain timeout is over.
 
+mod accept;
+mod connection;
 mod convert;
 mod drain;
+pub mod limits;
+mod link;
+mod pace;
+mod refused;
+pub mod scan;
+mod timer;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,30 +31,24 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_http::HttpService;
-use actix_service::{Service, ServiceFactory, fn_factory};
-use tokio::net::TcpStream;
-
+use self::accept::{Places, accept};
+use self::connection::Connection;
 use self::convert::OutgoingBody;
 pub use self::drain::Drain;
+use self::link::{Answering, BodyState, Link};
 use crate::engine::Engine;
-use crate::http::Method;
+use crate::http::{HeaderValue, Method, header};
+use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::reply::Reply;
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{Service, ServiceFactory, fn_factory};
 
 /// How long a draining worker waits for requests that are already on their way.
 pub const LINGER: Duration = Duration::from_millis(700);
-
-/// How long a connection may stay idle between requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a connection that is being closed may linger.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves `engine` on `listeners` until `drain` has run its course. Must be polled on a
 /// current-thread runtime inside a `LocalSet`.
@@ -51,53 +61,33 @@ pub async fn serve(
     drain: Drain,
 ) -> io::Result<()> {
     engine.plan().start();
+    let server = &engine.plan().server;
+    let places = Places::new(Rc::new(server.limits.clone()), Arc::clone(&server.trusted));
     let service = Rc::new(connection_service(engine, &drain).await);
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        actix_rt::spawn(accept(listener, Rc::clone(&service), drain.clone()));
+        actix_rt::spawn(accept(listener, Rc::clone(&service), drain.clone(), Rc::clone(&places)));
     }
     drain.finished().await;
     Ok(())
 }
 
-async fn accept<S>(listener: tokio::net::TcpListener, service: Rc<S>, drain: Drain)
-where
-    S: Service<(TcpStream, Option<SocketAddr>), Response = ()> + 'static,
-{
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = drain.lingered() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = service.call((stream, Some(peer)));
-                let open = drain.open();
-                actix_rt::spawn(async move {
-                    // A connection's errors are its client's affair: a reset, a malformed request.
-                    connection.await.ok();
-                    drop(open);
-                });
-            }
-            // Out of descriptors or memory: let others end first instead of spinning.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-}
-
 async fn connection_service(
     engine: Rc<Engine>,
     drain: &Drain,
-) -> impl Service<(TcpStream, Option<SocketAddr>), Response = ()> + 'static {
+) -> impl Service<(Connection, Option<SocketAddr>), Response = ()> + 'static {
     let signal = drain.clone();
     let requests = RequestService { engine, drain: drain.clone() };
-    let factory = HttpService::<TcpStream, _, _>::build()
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+    let factory = HttpService::<Connection, _, _>::build()
+        // The connection has timers of its own, and lingers when it closes.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(Duration::ZERO)
         .h1_allow_half_closed(false)
-        .tcp_nodelay(true)
+        .on_connect_ext(|connection: &Connection, data| {
+            data.insert(Rc::clone(connection.link()));
+        })
         .graceful_shutdown_signal(move || {
             let drain = signal.clone();
             async move { drain.lingered().await }
@@ -106,7 +96,7 @@ async fn connection_service(
             let requests = requests.clone();
             async move { Ok::<_, Infallible>(requests) }
         }));
-    ServiceFactory::<(TcpStream, Option<SocketAddr>)>::new_service(&factory, ())
+    ServiceFactory::<(Connection, Option<SocketAddr>)>::new_service(&factory, ())
         .await
         .unwrap_or_else(|()| unreachable!("the request service is made without failing"))
 }
@@ -128,9 +118,28 @@ impl Service<actix_http::Request> for RequestService {
     }
 
     fn call(&self, request: actix_http::Request) -> Answer {
+        let link = request.conn_data::<Rc<Link>>().map(Rc::clone);
+        let link = link.expect("every connection has its link");
+        let drain = self.drain.clone();
+        if let Some(refused) = link.take_refused() {
+            let kind = refused.kind;
+            let request = refused.into_request(request.peer_addr());
+            let method_is_head = request.method == Method::HEAD;
+            let reply = self.engine.refuse(request, refusal(kind));
+            return Answer { reply, method_is_head, closing: true, drain, link };
+        }
         let method_is_head = request.method() == Method::HEAD;
-        let reply = self.engine.call(convert::incoming(request));
-        Answer { reply, method_is_head, drain: self.drain.clone() }
+        let reply = self.engine.call(convert::incoming(request, &link));
+        Answer { reply, method_is_head, closing: false, drain, link }
+    }
+}
+
+fn refusal(kind: RejectionKind) -> Rejection {
+    match kind {
+        RejectionKind::TooManyConnections => {
+            Rejection::new(kind).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        }
+        _ => Rejection::new(kind),
     }
 }
 
@@ -138,7 +147,9 @@ impl Service<actix_http::Request> for RequestService {
 struct Answer {
     reply: Reply,
     method_is_head: bool,
+    closing: bool,
     drain: Drain,
+    link: Rc<Link>,
 }
 
 impl Future for Answer {
@@ -148,6 +159,10 @@ impl Future for Answer {
         let Poll::Ready(Ok(response)) = Pin::new(&mut self.reply).poll(cx) else {
             return Poll::Pending;
         };
-        Poll::Ready(Ok(convert::outgoing(response, self.method_is_head, self.drain.is_draining())))
+        // What follows a body that nobody reads to its end is never taken for a request.
+        let unread = self.link.body.get() != BodyState::Complete;
+        let closing = self.closing || unread || self.drain.is_draining();
+        let answering = Answering::begin(Rc::clone(&self.link));
+        Poll::Ready(Ok(convert::outgoing(response, self.method_is_head, closing, answering)))
     }
 }

@@ -15,4 +15,4 @@ mod sink;
 
 pub use self::config::{AccessLogConfig, AccessLogPolicy};
 pub use self::service::{AccessLog, AccessLogLayer};
-pub use self::sink::{LogSink, set_sink};
+pub use self::sink::{LogSink, set_sink, write_line};

@@ -30,6 +30,11 @@ pub(super) fn sink() -> Arc<dyn LogSink> {
     set.unwrap_or_else(|| Arc::clone(STDOUT.get_or_init(|| Arc::new(Writer::start()))))
 }
 
+/// Writes a line of the process's own, with its end, among those of its answers.
+pub fn write_line(line: &str) {
+    sink().write(line.to_owned());
+}
+
 /// The writer thread's mailbox.
 struct Writer {
     lines: SyncSender<String>,
