@@ -78,7 +78,11 @@ __all__ = [
 
 
 def stats() -> dict[str, Any]:
-    """The counters of this worker: takes of the GIL by place, and where each route runs."""
+    """The counters of this worker: takes of the GIL by place, where each route runs, and which plan
+    it serves (``plan``: ``version``, ``hash``, ``reload_failures``)."""
+    import json
+
     from . import _engine
 
-    return _engine.stats()
+    counters: dict[str, Any] = json.loads(_engine.stats())
+    return counters

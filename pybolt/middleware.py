@@ -51,6 +51,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@dataclasses.dataclass(frozen=True)
+class Health:
+    """What a route tells of its worker: ``"live"`` or ``"ready"``; :meth:`BoltAPI.health`."""
+
+    kind: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Respond(Declaration):
     """An answer that Rust gives and that never changes; see :meth:`BoltAPI.respond`."""

@@ -1,7 +1,8 @@
-"""The supervisor's look before it binds: all is loaded and checked in a process of its own."""
+"""The supervisor's look before it binds or reloads: all is loaded in a process of its own."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import select
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .config.options import RunOptions
+from .snapshots import Snapshot
 
 #: After so many seconds a start that still goes on says so, then every ten.
 SAY_AFTER = (2, 5, 10)
@@ -42,43 +44,79 @@ class Progress:
             say(f"{self.what} ({due} s)")
 
 
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a preflight found: a summary of what is to be served, or one line why not."""
+
+    summary: dict[str, Any] | None
+    reason: str = ""
+
+
+class Preflight:
+    """A preflight that is under way; what it reads is kept in ``snapshot``.
+
+    ``quiet``: mistakes are not shown but counted, nothing is prepared, and it yields to whoever
+    serves meanwhile. Raises ``OSError`` where the machine has no room for it.
+    """
+
+    def __init__(self, options: RunOptions, snapshot: Snapshot, *, quiet: bool = False) -> None:
+        self.fd, write = os.pipe()
+        self.snapshot = snapshot
+        self._text = b""
+        job = [str(write), str(snapshot.write_fd), "quiet" if quiet else "loud"]
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pybolt.worker", "preflight", *job, *options.to_argv()],
+                pass_fds=[write, snapshot.write_fd],
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError:
+            os.close(self.fd)
+            raise
+        finally:
+            os.close(write)
+
+    def read(self) -> Outcome | None:
+        """Reads what there is, which must be something; the outcome, once it is there."""
+        chunk = os.read(self.fd, 65536)
+        self._text += chunk
+        if chunk:
+            return None
+        code = self.process.wait()
+        self.close()
+        if not self._text:
+            return Outcome(None, f"the check of it ended with exit code {code}")
+        told: dict[str, Any] = json.loads(self._text)
+        if code != 0 or "reason" in told:
+            return Outcome(None, told.get("reason", ""))
+        self.snapshot.length = told.pop("snapshot")
+        return Outcome(told)
+
+    def close(self) -> None:
+        """Ends it, if it has not ended."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        self.process.kill()
+        self.process.wait()
+
+
 def preflight(
-    options: RunOptions, given_up: Callable[[], bool] = lambda: False
+    options: RunOptions, snapshot: Snapshot, given_up: Callable[[], bool] = lambda: False
 ) -> dict[str, Any] | None:
     """What is to be served, or ``None`` if it may not be; the reasons are on the terminal.
 
     Ends early, with ``None``, once ``given_up`` says so; it is asked several times a second.
     """
-    read, write = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pybolt.worker", "preflight", str(write), *options.to_argv()],
-        pass_fds=[write],
-        stdin=subprocess.DEVNULL,
-    )
-    os.close(write)
-    try:
-        text = _read_all(read, given_up, Progress(f"loading {options.app or options.config}"))
-        if text is None or process.wait() != 0 or not text:
-            return None
-    finally:
-        os.close(read)
-        process.kill()
-        process.wait()
-    summary: dict[str, Any] = json.loads(text)
-    return summary
-
-
-def _read_all(fd: int, given_up: Callable[[], bool], progress: Progress) -> bytes | None:
+    running = Preflight(options, snapshot)
+    progress = Progress(f"loading {options.app or options.config}")
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    text = b""
-    while True:
-        ready = poll.poll(100)
-        if given_up():
-            return None
-        progress.tick()
-        if ready:
-            chunk = os.read(fd, 65536)
-            if not chunk:
-                return text
-            text += chunk
+    poll.register(running.fd, select.POLLIN)
+    try:
+        while not given_up():
+            progress.tick()
+            if poll.poll(100) and (outcome := running.read()) is not None:
+                return outcome.summary
+        return None
+    finally:
+        running.close()

@@ -22,6 +22,7 @@ from .middleware import (
     BasicAuth,
     Compress,
     Declaration,
+    Health,
     IPRules,
     JWTAuth,
     Maintenance,
@@ -93,7 +94,7 @@ class Route:
 
     path: str
     methods: tuple[str, ...] | str
-    handler: Callable[..., Any] | Respond | RedirectTo
+    handler: Callable[..., Any] | Respond | RedirectTo | Health
     name: str | None
     slots: dict[str, Any]
     request_body: str | None
@@ -189,10 +190,25 @@ class _Declares:
         answer = RedirectTo(to=to, status=status, keep_query=keep_query)
         self._answer(path, answer, methods, name, slots)
 
+    def health(
+        self,
+        path: str,
+        kind: str = "ready",
+        *,
+        name: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> None:
+        """Declares that Rust tells how this worker is: ``api.health("/readyz", auth="public")``.
+
+        ``kind``: ``"live"``, 200 while it answers at all, or ``"ready"``, 503 while it drains. Both
+        name the version of the plan that answers.
+        """
+        self._answer(path, Health(kind), ("GET",), name, slots)
+
     def _answer(
         self,
         path: str,
-        answer: Respond | RedirectTo,
+        answer: Respond | RedirectTo | Health,
         methods: Sequence[str],
         name: str | None,
         slots: Slots,

@@ -1,7 +1,7 @@
 """A worker process, and the preflight that runs before any socket is bound.
 
-    python -m pybolt.worker preflight OUT_FD option=value ...
-    python -m pybolt.worker serve LISTENER_FDS CONTROL_FD READY_FD LIMITS_FD option=value ...
+    python -m pybolt.worker preflight OUT_FD SNAPSHOT_FD loud|quiet option=value ...
+    python -m pybolt.worker serve JOB option=value ...
 
 Started by the supervisor; not for people.
 """
@@ -20,8 +20,10 @@ import sysconfig
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .config import LoadedConfig, RunOptions, load
+from . import snapshots
+from .config import Diagnostic, LoadedConfig, RunOptions, load
 from .config.diagnostics import render
+from .config.sources import Sources
 from .exceptions import ConfigError
 
 
@@ -32,11 +34,10 @@ def main(argv: list[str]) -> int:
         # Nothing is served yet: Ctrl-C ends it at once, and it ends with its supervisor.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         _die_with_parent(signal.SIGKILL)
-        return preflight(int(argv[1]), RunOptions.from_argv(argv[2:]))
-    listeners = [int(fd) for fd in argv[1].split(",")]
+        options = RunOptions.from_argv(argv[4:])
+        return preflight(int(argv[1]), int(argv[2]), options, quiet=argv[3] == "quiet")
     try:
-        control, ready, limits = map(int, argv[2:5])
-        return serve(listeners, control, ready, limits, RunOptions.from_argv(argv[5:]))
+        return serve(json.loads(argv[1]), RunOptions.from_argv(argv[2:]))
     except ConfigError as error:
         # It was right when the supervisor looked; somebody has changed it since.
         print(error.text, file=sys.stderr, flush=True)
@@ -55,15 +56,45 @@ def say(line: str) -> None:
     print(f"bolt: {line}", file=sys.stderr, flush=True)
 
 
-def preflight(out: int, options: RunOptions) -> int:
-    """Loads and checks everything, prepares an embedded database; writes a summary to ``out``."""
+def preflight(out: int, snapshot: int, options: RunOptions, *, quiet: bool = False) -> int:
+    """Loads and checks everything, prepares an embedded database; writes a summary to ``out`` and
+    what the files hold to ``snapshot``.
+
+    ``quiet``: for a server that serves meanwhile. Nothing is prepared, what is wrong is one line.
+    """
     os.set_inheritable(out, False)
+    os.set_inheritable(snapshot, False)
+    if quiet:
+        os.nice(10)
     loaded = load(options)
     found = loaded.check()
-    if found:
+    errors = [item for item in found if item.is_error]
+    if found and not quiet:
         print(render(found), file=sys.stderr, flush=True)
-    if any(item.is_error for item in found):
+    if errors:
+        with os.fdopen(out, "w") as file:
+            json.dump({"reason": brief(errors) if quiet else ""}, file)
         return 1
+    if not quiet and not _prepare(loaded):
+        return 1
+    content = loaded.sources.dump()
+    snapshots.write(snapshot, content)
+    told = {"config": options.config, "snapshot": len(content), "warnings": len(found)}
+    with os.fdopen(out, "w") as file:
+        json.dump(summary(loaded) | told, file)
+    return 0
+
+
+def brief(errors: list[Diagnostic]) -> str:
+    """The first mistake in one line, and how many more there are."""
+    first = errors[0]
+    where = f"{first.position} " if first.position else ""
+    more = f" (and {len(errors) - 1} more: `bolt check`)" if errors[1:] else ""
+    return f"{where}error[{first.code}]: {first.message}{more}"
+
+
+def _prepare(loaded: LoadedConfig) -> bool:
+    """Whether the database is as it must be."""
     from . import bootstrap
 
     if bootstrap.is_attached(loaded.settings):
@@ -79,10 +110,8 @@ def preflight(out: int, options: RunOptions) -> int:
             bootstrap.prepare_database(say)
         except (DatabaseError, CommandError, OSError) as error:
             say(f"the database {_database()} cannot be prepared: {error}")
-            return 1
-    with os.fdopen(out, "w") as file:
-        json.dump(summary(loaded) | {"config": options.config}, file)
-    return 0
+            return False
+    return True
 
 
 def summary(loaded: LoadedConfig) -> dict[str, Any]:
@@ -99,6 +128,7 @@ def summary(loaded: LoadedConfig) -> dict[str, Any]:
         "mode": settings.SETTINGS_MODULE if attached else "embedded",
         "database": _database() if settings.DATABASES.get("default") else "none",
         "files": project_files(),
+        "config_files": sorted(loaded.sources.contents),
     }
 
 
@@ -115,25 +145,37 @@ def _database() -> str:
     return f"{connection.vendor} {connection.settings_dict.get('NAME', '')}".strip()
 
 
-def serve(listeners: list[int], control: int, ready: int, limits: int, options: RunOptions) -> int:
+def serve(job: dict[str, Any], options: RunOptions) -> int:
     """Serves the inherited sockets until the supervisor says otherwise or is gone."""
     _die_with_parent(signal.SIGTERM)
-    keep_from_children([*listeners, control, ready, limits])
+    listeners, control, report = job["listeners"], job["control"], job["report"]
+    keep_from_children([*listeners, control, report, job["limits"], *job["snapshots"]])
     # The terminal's Ctrl-C reaches the whole group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from . import _engine
     from .bridge import Runtime
 
-    loaded = load(options)
+    loaded = load(options, Sources.parse(snapshots.read(*job["snapshot"])))
     loaded.require()
     server = json.loads(_engine.server(loaded.wire))
     runtime = Runtime(threads=server["threads"], switch_interval=server["switch_interval"])
-    engine = _engine.Engine(loaded.wire, loaded.callables, runtime, limits)
+    engine = _engine.Engine(loaded.wire, loaded.callables, runtime, job["version"], job["limits"])
     # What has been loaded stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    engine.serve(listeners, control, ready)
+    load_next = functools.partial(load_again, options)
+    engine.serve(listeners, control, report, load_next, json.dumps(job["switches"]))
     return 0
+
+
+def load_again(options: RunOptions, descriptor: int, length: int) -> tuple[str, list[Any]]:
+    """The next plan's wire and callables, from a snapshot of its files. Raises
+    :class:`ConfigError` with one line to tell."""
+    loaded = load(options, Sources.parse(snapshots.read(descriptor, length)))
+    errors = [item for item in loaded.diagnostics if item.is_error]
+    if errors:
+        raise ConfigError(brief(errors))
+    return loaded.wire, loaded.callables
 
 
 def leave(code: int) -> NoReturn:

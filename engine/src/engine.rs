@@ -5,38 +5,71 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::answer::{Answer, redirect};
+use crate::answer::redirect;
 use crate::handler::Handler;
 use crate::http::{Method, StatusCode, header};
-use crate::middleware::chain::Assembly;
+use crate::middleware::chain::{Assembly, Bulkheads};
 use crate::middleware::gate::Gate;
+use crate::middleware::maintenance::Switches;
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::path;
 use crate::plan::{Plan, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::{Request, RouteId};
 use crate::router::{RouteError, RouteMatch};
+use crate::server::Drain;
+
+/// What an engine has to know of the process around it.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// The worker's end, which the health of a route speaks of.
+    pub drain: Drain,
+    /// What was switched at run time.
+    pub switches: Switches,
+}
 
 /// One immutable plan, its chains assembled for this I/O thread.
 pub struct Engine {
     plan: Arc<Plan>,
     chains: Vec<RefCell<BoxService>>,
     fallback: RefCell<BoxService>,
+    places: Bulkheads,
 }
 
 impl Engine {
     /// Assembles the chain of every route of `plan`; `handler` gives the innermost service of those
     /// that Rust does not answer itself.
-    pub fn new(plan: Arc<Plan>, mut handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
-        let mut assembly = Assembly::new(&plan);
-        let mut chain = |route: &RoutePlan| {
-            let answer = route.answer.as_ref().map(Answer::handler);
-            let innermost = answer.unwrap_or_else(|| handler(route));
-            RefCell::new(assembly.chain(route, innermost))
-        };
-        let chains = plan.routes.iter().map(&mut chain).collect();
-        let fallback = chain(&plan.fallback);
-        Self { plan, chains, fallback }
+    pub fn new(plan: Arc<Plan>, handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
+        let mut building = Building::new(plan, Surroundings::default(), Bulkheads::new(), handler);
+        while building.goes_on() {}
+        building.finish()
+    }
+
+    /// The same beside other work: the thread serves on while ten thousand chains are assembled. The
+    /// requests that `before` has with Python go on counting where it runs the same plan.
+    pub async fn assemble(
+        plan: Arc<Plan>,
+        surroundings: Surroundings,
+        before: Option<&Live>,
+        handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>,
+    ) -> Self {
+        let places = before.map(|live| live.places(&plan)).unwrap_or_default();
+        let mut building = Building::new(plan, surroundings, places, handler);
+        while building.goes_on() {
+            tokio::task::yield_now().await;
+        }
+        building.finish()
+    }
+
+    /// Ends an engine that nobody asks any more, beside other work too.
+    pub async fn retire(mut self) {
+        while !self.chains.is_empty() {
+            self.chains.truncate(self.chains.len().saturating_sub(BATCH));
+            tokio::task::yield_now().await;
+        }
+        // Another thread takes the plan apart; where there is none left, this one does.
+        let plan = self.plan;
+        std::thread::Builder::new().spawn(move || drop(plan)).ok();
     }
 
     /// The plan that this engine runs.
@@ -138,6 +171,85 @@ impl Engine {
             (Ok(asked), _) => Err(refuse(Some(asked.route), RejectionKind::Forbidden)),
             (Err(error), _) => Err(miss(error)),
         }
+    }
+}
+
+/// So many chains are assembled in one go.
+const BATCH: usize = 32;
+
+/// An engine that is being assembled.
+struct Building<H> {
+    plan: Arc<Plan>,
+    assembly: Assembly,
+    handler: H,
+    chains: Vec<RefCell<BoxService>>,
+}
+
+impl<H: FnMut(&RoutePlan) -> Rc<dyn Handler>> Building<H> {
+    fn new(plan: Arc<Plan>, surroundings: Surroundings, places: Bulkheads, handler: H) -> Self {
+        let chains = Vec::with_capacity(plan.routes.len());
+        let assembly = Assembly::new(&plan, surroundings, places);
+        Self { plan, assembly, handler, chains }
+    }
+
+    /// Assembles some chains; whether there are more.
+    fn goes_on(&mut self) -> bool {
+        let plan = Arc::clone(&self.plan);
+        for route in plan.routes.iter().skip(self.chains.len()).take(BATCH) {
+            let chain = self.chain(route);
+            self.chains.push(chain);
+        }
+        self.chains.len() < plan.routes.len()
+    }
+
+    fn finish(mut self) -> Engine {
+        let plan = Arc::clone(&self.plan);
+        let fallback = self.chain(&plan.fallback);
+        Engine { plan, chains: self.chains, fallback, places: self.assembly.places }
+    }
+
+    fn chain(&mut self, route: &RoutePlan) -> RefCell<BoxService> {
+        let answer = route.answer.as_ref().map(|answer| self.assembly.answer(answer));
+        let innermost = answer.unwrap_or_else(|| (self.handler)(route));
+        RefCell::new(self.assembly.chain(route, innermost))
+    }
+}
+
+/// The engine that answers now; clones speak of the same place. A swap concerns the requests that
+/// come after it: those under way hold what they need of the old engine.
+#[derive(Clone)]
+pub struct Live(Rc<RefCell<Rc<Engine>>>);
+
+impl Live {
+    /// Begins with `engine`.
+    pub fn new(engine: Engine) -> Self {
+        Self(Rc::new(RefCell::new(Rc::new(engine))))
+    }
+
+    /// Answers one request.
+    pub fn call(&self, request: Request) -> Reply {
+        self.0.borrow().call(request)
+    }
+
+    /// Refuses one request; see [`Engine::refuse`].
+    pub fn refuse(&self, request: Request, refusal: Rejection) -> Reply {
+        self.0.borrow().refuse(request, refusal)
+    }
+
+    /// The plan that answers now.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.0.borrow().plan)
+    }
+
+    /// The places with Python, where `plan` is the one that answers now.
+    fn places(&self, plan: &Arc<Plan>) -> Bulkheads {
+        let engine = self.0.borrow();
+        if Arc::ptr_eq(&engine.plan, plan) { engine.places.clone() } else { Bulkheads::new() }
+    }
+
+    /// Puts `engine` in place; the one that was there, where nobody else holds it.
+    pub fn swap(&self, engine: Engine) -> Option<Engine> {
+        Rc::into_inner(self.0.replace(Rc::new(engine)))
     }
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import LoadedConfig, Position, RunOptions, load
 from ..config.diagnostics import count, render
+from . import control
 
 
 def check(options: RunOptions, form: str, *, strict: bool) -> int:
@@ -70,6 +71,7 @@ def explain(
     form: str,
     *,
     peer: str = "127.0.0.1",
+    live: bool = False,
 ) -> int:
     """Prints the route, the chain with its origins, and what a request of ``peer``'s would get."""
     from .. import _engine
@@ -84,11 +86,32 @@ def explain(
         hint = "; write /path?query, a space as %20" if "URL" in str(error) else ""
         print(f"bolt explain: {error}{hint}", file=sys.stderr)
         return 2
+    if live:
+        try:
+            told["live"] = _live(options, told["route"])
+        except control.NotThere as error:
+            print(f"bolt explain: {error}", file=sys.stderr)
+            return 1
     if form == "json":
         print(json.dumps(told, indent=2))
         return 0
     print(render_explanation(told, loaded))
     return 0
+
+
+def _live(options: RunOptions, route: dict[str, Any]) -> dict[str, Any]:
+    """What the server that runs says of a route."""
+    status = control.ask(options, None, {"do": "status"})
+    label = f"{','.join(route['methods'])} {route['path']}"
+    found = [(runs, where) for known, runs, where in control.placements(status) if known == label]
+    runs, where = found[0] if found else (0, None)
+    return {
+        "version": status["version"],
+        "hash": status["hash"],
+        "maintenance": status["maintenance"],
+        "runs": runs,
+        "where": where,
+    }
 
 
 def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
@@ -115,7 +138,20 @@ def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
         why = f" ({outcome['rejection']})" if outcome["rejection"] else ""
         lines.append(f"answer  {outcome['status']}{why}, from Rust")
     lines += [f"        {name}: {value}" for name, value in outcome["headers"]]
+    lines += _live_lines(told)
     return "\n".join(lines)
+
+
+def _live_lines(told: dict[str, Any]) -> list[str]:
+    live = told.get("live")
+    if live is None:
+        return []
+    same = "this file" if live["hash"] == told["hash"] else f"this file is {told['hash']}"
+    where = f"{live['where']}, {live['runs']} runs" if live["where"] else "by no handler"
+    lines = [f"live    version {live['version']} ({live['hash']}), {same}", f"        {where}"]
+    if live["maintenance"]:
+        lines.append("        switched for maintenance: bolt status")
+    return lines
 
 
 #: A longer summary does not push the places of all others to the right.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..config.options import RunOptions
 from ..exceptions import ConfigError
-from . import django, inspect
+from . import control, django, inspect
 from .parser import parser
 
 IMPLICIT_CONFIG = "bolt.yaml"
@@ -52,6 +52,8 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         port=getattr(arguments, "port", None),
         workers=getattr(arguments, "workers", None),
         reload=getattr(arguments, "reload", False),
+        watch=getattr(arguments, "watch", False),
+        control=getattr(arguments, "control", None),
     )
 
 
@@ -71,7 +73,8 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             return django.manage(options, "showmigrations", words)
         case "createuser":
             return django.create_user(options, arguments.username, arguments.password)
-    if options.app is None and options.config is None:
+    named = getattr(arguments, "pid", None) or getattr(arguments, "pidfile", None)
+    if options.app is None and options.config is None and not (named or options.control):
         print(
             f"bolt {arguments.command}: no app and no {IMPLICIT_CONFIG} here: name an app "
             "(`shop.api:api`, `app.py`) or a configuration (`--config bolt.yaml`)",
@@ -83,6 +86,13 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             from .. import supervisor
 
             return supervisor.run(options)
+        case "reload":
+            return control.reload(options, named)
+        case "status":
+            return control.status(options, named, arguments.format)
+        case "maintenance":
+            switch = arguments.switch
+            return control.maintenance(options, named, switch, arguments.group, arguments.route)
         case "check":
             return inspect.check(options, arguments.format, strict=arguments.strict)
         case "routes":
@@ -99,4 +109,5 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
                 arguments.header,
                 arguments.format,
                 peer=arguments.peer,
+                live=arguments.live,
             )

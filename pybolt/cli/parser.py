@@ -8,6 +8,7 @@ import ipaddress
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NoReturn
 
 _EPILOG = """\
@@ -28,6 +29,36 @@ examples:
   bolt run app.py
   bolt run shop.api:api --workers auto --port 8080
   bolt run app.py --reload                 while you work on it
+  bolt run --watch                         reload ./bolt.yaml when it changes
+"""
+
+_RELOAD = """\
+All workers serve the new version, or all go on with the old one; no connection is closed. What
+takes a restart (listen, workers, app, settings, Python threads, changed code) is refused whole.
+SIGHUP does the same without waiting.
+
+examples:
+  bolt reload                              the server of ./bolt.yaml
+  bolt reload app.py --config bolt.yaml    named as for `bolt run`
+  bolt reload --pid 4711
+"""
+
+_STATUS = """\
+examples:
+  bolt status
+  bolt status --format json
+"""
+
+_MAINTENANCE = """\
+It holds until it is switched again, over reloads and for workers that are replaced, and ends with
+the server. Who is let in and what the others are told is what `maintenance` says in the
+configuration, if anything. Routes with `health` stay open.
+
+examples:
+  bolt maintenance on
+  bolt maintenance off --route /status
+  bolt maintenance on --group shop
+  bolt maintenance reset                   as configured again
 """
 
 _CHECK = """\
@@ -230,6 +261,44 @@ def _serving(commands: Commands[Parser]) -> None:
         help="serve anew when a file below this directory changes, and log every request unless "
         "`access_log` says otherwise (default: off)",
     )
+    run.add_argument(
+        "--watch",
+        action="store_true",
+        help="reload when a file that the configuration is read from changes (default: off)",
+    )
+    run.add_argument(
+        "--control",
+        metavar="PATH|off",
+        help="where `bolt reload` and `status` find this server (default: a socket of its own in "
+        "$XDG_RUNTIME_DIR/pybolt or /tmp/pybolt-UID)",
+    )
+    _controlling(commands)
+
+
+def _controlling(commands: Commands[Parser]) -> None:
+    again = _command(commands, "reload", "have a server read its configuration again", _RELOAD)
+    status = _command(commands, "status", "tell how a server and its workers are", _STATUS)
+    switch = _command(
+        commands, "maintenance", "close or open routes of a server that runs", _MAINTENANCE
+    )
+    switch.add_argument("switch", choices=("on", "off", "reset"), help="close, open, as configured")
+    for command in (again, status, switch):
+        command.add_argument("app", nargs="?", metavar="APP", help=_APP)
+        command.add_argument(
+            "--control", metavar="PATH", help="its control socket (default: found by its names)"
+        )
+        which = command.add_mutually_exclusive_group()
+        which.add_argument("--pid", type=_pid, help="its process (default: the only one there is)")
+        which.add_argument("--pidfile", metavar="FILE", type=_pidfile, help="a file with its PID")
+    status.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="for people or for programs (default: text)",
+    )
+    part = switch.add_mutually_exclusive_group()
+    part.add_argument("--group", metavar="NAME", help="the routes of a group (default: all)")
+    part.add_argument("--route", metavar="PATH", help="one path, as it is declared (default: all)")
 
 
 def _inspecting(commands: Commands[Parser]) -> None:
@@ -274,6 +343,11 @@ def _inspecting(commands: Commands[Parser]) -> None:
         choices=("text", "json"),
         default="text",
         help="for people or for programs (default: text)",
+    )
+    explain.add_argument(
+        "--live",
+        action="store_true",
+        help="also ask the server that runs where the route runs now (default: off)",
     )
     dump = _command(commands, "dump", "print the configuration that holds for every route", _DUMP)
     dump.add_argument("app", nargs="?", metavar="APP", help=_APP)
@@ -354,6 +428,19 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
     return int(text)
+
+
+def _pid(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
+    return int(text)
+
+
+def _pidfile(path: str) -> int:
+    try:
+        return _pid(Path(path).read_text().strip())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _workers(text: str) -> str:

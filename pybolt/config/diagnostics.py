@@ -6,7 +6,7 @@ import dataclasses
 import linecache
 import os
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .yaml import Table
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 Location = tuple[str | int, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """A place in a file; line and column count from 1, ``width`` is in characters."""
 
     file: str
@@ -46,8 +45,9 @@ class Diagnostic:
     def to_json(self) -> dict[str, Any]:
         """As ``--format json`` shows it."""
         shown = dataclasses.asdict(self)
+        shown["position"] = self.position and self.position._asdict()
         shown["related"] = [
-            {"position": position and dataclasses.asdict(position), "message": message}
+            {"position": position and position._asdict(), "message": message}
             for position, message in self.related
         ]
         return shown

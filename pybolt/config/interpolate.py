@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .diagnostics import Location
+from .sources import Sources
 
 MAX_FILE = 1 << 20
 
@@ -24,17 +25,26 @@ Report = Callable[[Location, str, str], None]
 
 
 def interpolate(
-    value: Any, at: Location, report: Report, environ: Mapping[str, str] | None = None
+    value: Any,
+    at: Location,
+    report: Report,
+    environ: Mapping[str, str] | None = None,
+    sources: Sources | None = None,
 ) -> Any:
     """``value`` with every reference in its strings resolved; mistakes go to ``report``."""
     environ = os.environ if environ is None else environ
-    if isinstance(value, dict):
-        return {k: interpolate(v, (*at, k), report, environ) for k, v in value.items()}
-    if isinstance(value, list):
-        return [interpolate(v, (*at, i), report, environ) for i, v in enumerate(value)]
-    if isinstance(value, str) and "$" in value:
-        return _REFERENCE.sub(lambda match: _resolve(match, at, report, environ), value)
-    return value
+    sources = Sources() if sources is None else sources
+
+    def resolved(value: Any, at: Location) -> Any:
+        if isinstance(value, dict):
+            return {k: resolved(v, (*at, k)) for k, v in value.items()}
+        if isinstance(value, list):
+            return [resolved(v, (*at, i)) for i, v in enumerate(value)]
+        if isinstance(value, str) and "$" in value:
+            return _REFERENCE.sub(lambda m: _resolve(m, at, report, environ, sources), value)
+        return value
+
+    return resolved(value, at)
 
 
 def from_files(value: Any, at: Location) -> Iterator[Location]:
@@ -47,14 +57,20 @@ def from_files(value: Any, at: Location) -> Iterator[Location]:
         yield at
 
 
-def _resolve(match: re.Match[str], at: Location, report: Report, environ: Mapping[str, str]) -> str:
+def _resolve(
+    match: re.Match[str],
+    at: Location,
+    report: Report,
+    environ: Mapping[str, str],
+    sources: Sources,
+) -> str:
     if match["dollar"]:
         return "$"
     if match["bad"]:
         report(at, f"`${match['bad']}` is not a reference", "write `${NAME}`, or `$$` for `$`")
         return ""
     if match["file"]:
-        return _read(Path(match["file"]), at, report)
+        return _read(Path(match["file"]), at, report, sources)
     name = match["name"]
     found = environ.get(name)
     if found is not None:
@@ -66,15 +82,14 @@ def _resolve(match: re.Match[str], at: Location, report: Report, environ: Mappin
     return ""
 
 
-def _read(path: Path, at: Location, report: Report) -> str:
+def _read(path: Path, at: Location, report: Report, sources: Sources) -> str:
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_FILE + 1)
+        text = sources.read(path, MAX_FILE).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         report(at, f"cannot read {path}: {reason}", "check the path and its permissions")
         return ""
-    if len(text) > MAX_FILE:
+    if len(text.encode()) > MAX_FILE:
         report(at, f"{path} is larger than {MAX_FILE} bytes", "a secret is a few lines")
         return ""
     return text.removesuffix("\n")

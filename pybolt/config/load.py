@@ -25,6 +25,7 @@ from .importing import ImportFailed, import_object, make_cwd_importable, split_a
 from .interpolate import from_files, interpolate
 from .options import RunOptions
 from .python import ApiDocument
+from .sources import Sources
 from .yaml import Reader, Table
 
 
@@ -44,6 +45,8 @@ class LoadedConfig:
     incomplete: bool = False
     #: Where a value was read from a file beside the configuration: shown nowhere.
     hidden: frozenset[Location] = frozenset()
+    #: The files that it was read from.
+    sources: Sources = dataclasses.field(default_factory=Sources)
 
     def locate(self, location: Location, target: str = "value") -> Position | None:
         """The place of something in the documents."""
@@ -66,8 +69,9 @@ class LoadedConfig:
 
 
 class _Loading:
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(self, options: RunOptions, sources: Sources | None = None) -> None:
         self.options = options
+        self.sources = Sources() if sources is None else sources
         self.table = Table()
         self.diagnostics: list[Diagnostic] = []
         self.documents: list[dict[str, Any]] = []
@@ -87,16 +91,20 @@ class _Loading:
         if self.options.config is None:
             return {}
         index = len(self.documents)
-        reader = Reader(Path(self.options.config), index, self.table)
+        reader = Reader(Path(self.options.config), index, self.table, self.sources)
         config = reader.read()
         self.diagnostics += reader.diagnostics
         if config is None:
             self.incomplete = True
             return {}
         self.hidden.update(from_files(config, (index,)))
-        config = interpolate(config, (index,), self._interpolation_failed)
+        config = self._interpolate(config, index)
         self.documents.append({"source": self.options.config, "config": config})
         return config if isinstance(config, dict) else {}
+
+    def _interpolate(self, config: Any, index: int) -> Any:
+        report = self._interpolation_failed
+        return interpolate(config, (index,), report, sources=self.sources)
 
     def _interpolation_failed(self, at: Location, message: str, hint: str) -> None:
         self.report("E006", in_full(message, self.table.beyond(at)), at, hint)
@@ -146,7 +154,7 @@ class _Loading:
             )
             config["handler"] = described or _name(handler)
         self.hidden.update(from_files(document.config, (index,)))
-        config = interpolate(document.config, (index,), self._interpolation_failed)
+        config = self._interpolate(document.config, index)
         self.documents.append({"source": source, "config": config})
 
     def _bind(
@@ -235,15 +243,17 @@ class _Loading:
         return json.dumps({"documents": self.documents}, allow_nan=False)
 
 
-def load(options: RunOptions) -> LoadedConfig:
+def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
     """Loads what ``options`` name. Sets Django up on the way, before the app is imported.
+
+    ``sources``: where the configuration's files are read from, for those who keep them.
 
     Mistakes are collected in ``diagnostics``; nothing is raised for them.
     """
     from .. import bootstrap
 
     make_cwd_importable()
-    loading = _Loading(options)
+    loading = _Loading(options, sources)
     config = loading.read_file()
     app = options.app or _text(config.get("app"))
     at: Location = (0, "app") if options.app is None else ()
@@ -284,6 +294,7 @@ def load(options: RunOptions) -> LoadedConfig:
         broken=frozenset(loading.broken),
         incomplete=loading.incomplete,
         hidden=frozenset(loading.hidden),
+        sources=loading.sources,
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 class RunOptions:
     """Which app and file, and what overrides the file.
 
-    ``app``: ``module:attribute`` or ``path/to/file.py[:attribute]``; ``config``: a path.
+    ``app``: ``module:attribute`` or ``path/to/file.py[:attribute]``; ``config``: a path;
+    ``control``: the path of the control socket, or ``off``.
     """
 
     app: str | None = None
@@ -19,6 +20,8 @@ class RunOptions:
     port: int | None = None
     workers: str | None = None
     reload: bool = False
+    watch: bool = False
+    control: str | None = None
 
     def to_argv(self) -> list[str]:
         """Arguments that :meth:`from_argv` understands."""
@@ -40,4 +43,6 @@ class RunOptions:
             port=int(given["port"]) if "port" in given else None,
             workers=given.get("workers"),
             reload="reload" in given,
+            watch="watch" in given,
+            control=given.get("control"),
         )

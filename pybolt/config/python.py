@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..middleware import RateLimit, RedirectTo, Respond
+from ..middleware import Health, RateLimit, RedirectTo, Respond
 from ..routing import BoltAPI, Group, Route, _Declares, slots_to_config
 from .diagnostics import Location, Position
 from .yaml import Table
@@ -56,7 +56,9 @@ class ApiDocument:
         if route.name is not None:
             config["name"] = route.name
         answer = route.handler
-        if isinstance(answer, Respond | RedirectTo):
+        if isinstance(answer, Health):
+            config["health"] = answer.kind
+        elif isinstance(answer, Respond | RedirectTo):
             key = "respond" if isinstance(answer, Respond) else "redirect"
             # What is no data is reported; that nothing answers here would only follow from it.
             config |= {key: None} | self._slots(at, {key: answer})

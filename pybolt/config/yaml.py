@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from .diagnostics import Diagnostic, Location, Position
+from .sources import Sources
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -65,8 +66,11 @@ class _Refused(Exception):
 class Reader:
     """Reads one file as document number ``index``."""
 
-    def __init__(self, path: Path, index: int, table: Table) -> None:
+    def __init__(
+        self, path: Path, index: int, table: Table, sources: Sources | None = None
+    ) -> None:
         self.path = path
+        self.sources = sources or Sources()
         self.name = str(path)
         self.root: Location = (index,)
         self.table = table
@@ -76,8 +80,7 @@ class Reader:
     def read(self) -> Any:
         """The data, or ``None`` with diagnostics."""
         try:
-            with self.path.open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)
+            raw = self.sources.read(self.path, MAX_BYTES)
         except OSError as error:
             message = f"cannot read {self.path}: {error.strerror or error}"
             self.diagnostics.append(Diagnostic("E007", message, None))

@@ -14,6 +14,7 @@ def test_they_are_declared_like_any_route():
     api.respond("/healthz", "ok", headers={"Cache-Control": "no-store"}, name="health")
     group = api.group("/shop")
     group.redirect("/old/{id}", "/shop/{id}/", status=308, keep_query=True)
+    group.health("/readyz")
     group.respond("/gone", status=410, methods=["GET", "DELETE"])
     with Client(api) as client:
         health = client.get("/healthz")
@@ -24,6 +25,8 @@ def test_they_are_declared_like_any_route():
         assert (moved.status, moved.headers["location"]) == (308, "/shop/a%2Bb/?page=2")
         assert client.delete("/shop/gone").status == 410
         assert client.post("/shop/gone").headers["allow"] == "DELETE, GET, HEAD, OPTIONS"
+        ready = client.get("/shop/readyz").json()
+        assert (ready["status"], ready["version"], len(ready["hash"])) == ("ok", 1, 12)
         # Nothing of this ever asks for the interpreter.
         assert not any(route["handler"] for route in json.loads(_engine.routes(client.loaded.wire)))
 

@@ -44,8 +44,9 @@ def preflight(directory, app=None, config=None):
     """What ``bolt run`` does before it binds."""
     program = (
         "import sys; from pybolt.config.options import RunOptions; "
-        "from pybolt.preflight import preflight; "
-        f"sys.exit(preflight(RunOptions(app={app!r}, config={config!r})) is None)"
+        "from pybolt.preflight import preflight; from pybolt.snapshots import Snapshots; "
+        f"options = RunOptions(app={app!r}, config={config!r}); "
+        "sys.exit(preflight(options, Snapshots().served) is None)"
     )
     return subprocess.run(
         [sys.executable, "-c", program],

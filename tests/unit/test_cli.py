@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pybolt.config.sources import Sources
 from tests.live.server import Server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -176,7 +177,7 @@ def test_routes(project):
         (["run", "--prot", "1", "x:y"], 2, "unknown argument `--prot`; did you mean `--port`?"),
         (["run", "--nothing"], 2, "usage: bolt run "),
         (["chek"], 2, "there is no command `chek`; did you mean `check`?"),
-        (["frobnicate"], 2, "there is no command `frobnicate`: run, check"),
+        (["frobnicate"], 2, "there is no command `frobnicate`: run, reload, status"),
         (["explain", "GET", "/", "x", "-H", "nocolon"], 2, "is not a header"),
         (["migrate", "--fake"], 2, "what is Django's goes behind `--`"),
         (["migrate", "nosuch"], 2, "there is no app with the label `nosuch`; there are auth"),
@@ -376,18 +377,35 @@ def test_what_a_declaration_in_python_says_wrong_is_named(project):
 
 
 def test_a_worker_whose_configuration_went_wrong_says_so(project):
-    (project / "bolt.yaml").write_text("version: 2\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pybolt.worker", "serve", "0", "0", "0", "0", "config=bolt.yaml"],
+    # What it cannot do any more: the variable was there when the supervisor looked.
+    content = Sources({"bolt.yaml": b"version: ${VERSION}\n"}).dump()
+    (project / "snapshot").write_bytes(content)
+    with (project / "snapshot").open("rb") as snapshot:
+        job = {
+            "listeners": [0],
+            "control": 0,
+            "report": 0,
+            "snapshots": [],
+            "version": 1,
+            "limits": 0,
+        }
+        job |= {"snapshot": [snapshot.fileno(), len(content)], "switches": []}
+        done = serve_once(project, json.dumps(job), snapshot.fileno())
+    assert done.returncode == 1
+    assert done.stderr.startswith("bolt.yaml:1:10 error[E006]")
+
+
+def serve_once(project, job, descriptor):
+    return subprocess.run(
+        [sys.executable, "-m", "pybolt.worker", "serve", job, "config=bolt.yaml"],
         cwd=project,
+        pass_fds=[descriptor],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr.startswith("bolt.yaml:1:10 error[E011]")
 
 
 def test_reload_shows_what_is_served_then_and_logs_requests(tmp_path):

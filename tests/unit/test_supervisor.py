@@ -13,11 +13,12 @@ import pytest
 from pybolt import ConfigError
 from pybolt.config.options import RunOptions
 from pybolt.listeners import StartFailed, bind, holder
-from pybolt.preflight import Progress
-from pybolt.supervisor import Slot, Supervisor, back_off, worker_count
+from pybolt.preflight import Outcome, Progress
+from pybolt.supervisor import Supervisor
 from pybolt.watch import Watch
 from pybolt.worker import main as worker_main
 from pybolt.worker import project_files
+from pybolt.workers import Slot, back_off, worker_count
 
 
 def test_the_back_off_grows_to_ten_seconds_and_stays_there():
@@ -94,7 +95,7 @@ def test_the_watch_notices_what_is_changed_made_and_removed(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     config = tmp_path.parent / "elsewhere.yaml"
     config.write_text("a")
-    watch = Watch(RunOptions(config=str(config)))
+    watch = Watch({"files": [], "config_files": [str(config)]}, code=True)
 
     def changed():
         watch.checked = 0.0
@@ -102,33 +103,62 @@ def test_the_watch_notices_what_is_changed_made_and_removed(tmp_path, monkeypatc
 
     assert not changed()
     (tmp_path / "a.py").write_text("1")
-    assert changed()
+    assert changed() == "code"
     assert not changed()
     (tmp_path / "a.txt").write_text("1")
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "b.py").write_text("1")
     assert not changed()
     os.utime(config, ns=(1, 1))
-    assert changed()
+    assert changed() == "config"
     (tmp_path / "a.py").unlink()
-    assert changed()
+    os.utime(config, ns=(2, 2))
+    assert changed() == "code"
+
+
+def test_the_watch_of_a_configuration_looks_at_its_files_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, secret = tmp_path / "bolt.yaml", tmp_path / "secret"
+    config.write_text("1")
+    secret.write_text("1")
+    summary = {"files": [], "config_files": [str(config), str(secret)]}
+    watch = Watch.of(RunOptions(watch=True), summary)
+
+    def changed():
+        watch.checked = 0.0
+        return watch.changed()
+
+    (tmp_path / "a.py").write_text("1")
+    assert not changed()
+    os.utime(secret, ns=(1, 1))
+    assert changed() == "config"
+    (tmp_path / "new").write_text("1")
+    os.utime(tmp_path / "new", ns=(config.stat().st_mtime_ns,) * 2)
+    (tmp_path / "new").rename(config)
+    assert changed() == "config", "one with the same time is another file"
+    assert Watch.of(RunOptions(), summary) is None
 
 
 @pytest.fixture
-def supervisor(monkeypatch):
+def supervisor(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     summary = {
         "listen": ["127.0.0.1:0"], "workers": 1, "drain_timeout": 1.0, "files": [],
-        "routes": [], "sources": ["app"], "mode": "embedded", "database": "", "has_auth": False,
-        "rate_limit_memory": 1 << 16,
+        "routes": [], "app": "app", "config": None, "mode": "embedded", "database": "",
+        "has_auth": False, "config_files": [], "threads": 8, "switch_interval": 0.001,
+        "hash": "0", "warnings": 0, "rate_limit_memory": 1 << 16,
+        "listener": "",
     }  # fmt: skip
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     made = Supervisor(RunOptions(app="app"), summary, 15.0)
     yield made
+    made.control.close()
+    made.served.snapshots.close()
     signal.set_wakeup_fd(-1)
     for number, handler in handlers.items():
         if handler is not signal.getsignal(number):
             signal.signal(number, handler)
-    os.close(made.memory)
+    os.close(made.served.limits)
     for slot in made.slots:
         for listener in slot.listeners:
             listener.close()
@@ -142,6 +172,9 @@ class FakeProcess:
 
     def poll(self):
         return None
+
+    def kill(self):
+        pass
 
 
 def test_a_fork_that_fails_is_tried_again_and_leaves_nothing_open(supervisor, monkeypatch, capfd):
@@ -165,17 +198,67 @@ def test_a_fork_that_fails_is_tried_again_and_leaves_nothing_open(supervisor, mo
     slot.worker.close()
 
 
-def test_a_reload_says_what_it_cannot_change(supervisor, monkeypatch, capfd):
-    changed = supervisor.summary | {"workers": 2, "drain_timeout": 5.0}
-    monkeypatch.setattr("pybolt.supervisor.preflight", lambda *_, **__: changed)
+class FakePreflight:
+    """A check whose outcome is there at once."""
+
+    def __init__(self, summary, served):
+        self.outcome, self.served = Outcome(summary), served
+
+    def __call__(self, *_, **__):
+        return self
+
+    def read(self):
+        return self.outcome
+
+    def close(self):
+        pass
+
+
+def reload(supervisor, monkeypatch, **changes):
+    """What is said of a reload with new workers."""
+    summary = supervisor.summary | changes
+    monkeypatch.setattr("pybolt.reload.Preflight", FakePreflight(summary, supervisor.served))
+    supervisor.reloads.begin(restarts=True)
+    supervisor.reloads.readable()
+
+
+def test_new_workers_begin_with_what_has_changed_but_not_with_what_is_bound(
+    supervisor, monkeypatch, capfd
+):
     monkeypatch.setattr("subprocess.Popen", FakeProcess)
-    supervisor._reload()
-    assert "`workers` has changed: that takes a restart" in capfd.readouterr().err
-    assert supervisor.summary["workers"] == 1
+    reload(supervisor, monkeypatch, workers=2, drain_timeout=5.0)
+    assert "`server.workers` has changed (1 → 2): that takes a restart" in capfd.readouterr().err
+    assert supervisor.summary["drain_timeout"] == 1.0, "nothing of it is applied"
+    assert supervisor.slots[0].worker is None
+    reload(supervisor, monkeypatch, drain_timeout=5.0, threads=3)
+    assert "version 2 (0) serves" in capfd.readouterr().err
     assert supervisor.summary["drain_timeout"] == 5.0
-    monkeypatch.setattr("pybolt.supervisor.preflight", lambda *_, **__: raise_no_room())
-    supervisor._reload()
-    assert "the old workers go on" in capfd.readouterr().err
+    supervisor.slots[0].worker.close()
+
+
+def test_a_reload_that_the_machine_has_no_room_for_is_refused(supervisor, monkeypatch, capfd):
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: raise_no_room())
+    before = sorted(os.listdir("/proc/self/fd"))
+    supervisor.reloads.begin(restarts=True)
+    said = capfd.readouterr().err
+    assert "not reloaded: it cannot be checked: Resource temporarily unavailable" in said
+    assert "version 1 goes on" in said
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_reload_while_another_is_under_way_is_the_next(supervisor, monkeypatch, capfd):
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    check = FakePreflight(dict(supervisor.summary), supervisor.served)
+    monkeypatch.setattr("pybolt.reload.Preflight", check)
+    supervisor.reloads.begin(restarts=True)
+    supervisor.reloads.begin(restarts=True)
+    supervisor.reloads.begin(restarts=True)
+    supervisor.reloads.readable()
+    supervisor.slots[0].worker.close()
+    supervisor.reloads.readable()
+    assert supervisor.reloads.done == 2
+    assert not supervisor.reloads.is_busy
+    assert capfd.readouterr().err.count("serves") == 2
     supervisor.slots[0].worker.close()
 
 
@@ -189,7 +272,7 @@ def test_the_watch_follows_files_that_are_elsewhere(tmp_path, monkeypatch):
     first, second = tmp_path / "first.py", tmp_path / "second.py"
     for file in (first, second):
         file.write_text("1")
-    watch = Watch(RunOptions(app="../first.py"), [str(first)])
+    watch = Watch({"files": [str(first)], "config_files": []}, code=True)
 
     def changed():
         watch.checked = 0.0
@@ -199,7 +282,7 @@ def test_the_watch_follows_files_that_are_elsewhere(tmp_path, monkeypatch):
     assert not changed()
     os.utime(first, ns=(1, 1))
     assert changed()
-    watch.follow([str(first), str(second)])
+    watch.follow({"files": [str(first), str(second)], "config_files": []})
     assert not changed()
     os.utime(second, ns=(2, 2))
     assert changed()
@@ -247,5 +330,5 @@ def test_a_configuration_that_went_wrong_since_is_one_message_of_the_worker(monk
         raise ConfigError("bolt.yaml:1:1 error[E014]: unknown key")
 
     monkeypatch.setattr("pybolt.worker.serve", serve)
-    assert worker_main(["serve", "3", "4", "5", "6", "config=bolt.yaml"]) == 1
+    assert worker_main(["serve", "{}", "config=bolt.yaml"]) == 1
     assert capfd.readouterr().err == "bolt.yaml:1:1 error[E014]: unknown key\n"

@@ -1,17 +1,18 @@
 //! Everything the I/O thread, the lanes and the loop share about one engine's Python side.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pybolt_engine::http::Method;
-use pybolt_engine::middleware::rate_limit::RateLimitPolicy;
-use pybolt_engine::plan::{Plan, PythonRun, RequestBody, RoutePlan};
+use pybolt_engine::plan::{PythonRun, RequestBody, RoutePlan};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::completions::Completions;
 use crate::counters::Counters;
+use crate::generation::Generation;
 use crate::lanes::Lanes;
 use crate::loop_queue::LoopQueue;
 use crate::slot::Slot;
@@ -81,10 +82,10 @@ pub struct Runtime {
 
 /// One engine's Python side.
 pub struct Bridge {
-    /// The routes in the plan's order; none where a route needs no handler.
-    pub routes: Vec<Option<Arc<Route>>>,
-    /// The rate limits, each once.
-    pub limits: Vec<Arc<RateLimitPolicy>>,
+    /// The plan that is served, with its handlers.
+    pub generation: Mutex<Arc<Generation>>,
+    /// How many reloads have failed.
+    pub reload_failures: AtomicU64,
     /// The Python functions.
     pub runtime: Runtime,
     /// The slot.
@@ -184,21 +185,11 @@ impl Runtime {
 }
 
 impl Bridge {
-    /// The Python side of `plan`.
-    pub fn new(
-        py: Python<'_>,
-        plan: &Plan,
-        callables: &[Py<PyAny>],
-        runtime: Runtime,
-    ) -> PyResult<Self> {
-        let routes = plan
-            .routes
-            .iter()
-            .map(|route| Ok(Route::new(py, route, callables, &runtime)?.map(Arc::new)))
-            .collect::<PyResult<_>>()?;
+    /// The Python side of a process that serves `generation` first.
+    pub fn new(generation: Generation, runtime: Runtime) -> PyResult<Self> {
         Ok(Self {
-            routes,
-            limits: plan.limits(),
+            generation: Mutex::new(Arc::new(generation)),
+            reload_failures: AtomicU64::new(0),
             runtime,
             slot: Slot::default(),
             lanes: Lanes::default(),

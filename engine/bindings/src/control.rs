@@ -1,5 +1,6 @@
 //! The `Engine` class: construction, serving sockets, answering the test client, the end.
 
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, FromRawFd, RawFd};
 use std::pin::Pin;
@@ -13,16 +14,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use pybolt_engine::body::Body;
-use pybolt_engine::engine::Engine as RustEngine;
-use pybolt_engine::handler::Handler;
-use pybolt_engine::middleware::authorize::Permitted;
+use pybolt_engine::engine::{Engine as RustEngine, Surroundings};
+use pybolt_engine::middleware::maintenance::Switches;
 use pybolt_engine::middleware::rate_limit::Table;
-use pybolt_engine::plan::{Plan, RoutePlan};
-use pybolt_engine::reply::Reply;
 use pybolt_engine::request::{Parts, Request};
 use pybolt_engine::response::Response;
-use pybolt_engine::server::{self, Drain};
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict};
@@ -33,22 +30,20 @@ use tokio::task::LocalSet;
 use crate::asyncio::SlotHandle;
 use crate::bridge::{Bridge, Runtime};
 use crate::counters::Place;
-use crate::dispatch::PythonHandler;
+use crate::generation::Generation;
 use crate::inspect;
 use crate::lanes::LaneThread;
+use crate::orders::{Ending, Inbox};
+use crate::rebuild::Rebuilder;
+use crate::reports::Reports;
 use crate::run;
+use crate::serving;
 
 /// One answer of [`Engine::handle`]: status, header pairs, body, and whether the body broke off.
 type Handled = (u16, Vec<(String, String)>, Vec<u8>, bool);
 
 /// How long handlers that still run have to end when an engine is closed.
 const CLOSING: Duration = Duration::from_millis(1500);
-
-/// The command that the end of the control pipe stands for, the drain that it begins, and how long
-/// after it the process is there at most.
-const ORPHANED: u8 = b'o';
-const ORPHAN_DRAIN: Duration = Duration::from_secs(1);
-const ORPHAN_END: Duration = Duration::from_millis(1800);
 
 /// A request for the in-process I/O thread.
 struct Call {
@@ -60,29 +55,31 @@ struct Call {
 /// One plan with its Python side.
 #[pyclass(frozen, module = "pybolt._engine")]
 pub struct Engine {
-    plan: Arc<Plan>,
     bridge: Arc<Bridge>,
     runtime: Py<PyAny>,
     pool_threads: usize,
     threads: Mutex<Vec<Py<PyAny>>>,
     calls: Mutex<Option<mpsc::UnboundedSender<Call>>>,
-    drains: Mutex<Option<mpsc::UnboundedSender<u8>>>,
+    endings: Mutex<Option<mpsc::UnboundedSender<Ending>>>,
 }
 
 #[pymethods]
 impl Engine {
-    /// Compiles `wire`; raises `ValueError` with the diagnostics as JSON. `limits_fd`: the memory in
-    /// which rate limits count together with other processes; it may be closed afterwards.
+    /// Compiles `wire` as version number `version`; raises `ValueError` with the diagnostics as JSON.
+    /// `limits_fd`: the memory in which rate limits count together with other processes; it may be
+    /// closed afterwards.
     #[new]
-    #[pyo3(signature = (wire, callables, runtime, limits_fd=None))]
+    #[pyo3(signature = (wire, callables, runtime, version = 1, limits_fd = None))]
     fn new(
         py: Python<'_>,
         wire: &str,
         callables: Vec<Py<PyAny>>,
         runtime: &Bound<'_, PyAny>,
+        version: u64,
         limits_fd: Option<RawFd>,
     ) -> PyResult<Self> {
-        let plan = inspect::compile(py, wire)?;
+        let mut plan = inspect::plan(py, wire)?;
+        plan.version.number = version;
         if let Some(fd) = limits_fd {
             // SAFETY: the caller keeps the descriptor open during this call.
             let table = Table::shared(unsafe { BorrowedFd::borrow_raw(fd) })?;
@@ -91,43 +88,68 @@ impl Engine {
         let slot = Py::new(py, SlotHandle::new())?;
         let event_loop = runtime.call_method1("new_loop", (&slot,))?;
         let functions = Runtime::new(runtime, &event_loop)?;
-        let bridge = Arc::new(Bridge::new(py, &plan, &callables, functions)?);
+        let generation = Generation::new(py, Arc::new(plan), &callables, &functions)?;
+        let bridge = Arc::new(Bridge::new(generation, functions)?);
         slot.get().connect(&bridge);
         inspect::set_serving(&bridge);
         event_loop.call_method1("watch", (&slot,))?;
         let pool_threads = runtime.getattr("threads")?.extract()?;
         Ok(Self {
-            plan,
             bridge,
             runtime: runtime.clone().unbind(),
             pool_threads,
             threads: Mutex::new(Vec::new()),
             calls: Mutex::new(None),
-            drains: Mutex::new(None),
+            endings: Mutex::new(None),
         })
     }
 
     /// Serves the inherited listening sockets until the drain has run its course. Blocks.
     ///
-    /// `control_fd` brings single bytes: `d` = drain, `q` = end now. Its end of file means that the
-    /// supervisor is dead: a second for what is in flight, and the process ends whatever it does.
-    /// `ready_fd` gets one byte once requests are answered.
+    /// `control_fd` brings orders, a JSON object a line, and `report_fd` takes what there is to tell.
+    /// The end of the control pipe means that the supervisor is dead: a second for what is in flight,
+    /// and the process ends whatever it does. `load(descriptor, length)` gives the wire and the
+    /// callables of the next plan; `switches` is a JSON list of what is switched for maintenance.
     fn serve(
         &self,
         py: Python<'_>,
         listener_fds: Vec<RawFd>,
         control_fd: RawFd,
-        ready_fd: RawFd,
+        report_fd: RawFd,
+        load: Py<PyAny>,
+        switches: &str,
     ) -> PyResult<()> {
+        let switches: Switches = serde_json::from_str(switches)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
         self.start_threads(py)?;
         run::own_thread();
         // SAFETY: the supervisor hands over these descriptors; nobody else in this process uses them.
-        let listeners =
-            listener_fds.into_iter().map(|fd| unsafe { TcpListener::from_raw_fd(fd) }).collect();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        *self.drains.lock() = Some(sender.clone());
-        thread::spawn(move || read_commands(control_fd, &sender));
-        let served = py.detach(|| self.block_on(serve(self, listeners, receiver, ready_fd)));
+        let (listeners, control, report) = unsafe {
+            let listener = |fd| TcpListener::from_raw_fd(fd);
+            let listeners = listener_fds.into_iter().map(listener).collect();
+            (listeners, File::from_raw_fd(control_fd), File::from_raw_fd(report_fd))
+        };
+        let reports = Reports::to(report);
+        let (endings, ended) = mpsc::unbounded_channel();
+        let (turns, taken) = mpsc::unbounded_channel();
+        let (builds, built) = crossbeam_channel::unbounded();
+        *self.endings.lock() = Some(endings.clone());
+        let rebuilder = Rebuilder {
+            bridge: Arc::clone(&self.bridge),
+            load,
+            builds: built,
+            turns: turns.clone(),
+            reports: reports.clone(),
+        };
+        // Nobody waits for its end: it may be importing something.
+        start_thread(py, "bolt-reload", Py::new(py, rebuilder)?.into_any())?;
+        let bridge = Arc::clone(&self.bridge);
+        let inbox =
+            Inbox { endings, turns, builds, reports: reports.clone(), bridge: Arc::clone(&bridge) };
+        thread::spawn(move || inbox.read(control));
+        let served = py.detach(|| {
+            block_on(serving::serve(bridge, listeners, switches, ended, taken, reports))
+        });
         self.close(py)?;
         served.map_err(|error| PyOSError::new_err(error.to_string()))
     }
@@ -167,8 +189,8 @@ impl Engine {
 
     /// Begins the orderly end of [`Engine::serve`].
     fn drain(&self) {
-        if let Some(drains) = self.drains.lock().as_ref() {
-            drains.send(b'd').ok();
+        if let Some(endings) = self.endings.lock().as_ref() {
+            endings.send(Ending::Drain).ok();
         }
     }
 
@@ -233,100 +255,18 @@ impl Engine {
         *calls = Some(sender.clone());
         Ok(sender)
     }
-
-    fn rust_engine(&self) -> RustEngine {
-        RustEngine::new(Arc::clone(&self.plan), |route| self.handler(route))
-    }
-
-    fn handler(&self, route: &RoutePlan) -> Rc<dyn Handler> {
-        match self.bridge.routes.get(route.id.0 as usize) {
-            Some(Some(python)) => {
-                Rc::new(PythonHandler::new(Arc::clone(&self.bridge), Arc::clone(python)))
-            }
-            _ => Rc::new(Unreachable),
-        }
-    }
-
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("the kernel gives a worker an epoll and an eventfd");
-        let done = LocalSet::new().block_on(&runtime, future);
-        // Not waiting for files that are still being read.
-        runtime.shutdown_background();
-        done
-    }
 }
 
-/// The innermost service of the fallback chain, which the gate keeps everybody from.
-struct Unreachable;
-
-impl Handler for Unreachable {
-    fn call(&self, request: Permitted<Request>) -> Reply {
-        use pybolt_engine::middleware::rejection::{Rejection, RejectionKind};
-        Rejection::new(RejectionKind::Internal).into_response(request.form).into()
-    }
-}
-
-async fn serve(
-    engine: &Engine,
-    listeners: Vec<TcpListener>,
-    mut commands: mpsc::UnboundedReceiver<u8>,
-    ready_fd: RawFd,
-) -> std::io::Result<()> {
-    let drain = Drain::default();
-    let timeout = engine.plan.server.drain_timeout;
-    let commanded = drain.clone();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    actix_rt::spawn(async move {
-        loop {
-            let command = tokio::select! {
-                command = commands.recv() => command.unwrap_or(b'd'),
-                _ = terminate.recv() => b'd',
-            };
-            commanded.begin(match command {
-                b'q' => Duration::ZERO,
-                ORPHANED => ORPHAN_DRAIN.min(timeout),
-                _ => timeout,
-            });
-        }
-    });
-    let bridge = Arc::clone(&engine.bridge);
-    actix_rt::spawn(async move { bridge.completions.hand_out().await });
-    let engine = Rc::new(engine.rust_engine());
-    let serving = server::serve(engine, listeners, drain);
-    // SAFETY: the supervisor hands over this descriptor; it is written and closed once.
-    unsafe {
-        libc::write(ready_fd, b"r".as_ptr().cast(), 1);
-        libc::close(ready_fd);
-    }
-    serving.await
-}
-
-/// Reads single-byte commands until the other end is closed: the supervisor is dead, nobody would
-/// end this process if it did not end by itself, and its ports are wanted.
-fn read_commands(fd: RawFd, commands: &mpsc::UnboundedSender<u8>) {
-    loop {
-        let mut byte = [0_u8; 1];
-        // SAFETY: the supervisor hands over this descriptor, and `byte` has room for one byte.
-        let read = unsafe { libc::read(fd, byte.as_mut_ptr().cast(), 1) };
-        let interrupted =
-            read < 0 && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
-        let command = if read == 1 { byte[0] } else { ORPHANED };
-        if interrupted {
-            continue;
-        }
-        let serves = commands.send(command).is_ok();
-        if read <= 0 {
-            thread::sleep(ORPHAN_END);
-            // SAFETY: ends the process; no other thread is waited for and nothing is run.
-            unsafe { libc::_exit(1) };
-        }
-        if !serves {
-            return;
-        }
-    }
+/// Runs the I/O thread's life on a runtime of its own.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the kernel gives a worker an epoll and an eventfd");
+    let done = LocalSet::new().block_on(&runtime, future);
+    // Not waiting for files that are still being read.
+    runtime.shutdown_background();
+    done
 }
 
 /// The body of the in-process I/O thread.
@@ -343,10 +283,13 @@ impl IoThread {
         let Some(mut calls) = self.calls.lock().take() else { return };
         let engine = self.engine.get();
         py.detach(|| {
-            engine.block_on(async {
+            block_on(async {
                 let bridge = Arc::clone(&engine.bridge);
                 actix_rt::spawn(async move { bridge.completions.hand_out().await });
-                let engine = Rc::new(engine.rust_engine());
+                let generation = Arc::clone(&engine.bridge.generation.lock());
+                let surroundings = Surroundings::default();
+                let engine = serving::assemble(&engine.bridge, &generation, surroundings, None);
+                let engine = Rc::new(engine.await);
                 while let Some(call) = calls.recv().await {
                     actix_rt::spawn(answer(Rc::clone(&engine), call));
                 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -20,11 +21,11 @@ use pybolt_engine::request::{Request, RouteId};
 use pybolt_engine::response::Response;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use serde_json::{Value, json};
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Route};
 use crate::counters::Place;
+use crate::generation::Generation;
 
 /// The bridge of the engine that this process serves, for `stats` and `mark_database`, which are
 /// called from Python code that has no engine at hand.
@@ -48,11 +49,7 @@ pub fn check(py: Python<'_>, wire: &str) -> PyResult<String> {
 }
 
 /// The plan of `wire`, or `ValueError` with the diagnostics as JSON.
-pub fn compile(py: Python<'_>, wire: &str) -> PyResult<Arc<Plan>> {
-    plan(py, wire).map(Arc::new)
-}
-
-fn plan(py: Python<'_>, wire: &str) -> PyResult<Plan> {
+pub fn plan(py: Python<'_>, wire: &str) -> PyResult<Plan> {
     let (plan, diagnostics) = py.detach(|| Plan::compile(wire));
     plan.ok_or_else(|| {
         PyValueError::new_err(serde_json::to_string(&diagnostics).unwrap_or_default())
@@ -62,13 +59,13 @@ fn plan(py: Python<'_>, wire: &str) -> PyResult<Plan> {
 /// The routes of a plan as a JSON array.
 #[pyfunction]
 pub fn routes(py: Python<'_>, wire: &str) -> PyResult<String> {
-    Ok(compile(py, wire)?.routes_json().to_string())
+    Ok(plan(py, wire)?.routes_json().to_string())
 }
 
 /// The server's settings of a plan, for the supervisor: a JSON object.
 #[pyfunction]
 pub fn server(py: Python<'_>, wire: &str) -> PyResult<String> {
-    Ok(compile(py, wire)?.server_json().to_string())
+    Ok(plan(py, wire)?.server_json().to_string())
 }
 
 /// The JSON Schema of a configuration.
@@ -166,6 +163,7 @@ fn describe(
             json!({"order": GATE, "slot": "gate", "origin": [], "name": null, "summary": summary}),
         );
     }
+    described["hash"] = json!(plan.version.hash);
     described["matched"] = json!(route.is_some());
     described["params"] =
         probe.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
@@ -265,68 +263,69 @@ pub fn build_request(
     Ok(Request::new(method, uri, map, body).from_peer(peer))
 }
 
-/// The counters of the engine that this process serves; an empty dict where it serves none.
+/// The counters of the engine that this process serves, as a JSON object; empty where it serves none.
 #[pyfunction]
-pub fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let stats = PyDict::new(py);
-    let Some(bridge) = serving() else { return Ok(stats) };
-    stats.set_item("gil_takes", bridge.counters.total())?;
-    stats.set_item("places", places(py, &bridge)?)?;
-    stats.set_item("routes", routes_stats(py, &bridge)?)?;
-    stats.set_item("limits", limits_stats(py, &bridge)?)?;
-    Ok(stats)
+pub fn stats() -> String {
+    serving().map_or_else(|| json!({}), |bridge| statistics(&bridge)).to_string()
 }
 
-fn places<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>> {
-    let places = PyDict::new(py);
-    for place in Place::ALL {
+/// The counters of an engine; reading them needs no GIL.
+pub fn statistics(bridge: &Bridge) -> Value {
+    let generation = Arc::clone(&bridge.generation.lock());
+    let version = &generation.plan.version;
+    json!({
+        "gil_takes": bridge.counters.total(),
+        "places": places(bridge),
+        "routes": routes_stats(&generation),
+        "limits": limits_stats(&generation),
+        "plan": {
+            "version": version.number,
+            "hash": version.hash,
+            "reload_failures": bridge.reload_failures.load(Ordering::Relaxed),
+        },
+    })
+}
+
+fn places(bridge: &Bridge) -> Value {
+    let place = |place: Place| {
         let takes = bridge.counters.of(place);
-        let entry = PyDict::new(py);
-        let load = |counter: &std::sync::atomic::AtomicU64| {
-            counter.load(std::sync::atomic::Ordering::Relaxed)
-        };
-        entry.set_item("takes", load(&takes.count))?;
-        entry.set_item("waited_ns", load(&takes.waited))?;
-        entry.set_item("held_ns", load(&takes.held))?;
-        places.set_item(place.name(), entry)?;
-    }
-    Ok(places)
+        let entry = json!({
+            "takes": takes.count.load(Ordering::Relaxed),
+            "waited_ns": takes.waited.load(Ordering::Relaxed),
+            "held_ns": takes.held.load(Ordering::Relaxed),
+        });
+        (place.name().to_owned(), entry)
+    };
+    Value::Object(Place::ALL.into_iter().map(place).collect())
+}
+
+fn routes_stats(generation: &Generation) -> Value {
+    let route = |route: &Arc<Route>| {
+        let placement = &route.placement;
+        let entry = json!({
+            "inline": placement.may_inline(),
+            "lane": placement.lane().name(),
+            "reason": placement.reason().name(),
+            "runs": placement.runs.load(Ordering::Relaxed),
+            "inline_runs": placement.inline_runs.load(Ordering::Relaxed),
+            "handler": route.name,
+        });
+        (route.label.clone(), entry)
+    };
+    Value::Object(generation.routes.iter().flatten().map(route).collect())
 }
 
 /// What each limit has refused in this process, and what it would have refused out of the shadow.
 /// Limits of one name are added up.
-fn limits_stats<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>> {
+fn limits_stats(generation: &Generation) -> Value {
     let mut sums: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
-    for limit in &bridge.limits {
+    for limit in &generation.limits {
         let sum = sums.entry(limit.name()).or_default();
-        sum[0] += limit.refused.load(std::sync::atomic::Ordering::Relaxed);
-        sum[1] += limit.shadowed.load(std::sync::atomic::Ordering::Relaxed);
+        sum[0] += limit.refused.load(Ordering::Relaxed);
+        sum[1] += limit.shadowed.load(Ordering::Relaxed);
     }
-    let limits = PyDict::new(py);
-    for (name, [refused, shadowed]) in sums {
-        let entry = PyDict::new(py);
-        entry.set_item("refused", refused)?;
-        entry.set_item("shadow_limited", shadowed)?;
-        limits.set_item(name, entry)?;
-    }
-    Ok(limits)
-}
-
-fn routes_stats<'py>(py: Python<'py>, bridge: &Bridge) -> PyResult<Bound<'py, PyDict>> {
-    let routes = PyDict::new(py);
-    for route in bridge.routes.iter().flatten() {
-        let placement = &route.placement;
-        let entry = PyDict::new(py);
-        let load = |counter: &std::sync::atomic::AtomicU64| {
-            counter.load(std::sync::atomic::Ordering::Relaxed)
-        };
-        entry.set_item("inline", placement.may_inline())?;
-        entry.set_item("lane", placement.lane().name())?;
-        entry.set_item("reason", placement.reason().name())?;
-        entry.set_item("runs", load(&placement.runs))?;
-        entry.set_item("inline_runs", load(&placement.inline_runs))?;
-        entry.set_item("handler", &route.name)?;
-        routes.set_item(&route.label, entry)?;
-    }
-    Ok(routes)
+    let entry = |(name, [refused, shadowed]): (&str, [u64; 2])| {
+        (name.to_owned(), json!({"refused": refused, "shadow_limited": shadowed}))
+    };
+    Value::Object(sums.into_iter().map(entry).collect())
 }

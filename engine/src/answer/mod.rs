@@ -2,12 +2,14 @@
 //! (auth, limits, CORS, the log, ...) holds for them as for any other: an answer is the innermost
 //! service of its chain, and only a permitted request gets it.
 
+pub mod health;
 pub mod redirect;
 pub mod respond;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
+use self::health::{Health, HealthPolicy};
 use self::redirect::RedirectPolicy;
 use self::respond::RespondPolicy;
 use crate::handler::Handler;
@@ -22,14 +24,17 @@ pub enum Answer {
     Respond(RespondPolicy),
     /// The client is sent elsewhere.
     Redirect(RedirectPolicy),
+    /// What there is to say of the worker.
+    Health(HealthPolicy),
 }
 
 impl Answer {
-    /// The route's key: `respond`, `redirect`.
+    /// The route's key: `respond`, `redirect`, `health`.
     pub const fn slot(&self) -> &'static str {
         match self {
             Self::Respond(_) => "respond",
             Self::Redirect(_) => "redirect",
+            Self::Health(_) => "health",
         }
     }
 
@@ -38,12 +43,21 @@ impl Answer {
         match self {
             Self::Respond(policy) => policy.summary(),
             Self::Redirect(policy) => policy.summary(),
+            Self::Health(policy) => policy.summary(),
         }
     }
 
-    /// The innermost service of a chain.
-    pub fn handler(answer: &Arc<Self>) -> Rc<dyn Handler> {
-        Rc::new(Answering(Arc::clone(answer)))
+    /// Whether it speaks of the worker.
+    pub const fn is_health(&self) -> bool {
+        matches!(self, Self::Health(_))
+    }
+
+    /// The innermost service of a chain, in a worker of this `health`.
+    pub fn handler(answer: &Arc<Self>, health: &Health) -> Rc<dyn Handler> {
+        match &**answer {
+            Self::Health(policy) => Rc::new(Telling(health.clone(), *policy)),
+            _ => Rc::new(Answering(Arc::clone(answer))),
+        }
     }
 }
 
@@ -55,7 +69,17 @@ impl Handler for Answering {
         match &*self.0 {
             Answer::Respond(policy) => policy.answer(),
             Answer::Redirect(policy) => policy.answer(&request),
+            Answer::Health(_) => unreachable!("it has a handler of its own"),
         }
         .into()
+    }
+}
+
+/// A handler that knows its worker.
+struct Telling(Health, HealthPolicy);
+
+impl Handler for Telling {
+    fn call(&self, _: Permitted<Request>) -> Reply {
+        self.0.answer(self.1).into()
     }
 }

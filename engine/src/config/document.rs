@@ -328,7 +328,7 @@ impl Decode for RouteConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
-        let own = ["path", "methods", "name", "handler", "respond", "redirect"];
+        let own = ["path", "methods", "name", "handler", "respond", "redirect", "health"];
         unknown_keys(object, node.at, &own, out);
         let slots = Slots::read(object, node.at, out);
         let name = field(object, node.at, "name", out);
@@ -388,6 +388,13 @@ impl Decode for RouteConfig {
                     Value::Null,
                     book,
                 ),
+                own::<Spanned<String>>(
+                    "health",
+                    "What Rust tells of the worker: `live` or `ready`.",
+                    json!("ready"),
+                    book,
+                )
+                .words(json!(["live", "ready"])),
             ];
             fields.extend(Slots::fields(book));
             schema::block(&["A route: its path, what answers it, and any slot."], &[], fields)
@@ -404,6 +411,8 @@ pub enum TargetConfig {
     Respond(RespondConfig),
     /// Rust, by sending the client elsewhere.
     Redirect(RedirectConfig),
+    /// Rust, by telling how its worker is: `live`, `ready`.
+    Health(Spanned<String>),
     /// One of them, whose mistake is recorded.
     Broken,
 }
@@ -415,12 +424,13 @@ impl TargetConfig {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<Spanned<Self>> {
-        let keys = ["handler", "respond", "redirect"];
+        let keys = ["handler", "respond", "redirect", "health"];
         let mut given = keys.into_iter().filter(|key| object.contains_key(*key));
         let key = given.next()?;
         let target = match key {
             "handler" => field(object, at, key, out).map(Self::Handler),
             "respond" => field(object, at, key, out).map(Self::Respond),
+            "health" => field(object, at, key, out).map(Self::Health),
             _ => field(object, at, key, out).map(Self::Redirect),
         };
         for other in given {

@@ -29,26 +29,40 @@ use super::response_headers::ResponseHeadersLayer;
 use super::rewrite::RewriteLayer;
 use super::security_headers::{CspNonceLayer, SecurityHeadersLayer};
 use super::timeout::TimeoutLayer;
+use crate::answer::Answer;
+use crate::answer::health::Health;
+use crate::engine::Surroundings;
 use crate::handler::{Handler, HandlerService};
 use crate::plan::{HandlerRef, Plan, PythonPolicy, RequestBody, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::Request;
 use crate::response::Response;
 
+/// The places with Python under each policy of one plan.
+pub type Bulkheads = HashMap<*const PythonPolicy, Rc<Places>>;
+
 /// Assembles chains for one I/O thread; routes that share a bulkhead get the same places.
 pub struct Assembly {
     /// Where limits count, where there are any.
     table: Option<Arc<Table>>,
-    places: HashMap<*const PythonPolicy, Rc<Places>>,
+    pub(crate) places: Bulkheads,
+    surroundings: Surroundings,
+    health: Health,
 }
 
 impl Assembly {
-    /// An assembly of the chains of `plan`.
-    pub fn new(plan: &Plan) -> Self {
+    /// For the routes of `plan`, with the places that are taken already.
+    pub fn new(plan: &Plan, surroundings: Surroundings, places: Bulkheads) -> Self {
+        let health = Health::new(&plan.version, surroundings.drain.clone());
         let limited =
             |route: &RoutePlan| !route.limits_before.is_empty() || !route.limits_after.is_empty();
         let limited = plan.routes.iter().chain([&plan.fallback]).any(limited);
-        Self { table: limited.then(|| plan.memory.table()), places: HashMap::new() }
+        Self { table: limited.then(|| plan.memory.table()), places, surroundings, health }
+    }
+
+    /// What answers a route in Rust.
+    pub fn answer(&self, answer: &Arc<Answer>) -> Rc<dyn Handler> {
+        Answer::handler(answer, &self.health)
     }
 
     /// The chain of `route` around `handler`, from the inside out.
@@ -88,8 +102,7 @@ impl Assembly {
         // Who may not come at all is not asked what for.
         chain = stack(chain, guards.ip.map(IpLayer::new));
         // Nothing of a closed route is asked or counted.
-        let closed = guards.maintenance.filter(|policy| policy.enabled);
-        chain = stack(chain, closed.map(MaintenanceLayer::new));
+        chain = stack(chain, self.surroundings.switches.closing(route).map(MaintenanceLayer::new));
         // What was decided before the chain is answered here: logged and dressed, never counted.
         chain = stack(chain, Some(GateLayer));
         // Everything below may be compressed, refusals too.

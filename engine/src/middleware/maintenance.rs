@@ -1,7 +1,8 @@
 //! Maintenance: a route that is closed for now, for all but those who work on it.
 //!
 //! Below the gate and above every rule and limit: nothing of a closed route is asked or counted. It
-//! is configuration: `enabled` may come from the environment, and takes effect with the plan.
+//! is configuration (`enabled` may come from the environment, and takes effect with the plan), and it
+//! is switched at run time by `bolt maintenance`: see [`Switches`]. A route's health is never closed.
 //!
 //! Options: `maintenance: {enabled: "${MAINTENANCE:-off}", allow: [10.0.0.0/8], retry_after: 10m,
 //! body: "Back at noon.", content_type: text/plain}`; `on` alone closes for everybody. Refusal:
@@ -13,6 +14,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use ipnet::IpNet;
+use serde::Deserialize;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,6 +27,7 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::fields;
 use crate::config::units::Span;
 use crate::http::{HeaderValue, header};
+use crate::plan::RoutePlan;
 use crate::reply::Reply;
 use crate::request::{Parts, Request};
 use crate::response::Response;
@@ -61,6 +64,53 @@ pub struct MaintenancePolicy {
     retry_after: HeaderValue,
     /// The body with its media type.
     page: Option<(HeaderValue, Bytes)>,
+}
+
+/// What was switched at run time, the latest last: the last that speaks of a route decides whether
+/// it is closed, and where none does, its configuration. What the answer says and who is let in all
+/// the same is the configuration's in any case. It costs nothing: a route that is open has no layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Switches(Vec<Switch>);
+
+/// One switch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// Whether what it speaks of is closed.
+    pub on: bool,
+    /// The name of a group; with `route` left out too, it speaks of every route.
+    pub group: Option<String>,
+    /// The path of a route, as it is declared.
+    pub route: Option<String>,
+}
+
+impl Switch {
+    fn speaks_of(&self, route: &RoutePlan) -> bool {
+        match (&self.group, &self.route) {
+            (_, Some(path)) => *path == route.pattern,
+            (Some(group), None) => route.groups.contains(group),
+            (None, None) => true,
+        }
+    }
+}
+
+impl Switches {
+    /// What closes `route`, if it is closed.
+    pub fn closing(&self, route: &RoutePlan) -> Option<Arc<MaintenancePolicy>> {
+        if route.answer.as_ref().is_some_and(|answer| answer.is_health()) {
+            return None;
+        }
+        let written = route.guards.maintenance.as_ref();
+        let told = self.0.iter().rev().find(|switch| switch.speaks_of(route));
+        match told.map(|switch| switch.on) {
+            Some(false) => None,
+            None => written.filter(|policy| policy.enabled).cloned(),
+            Some(true) => written.cloned().or_else(|| {
+                MaintenanceConfig::default().compile(&mut Diagnostics::default()).map(Arc::new)
+            }),
+        }
+    }
 }
 
 const MAX_RETRY_AFTER: u64 = 30 * 86_400;

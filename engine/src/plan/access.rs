@@ -262,7 +262,9 @@ impl<'a> Resolver<'a> {
         written: &Location,
         out: &mut Diagnostics,
     ) -> Option<Arc<Authentication>> {
-        let method = self.auth.policy(written, || config.compile(written, out))?;
+        let inherited = self.before;
+        let compile = || config.compile(written, out).map(|method| inherited.method(method));
+        let method = self.auth.policy(written, compile)?;
         self.authentications.policy(at, || Some(Authentication::one(method, config.optional())))
     }
 
@@ -297,7 +299,9 @@ impl<'a> Resolver<'a> {
                 },
             };
             optional &= several.optional == Some(true) || config.optional();
-            if let Some(method) = self.auth.policy(written, || config.compile(written, out)) {
+            let inherited = self.before;
+            let compile = || config.compile(written, out).map(|method| inherited.method(method));
+            if let Some(method) = self.auth.policy(written, compile) {
                 candidates.push(Candidate { at: one.at.clone(), label, method });
             }
         }

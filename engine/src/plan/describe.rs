@@ -44,6 +44,7 @@ impl Plan {
                     "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     "path": route.pattern,
                     "name": route.name,
+                    "groups": route.groups,
                     "handler": route.handler.as_ref().map(|handler| &handler.name),
                     "answer": describe_answer(route),
                     "auth": describe_access(route),
@@ -65,7 +66,10 @@ impl Plan {
             "threads": self.server.threads,
             "switch_interval": self.server.switch_interval.as_secs_f64(),
             "rate_limit_memory": self.memory.size(),
+            // What listeners have for their whole life, to be compared.
+            "listener": format!("{:?} {:?}", self.server.limits, self.server.trusted),
             "has_auth": self.has_auth,
+            "hash": self.version.hash,
         })
     }
 }

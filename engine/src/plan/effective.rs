@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Plan;
 use super::access::limits;
 use super::merge::{self, Inherited, Merged};
-use super::resolve::{self, innermost};
+use super::resolve::innermost;
 use crate::config::diagnostic::{Diagnostics, Location};
 use crate::config::document::{self, Slots};
 use crate::http::Method;
@@ -17,7 +17,7 @@ pub fn effective(wire: &str) -> Option<Value> {
     let wire = serde_json::from_str(wire).ok()?;
     let mut out = Diagnostics::default();
     let documents = document::decode(&wire, &mut out);
-    let defaults = resolve::defaults(&documents, &mut out);
+    let defaults = merge::defaults(&documents, &mut out);
     let merged = merge::routes(&documents, &mut out);
     let routes: Vec<Value> = merged.iter().map(|route| describe(route, &defaults)).collect();
     Some(json!({"routes": routes, "secrets": out.secrets()}))

@@ -18,6 +18,8 @@ struct Declared<'a> {
     pattern: String,
     route: &'a RouteConfig,
     groups: Inherited<'a>,
+    /// The names of its groups, the outermost first.
+    inside: Vec<&'a str>,
     group: Option<&'a str>,
 }
 
@@ -29,6 +31,8 @@ pub struct Merged<'a> {
     pub methods: Vec<Method>,
     /// Its name.
     pub name: Option<String>,
+    /// The names of the groups that it is in, in the document of its target.
+    pub inside: Vec<&'a str>,
     /// What answers it.
     pub target: &'a Spanned<TargetConfig>,
     /// Where it is declared, the target's place first.
@@ -53,6 +57,7 @@ impl<'a> Merged<'a> {
             pattern: self.pattern.clone(),
             methods,
             name: self.name.clone(),
+            inside: self.inside.clone(),
             target: self.target,
             locations: self.locations.clone(),
             document: self.document,
@@ -70,16 +75,27 @@ pub fn conflict(what: &str, first: &Location, second: &Location) -> Diagnostic {
         .related(first, "also set here")
 }
 
+/// The defaults of all documents, slot by slot.
+pub fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherited<'a> {
+    let all: Vec<&Slots> = documents.iter().map(|document| &document.config.defaults).collect();
+    for (at, second) in all.iter().enumerate() {
+        for first in &all[..at] {
+            conflicts(first, second, out);
+        }
+    }
+    all
+}
+
 /// All routes of all documents.
 pub fn routes<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Vec<Merged<'a>> {
     let mut declared = Vec::new();
     for (document, source) in documents.iter().enumerate() {
         let config = &source.config;
         for route in &config.routes {
-            declare(document, "", route, &[], None, &mut declared, out);
+            declare(document, "", route, &[], &[], &mut declared, out);
         }
         for group in &config.groups {
-            flatten(document, "", group, &[], &mut declared, out);
+            flatten(document, "", group, &[], &[], &mut declared, out);
         }
     }
     let mut patterns: BTreeMap<&str, Vec<&Declared<'a>>> = BTreeMap::new();
@@ -102,17 +118,19 @@ fn flatten<'a>(
     prefix: &str,
     group: &'a GroupConfig,
     outer: &[&'a Slots],
+    outer_names: &[Option<&'a str>],
     declared: &mut Vec<Declared<'a>>,
     out: &mut Diagnostics,
 ) {
     let prefix = format!("{prefix}{}", group.prefix.value);
     check_prefix(&group.prefix, out);
     let groups: Vec<&Slots> = outer.iter().copied().chain([&group.slots]).collect();
+    let names: Vec<_> = outer_names.iter().copied().chain([group.name.as_deref()]).collect();
     for route in &group.routes {
-        declare(document, &prefix, route, &groups, group.name.as_deref(), declared, out);
+        declare(document, &prefix, route, &groups, &names, declared, out);
     }
     for inner in &group.groups {
-        flatten(document, &prefix, inner, &groups, declared, out);
+        flatten(document, &prefix, inner, &groups, &names, declared, out);
     }
 }
 
@@ -121,7 +139,7 @@ fn declare<'a>(
     prefix: &str,
     route: &'a RouteConfig,
     groups: &[&'a Slots],
-    group: Option<&'a str>,
+    names: &[Option<&'a str>],
     declared: &mut Vec<Declared<'a>>,
     out: &mut Diagnostics,
 ) {
@@ -130,7 +148,9 @@ fn declare<'a>(
     if prefix.is_empty() || !route.path.is_empty() {
         check_path(&route.path, &pattern, out);
     }
-    declared.push(Declared { document, pattern, route, groups: groups.to_vec(), group });
+    let (inside, group) =
+        (names.iter().copied().flatten().collect(), names.last().copied().flatten());
+    declared.push(Declared { document, pattern, route, groups: groups.to_vec(), inside, group });
 }
 
 fn check_prefix(prefix: &Spanned<String>, out: &mut Diagnostics) {
@@ -227,6 +247,7 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
             pattern: one.pattern.clone(),
             methods,
             name: one.route.name.clone().or_else(|| one.group.map(str::to_owned)),
+            inside: one.inside.clone(),
             target,
             locations: vec![one.route.at.clone()],
             document: one.document,

@@ -2,7 +2,7 @@
 //!
 //! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
 //! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `describe.rs` and
-//! `effective.rs` tell what came out.
+//! `effective.rs` tell what came out, `succession.rs` says what a plan takes over from the one before it.
 
 mod access;
 mod bounds;
@@ -13,6 +13,8 @@ mod merge;
 mod policies;
 mod resolve;
 mod server;
+mod succession;
+mod version;
 mod warnings;
 
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use serde_json::Value;
 pub use self::effective::effective;
 pub use self::guards::Guards;
 pub use self::server::ServerPlan;
+use self::succession::Inheritance;
+pub use self::version::Version;
 use crate::answer::Answer;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document;
@@ -53,6 +57,8 @@ pub struct Plan {
     pub memory: Memory,
     /// Whether any auth is declared anywhere.
     pub has_auth: bool,
+    /// Which plan this is.
+    pub version: Version,
 }
 
 /// One route with everything it inherited.
@@ -65,6 +71,8 @@ pub struct RoutePlan {
     pub methods: Vec<Method>,
     /// Its name.
     pub name: Option<String>,
+    /// The names of the groups that it is in, the outermost first.
+    pub groups: Vec<String>,
     /// Every place that declares it.
     pub locations: Vec<Location>,
     /// Its handler in Python.
@@ -194,11 +202,17 @@ impl Plan {
 
     /// Compiles the wire. There is a plan only without errors; warnings come with it.
     pub fn compile(wire: &str) -> (Option<Self>, Vec<Diagnostic>) {
+        Self::compile_after(wire, None)
+    }
+
+    /// Compiles the wire of the plan that follows `before`, and takes over what outlives that one.
+    pub fn compile_after(wire: &str, before: Option<&Self>) -> (Option<Self>, Vec<Diagnostic>) {
         let mut out = Diagnostics::default();
         let plan = match serde_json::from_str::<Value>(wire) {
             Ok(value) => {
                 let documents = document::decode(&value, &mut out);
-                resolve::plan(&documents, &mut out)
+                let before = Inheritance::of(before);
+                resolve::plan(&documents, &before, Version::of(&value), &mut out)
             }
             Err(error) => {
                 out.error("E010", &Location::default(), format!("the wire is not JSON: {error}"));

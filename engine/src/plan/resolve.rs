@@ -8,11 +8,14 @@ use super::access::{credentials, has_auth};
 use super::guards::{self, GuardKinds};
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
+use super::succession::Inheritance;
+use super::version::Version;
 use super::warnings;
 use super::{
     Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server,
 };
 use crate::answer::Answer;
+use crate::answer::health::HealthPolicy;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{DefineConfig, Document, PythonConfig, Slots, TargetConfig};
@@ -23,20 +26,25 @@ use crate::middleware::authenticate::{AuthConfig, Authentication, Authenticator}
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::{CompressConfig, CompressPolicy};
 use crate::middleware::cors::{CorsConfig, CorsPolicy};
-use crate::middleware::rate_limit::{Memory, RateLimitConfig, RateLimitPolicy};
+use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
 use crate::middleware::request_id::{RequestIdConfig, RequestIdPolicy};
 use crate::middleware::security_headers::{SecurityHeadersConfig, SecurityHeadersPolicy};
 use crate::request::RouteId;
 use crate::router::Router;
 
 /// Compiles the documents.
-pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
+pub(super) fn plan(
+    documents: &[Document],
+    before: &Inheritance,
+    version: Version,
+    out: &mut Diagnostics,
+) -> Option<Plan> {
     let server = server::compile(documents, out);
-    let defaults = defaults(documents, out);
+    let defaults = merge::defaults(documents, out);
     let merged = merge::routes(documents, out);
     let has_auth = has_auth(documents, &merged);
     let credentials = credentials(documents, &merged);
-    let mut resolver = Resolver::new(documents, &server, credentials, has_auth, out);
+    let mut resolver = Resolver::new(documents, &server, before, credentials, has_auth, out);
     let routes: Vec<RoutePlan> = (0..)
         .zip(&merged)
         .map(|(id, route)| resolver.route(RouteId(id), route, &defaults, out))
@@ -77,19 +85,8 @@ pub fn plan(documents: &[Document], out: &mut Diagnostics) -> Option<Plan> {
             return None;
         }
     };
-    let memory = Memory::new(server.rate_limit_memory);
-    Some(Plan { routes, fallback, router, server, memory, has_auth })
-}
-
-/// The defaults of all documents, slot by slot.
-pub(super) fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherited<'a> {
-    let all: Vec<&Slots> = documents.iter().map(|document| &document.config.defaults).collect();
-    for (at, second) in all.iter().enumerate() {
-        for first in &all[..at] {
-            merge::conflicts(first, second, out);
-        }
-    }
-    all
+    let memory = before.memory(server.rate_limit_memory);
+    Some(Plan { routes, fallback, router, server, memory, has_auth, version })
 }
 
 /// The innermost setting of a slot.
@@ -102,6 +99,7 @@ pub(super) fn innermost<'a, T>(
 
 pub(super) struct Resolver<'a> {
     server: &'a ServerPlan,
+    pub(super) before: &'a Inheritance,
     /// The headers that carry credentials anywhere.
     credentials: Vec<HeaderName>,
     pub(super) has_auth: bool,
@@ -129,12 +127,14 @@ impl<'a> Resolver<'a> {
     fn new(
         documents: &'a [Document],
         server: &'a ServerPlan,
+        before: &'a Inheritance,
         credentials: Vec<HeaderName>,
         has_auth: bool,
         out: &mut Diagnostics,
     ) -> Self {
         Self {
             server,
+            before,
             credentials,
             has_auth,
             alike: HashMap::new(),
@@ -191,6 +191,7 @@ impl<'a> Resolver<'a> {
         route.pattern.clone_from(&merged.pattern);
         route.methods.clone_from(&merged.methods);
         route.name.clone_from(&merged.name);
+        route.groups = merged.inside.iter().map(|&name| name.to_owned()).collect();
         route.locations.clone_from(&merged.locations);
         self.target(&mut route, merged.target, out);
         warnings::nobody_asked_where_from(&route, &slots, out);
@@ -221,6 +222,9 @@ impl<'a> Resolver<'a> {
             }
             TargetConfig::Respond(config) => {
                 self.answers.policy(at, || config.compile(out).map(Answer::Respond))
+            }
+            TargetConfig::Health(kind) => {
+                self.answers.policy(at, || HealthPolicy::compile(kind, out).map(Answer::Health))
             }
             TargetConfig::Redirect(config) => self.answers.policy(at, || {
                 config.compile(&route.pattern, &route.methods, out).map(Answer::Redirect)
@@ -336,6 +340,7 @@ impl<'a> Resolver<'a> {
             pattern: String::new(),
             methods: Vec::new(),
             name: None,
+            groups: Vec::new(),
             locations: Vec::new(),
             handler: None,
             answer: None,

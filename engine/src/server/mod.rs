@@ -40,7 +40,7 @@ use self::connection::Connection;
 use self::convert::OutgoingBody;
 pub use self::drain::Drain;
 use self::link::{Answering, BodyState, Link};
-use crate::engine::Engine;
+use crate::engine::Live;
 use crate::http::{HeaderValue, Method, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::reply::Reply;
@@ -50,18 +50,16 @@ use actix_service::{Service, ServiceFactory, fn_factory};
 /// How long a draining worker waits for requests that are already on their way.
 pub const LINGER: Duration = Duration::from_millis(700);
 
-/// Serves `engine` on `listeners` until `drain` has run its course. Must be polled on a
+/// Serves what `engine` is at each time on `listeners` until `drain` has run its course; their limits
+/// are those of the first plan. Must be polled on a
 /// current-thread runtime inside a `LocalSet`.
 ///
 /// # Errors
 /// When a listener cannot be used with the runtime.
-pub async fn serve(
-    engine: Rc<Engine>,
-    listeners: Vec<TcpListener>,
-    drain: Drain,
-) -> io::Result<()> {
+pub async fn serve(engine: Live, listeners: Vec<TcpListener>, drain: Drain) -> io::Result<()> {
     engine.plan().start();
-    let server = &engine.plan().server;
+    let plan = engine.plan();
+    let server = &plan.server;
     let places = Places::new(Rc::new(server.limits.clone()), Arc::clone(&server.trusted));
     let service = Rc::new(connection_service(engine, &drain).await);
     for listener in listeners {
@@ -74,7 +72,7 @@ pub async fn serve(
 }
 
 async fn connection_service(
-    engine: Rc<Engine>,
+    engine: Live,
     drain: &Drain,
 ) -> impl Service<(Connection, Option<SocketAddr>), Response = ()> + 'static {
     let signal = drain.clone();
@@ -104,7 +102,7 @@ async fn connection_service(
 /// The engine as actix-http's service.
 #[derive(Clone)]
 struct RequestService {
-    engine: Rc<Engine>,
+    engine: Live,
     drain: Drain,
 }
 

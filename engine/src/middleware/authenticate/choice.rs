@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Authenticator, Place, Presented, Principal};
+use super::{Answer, Authenticator, Place, Presented, Principal, Remote};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::http::{HeaderMap, HeaderValue, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
@@ -122,6 +122,11 @@ impl Authentication {
         for one in &self.methods {
             one.asks.start();
         }
+    }
+
+    /// The URLs that keys come from.
+    pub fn remotes(&self) -> impl Iterator<Item = &Arc<Remote>> {
+        self.methods.iter().filter_map(|one| one.asks.remote())
     }
 
     /// Takes off a request what nobody behind may see, whichever method decided.

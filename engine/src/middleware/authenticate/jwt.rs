@@ -283,6 +283,14 @@ impl JwtVerifier {
         }
     }
 
+    /// The URL that the keys come from, where they do.
+    pub fn remote(&self) -> Option<&Arc<Remote>> {
+        match &self.keys {
+            Keys::Fixed(_) => None,
+            Keys::Remote(remote) => Some(remote),
+        }
+    }
+
     /// Begins what goes on in the background.
     pub fn start(&self) {
         if let Keys::Remote(remote) = &self.keys {

@@ -27,12 +27,14 @@ mod remote;
 mod service;
 mod signature;
 mod strict_json;
+mod succession;
 mod token;
 mod verified;
 mod verify;
 
 pub use self::choice::{Authentication, Candidate};
 pub use self::config::{Answer, AuthConfig, Authenticator, Place, Presented};
+pub use self::remote::Remote;
 pub use self::service::{Authenticate, AuthenticateLayer};
 
 /// Who is asking: the outcome of an authentication method.

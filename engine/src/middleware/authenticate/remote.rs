@@ -30,13 +30,15 @@ pub struct KeySet {
 
 /// The keys at a URL.
 pub struct Remote {
-    place: Place,
-    algorithms: Vec<Algorithm>,
+    pub(super) place: Place,
+    pub(super) algorithms: Vec<Algorithm>,
     timing: Timing,
-    forgets: bool,
+    pub(super) forgets: bool,
     started: AtomicBool,
     phase: AtomicU8,
-    current: Mutex<Current>,
+    pub(super) current: Mutex<Current>,
+    /// When a fetch last ended, also for the plan before this one.
+    pub(super) fetched: Mutex<Option<Instant>>,
     missed: Mutex<HashMap<Box<str>, Instant>>,
     /// Whether the last fetch brought no set, or there was none yet.
     failed: AtomicBool,
@@ -47,10 +49,10 @@ pub struct Remote {
 }
 
 #[derive(Default)]
-struct Current {
-    set: Arc<KeySet>,
+pub struct Current {
+    pub set: Arc<KeySet>,
     /// What the set was read from.
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 /// How often a set is fetched, and how long nothing is after a fetch.
@@ -89,6 +91,7 @@ impl Remote {
             started: AtomicBool::new(false),
             phase: AtomicU8::new(FETCHING),
             current: Mutex::default(),
+            fetched: Mutex::default(),
             missed: Mutex::default(),
             failed: AtomicBool::new(true),
             wanted: Arc::new(Notify::new()),
@@ -195,17 +198,25 @@ impl Remote {
 async fn keep(remote: Weak<Remote>, wanted: Arc<Notify>, timing: Timing) {
     let enter =
         |phase| remote.upgrade().inspect(|remote| remote.phase.store(phase, Ordering::Relaxed));
+    // What the plan before this one has fetched need not be fetched again so soon.
+    let mut since = remote.upgrade().and_then(|remote| *remote.fetched.lock());
+    if since.is_some() {
+        enter(COOLING);
+    }
     loop {
-        let Some(fetched) = enter(FETCHING) else { return };
-        fetched.refresh().await;
-        fetched.phase.store(COOLING, Ordering::Relaxed);
-        fetched.rounds.send_modify(|rounds| *rounds += 1);
-        drop(fetched);
-        tokio::time::sleep(timing.cooldown).await;
+        if since.is_none() {
+            let Some(fetched) = enter(FETCHING) else { return };
+            fetched.refresh().await;
+            *fetched.fetched.lock() = Some(Instant::now());
+            fetched.phase.store(COOLING, Ordering::Relaxed);
+            fetched.rounds.send_modify(|rounds| *rounds += 1);
+        }
+        let age = since.take().map(|fetched| fetched.elapsed()).unwrap_or_default();
+        tokio::time::sleep(timing.cooldown.saturating_sub(age)).await;
         if enter(IDLE).is_none() {
             return;
         }
-        let rest = timing.refresh.saturating_sub(timing.cooldown);
+        let rest = timing.refresh.saturating_sub(timing.cooldown.max(age));
         tokio::time::timeout(rest, wanted.notified()).await.ok();
     }
 }

@@ -8,17 +8,17 @@ use super::table::Table;
 pub const MIN_SIZE: u64 = 64 << 10;
 
 /// Where a plan's limits count: the table that its process was given, or one of its own, made when
-/// a limit is first asked for.
-#[derive(Debug)]
+/// a limit is first asked for. Clones count in the same one.
+#[derive(Debug, Clone)]
 pub struct Memory {
     size: u64,
-    table: OnceLock<Arc<Table>>,
+    table: Arc<OnceLock<Arc<Table>>>,
 }
 
 impl Memory {
     /// A table of `size` bytes, unless one is given.
-    pub const fn new(size: u64) -> Self {
-        Self { size, table: OnceLock::new() }
+    pub fn new(size: u64) -> Self {
+        Self { size, table: Arc::default() }
     }
 
     /// Its size in bytes, where it is made here or by the supervisor.
