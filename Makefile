@@ -10,11 +10,12 @@ WORKERS ?= 1
 APP     ?= examples/embedded_app.py
 PIDFILE := bolt.pid
 LOGFILE := bolt.log
+FUZZ    := plan path expression forwarded request
 RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help tools develop run run-bg stop smoke bench bench-peers migrate makemigrations \
-        orm-smoke create-user test test-tools check generate fmt clean reinstall
+        orm-smoke create-user test test-tools check generate fuzz fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,10 @@ orm-smoke: $(VENV)/.built ## start, write and read a row over HTTP, stop
 	@$(MAKE) --no-print-directory run-bg && { \
 	  curl --fail --silent --show-error -H 'Content-Type: application/json' -d '{"text": "smoke"}' http://$(HOST):$(PORT)/notes && \
 	  curl --fail --silent --show-error "http://$(HOST):$(PORT)/notes?limit=1"; status=$$?; echo; $(MAKE) --no-print-directory stop; exit $$status; }
+
+fuzz: | tools            ## what must hold of every input, tried on mutated ones; FUZZ_SECONDS=5 a target
+	cargo build --quiet -p pybolt-fuzz
+	@printf '%s\n' $(FUZZ) | xargs -P 2 -I TARGET cargo run --quiet -p pybolt-fuzz --bin TARGET
 
 bench: $(VENV)/.built     ## ApacheBench: 50,000 requests, 100 concurrent
 	@command -v ab >/dev/null || { echo "ab is missing: apt-get install apache2-utils" >&2; exit 1; }
