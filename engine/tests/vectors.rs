@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pybolt_engine::body::Body;
+use pybolt_engine::config::diagnostic::Diagnostic;
 use pybolt_engine::engine::Engine;
 use pybolt_engine::handler::Handler;
 use pybolt_engine::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -348,4 +349,32 @@ fn mistakes_at_startup() {
         assert_eq!(json!(told), row["expect"], "{}", row["name"]);
         assert_eq!(plan.is_none(), told.iter().any(|item| item[0].as_str() < Some("W")));
     }
+}
+
+/// The rows of files with mistakes that the engine finds; their places in the text are Python's.
+#[test]
+fn mistakes_in_files() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/bad_files.yaml");
+    let table: Value = serde_norway::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let head = "version: 1\nroutes:\n  - {path: /, respond: {body: x}}\n";
+    let mut tried = 0;
+    for row in table["rows"].as_array().unwrap() {
+        let text = |key: &str| row[key].as_str().unwrap_or_default();
+        let tail = text("tail");
+        // YAML itself, tags, repeated keys, references and imports are Python's to find, and YAML
+        // 1.2 reads some numbers otherwise.
+        if text("code") < "E010" || tail.contains(".nan") || tail.contains("1e3") {
+            continue;
+        }
+        let source =
+            if tail.is_empty() { text("whole").to_owned() } else { format!("{head}{tail}") };
+        let config: Value = serde_norway::from_str(&source.replace("$$", "$")).unwrap();
+        let wire = json!({"documents": [{"source": "x", "config": config}]}).to_string();
+        let (plan, found) = Plan::compile(&wire);
+        let told =
+            |item: &Diagnostic| item.code == text("code") && item.message.contains(text("says"));
+        assert!(plan.is_none() && found.iter().any(told), "{}: {found:?}", row["name"]);
+        tried += 1;
+    }
+    assert!(tried >= 130, "{tried}");
 }

@@ -86,8 +86,9 @@ def _excerpt(position: Position, hint: str | None) -> list[str]:
     return lines
 
 
-#: Mistakes that an unreadable part makes of the whole: nowhere to listen, no origin, no key.
-_OF_THE_WHOLE = frozenset({"E040", "E060", "E071", "E072"})
+#: Mistakes that an unreadable part makes of the whole: nowhere to listen, no origin, no key,
+#: nothing that rules or sets anything.
+_OF_THE_WHOLE = frozenset({"E040", "E060", "E071", "E072", "E130", "E133"})
 #: Warnings that mean something only where all else is right.
 _ONLY_IF_RIGHT = frozenset({"W050", "W094"})
 

@@ -94,6 +94,7 @@ class _Loading:
         reader = Reader(Path(self.options.config), index, self.table, self.sources)
         config = reader.read()
         self.diagnostics += reader.diagnostics
+        self.broken |= reader.broken
         if config is None:
             self.incomplete = True
             return {}

@@ -75,6 +75,8 @@ class Reader:
         self.root: Location = (index,)
         self.table = table
         self.diagnostics: list[Diagnostic] = []
+        #: Where something is wrong already, so that nothing more is said of what is there.
+        self.broken: set[Location] = set()
         self._events: Iterator[Any] = iter(())
 
     def read(self) -> Any:
@@ -129,6 +131,7 @@ class Reader:
             raise _Refused("E005", message, event.start_mark)
         if event.tag is not None:
             self._report("E003", f"the tag `{event.tag}` is not accepted", event.start_mark)
+            self.broken.add(at)
             self._skip(event, depth)
             return None
         if isinstance(event, yaml.ScalarEvent):

@@ -1,5 +1,7 @@
 //! Startup mistakes: where, what, how to fix it. All of them are reported at once.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
@@ -176,12 +178,19 @@ impl Diagnostic {
 pub struct Diagnostics {
     found: Vec<Diagnostic>,
     secrets: Vec<Location>,
+    /// Those of one code at one place, so that a thousand mistakes do not cost a million looks.
+    known: HashMap<(&'static str, Location), Vec<usize>>,
+    wrong: bool,
 }
 
 impl Diagnostics {
     /// Records one more. What several routes inherit is reported once.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.found.contains(&diagnostic) {
+        let place = (diagnostic.code, diagnostic.location.clone());
+        let known = self.known.entry(place).or_default();
+        if !known.iter().any(|at| self.found[*at] == diagnostic) {
+            known.push(self.found.len());
+            self.wrong |= diagnostic.severity == Severity::Error;
             self.found.push(diagnostic);
         }
     }
@@ -193,7 +202,7 @@ impl Diagnostics {
 
     /// Whether anything stops the start.
     pub fn has_errors(&self) -> bool {
-        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.wrong
     }
 
     /// All of them, in the order found.

@@ -7,7 +7,7 @@ use super::allow::Allowed;
 use super::gcra::{Pace, Quota};
 use super::key::RateKey;
 use crate::config;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::config::decode::{Decode, Node, OneOrMany, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
@@ -62,8 +62,11 @@ impl Decode for LimitConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let changes = |key: &String| matches!(key.as_str(), "cost" | "shadow" | "allow");
-        let keys = node.value.as_object().filter(|object| !object.is_empty());
-        if keys.is_some_and(|object| object.keys().all(changes)) {
+        let owns = |key: &String| matches!(key.as_str(), "rate" | "burst" | "key" | "ipv6_prefix");
+        // A key that is neither's is told of as one that a change has not.
+        let changed =
+            |object: &Map<String, Value>| object.keys().any(changes) && !object.keys().any(owns);
+        if node.value.as_object().is_some_and(changed) {
             return LimitChange::decode(node, out).map(Self::Changed);
         }
         RateLimitConfig::decode(node, out).map(|limit| Self::Own(Box::new(limit)))
