@@ -14,7 +14,7 @@ FUZZ    := plan path expression forwarded request
 RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help tools develop run run-bg stop smoke bench bench-peers migrate makemigrations \
+.PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone migrate makemigrations \
         orm-smoke create-user test test-tools check generate fuzz fmt clean reinstall
 
 help:            ## this list
@@ -71,6 +71,9 @@ bench-peers: $(VENV)/.built  ## CPU per request beside raw actix and django-bolt
 	@command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
 	$(PY) -m bench.peers
 	$(PY) -m bench.render
+
+bench-alone: | tools     ## what a token and a codec cost beside the verification and the codec alone
+	cargo bench --quiet -p pybolt-engine --bench alone
 
 migrate: $(VENV)/.built   ## apply migrations of the example
 	$(BOLT) migrate $(APP)

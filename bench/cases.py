@@ -99,6 +99,9 @@ PREFLIGHT = Exchange(
     answer_headers=(("access-control-allow-origin", ORIGIN),),
 )
 UNAUTHENTICATED = _refused("/private", 401)
+TOKEN = Exchange(path="/token", headers=(("Authorization", f"Bearer {_token()}"),), body=MESSAGE)
+RESPOND = Exchange(path="/respond", body=MESSAGE)
+REDIRECT = Exchange(path="/redirect", status=302, answer_headers=(("location", "/hello"),))
 BOLT_UNAUTHENTICATED = Exchange(
     path="/policies", status=401, member=("detail", "Authentication required")
 )
@@ -120,11 +123,13 @@ def _plain(name: str, title: str, exchange: Exchange, ratios: dict[str, float]) 
     )
 
 
-def _refusal(name: str, title: str, exchange: Exchange, peer: Exchange | None = None) -> CpuCase:
+def _refusal(
+    name: str, title: str, exchange: Exchange, peer: Exchange | None = None, bar: float = 1.15
+) -> CpuCase:
     peers = (FLOOR,) if peer is None else (FLOOR, Target(server=BOLT, exchange=peer))
     subject = Target(server=POLICIES, exchange=exchange)
     return CpuCase(
-        name=name, title=title, targets=(subject, *peers), ratios={"raw actix": 1.15}, stats=STATS
+        name=name, title=title, targets=(subject, *peers), ratios={"raw actix": bar}, stats=STATS
     )
 
 
@@ -179,6 +184,19 @@ CASES: tuple[Case, ...] = (
     _refusal("not_found", "404", _refused("/nowhere", 404), BOLT_NOT_FOUND),
     _refusal("method_not_allowed", "405", _refused("/hello", 405, "DELETE")),
     _refusal("rate_limited", "429", _refused("/limited", 429)),
+    _refusal("forbidden", "403, denied", _refused("/denied", 403), bar=1.2),
+    _refusal("maintenance", "503, maintenance", _refused("/closed", 503), bar=1.2),
+    _refusal("respond", "200 from Rust alone", RESPOND, bar=1.2),
+    _refusal("redirect", "302 from Rust alone", REDIRECT, bar=1.2),
+    CpuCase(
+        name="token",
+        title="sync hello behind a JWT that is remembered, against the same without auth",
+        targets=(
+            Target(label="with a token", server=POLICIES, exchange=TOKEN),
+            Target(label="no auth", server=POLICIES, exchange=HELLO),
+        ),
+        ratios={"no auth": 1.15},
+    ),
     _refusal("preflight", "preflight", PREFLIGHT, PREFLIGHT),
     _storm("storm_sync_401", "401, sync storm", SPIN, 5, UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
     _storm(

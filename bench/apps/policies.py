@@ -6,7 +6,7 @@ from typing import Any
 
 import pybolt
 from bench.apps import plain
-from pybolt import CORS, BoltAPI, JWTAuth, RateLimit
+from pybolt import CORS, BoltAPI, JWTAuth, Maintenance, RateLimit
 
 SECRET = "bench-only-secret-key-of-32-bytes!"
 ORIGIN = "https://app.example.com"
@@ -38,6 +38,27 @@ def private(req: Any) -> dict[str, str]:
 @api.get("/limited", auth="public", rate_limit={"once": RateLimit("1/1h")})
 def limited(req: Any) -> dict[str, str]:
     return {"message": "Hello, World!"}
+
+
+@api.get("/token", auth=jwt)
+def token(req: Any) -> dict[str, str]:
+    return {"message": "Hello, World!"}
+
+
+@api.get("/denied", auth="deny")
+def denied(req: Any) -> dict[str, str]:
+    return {"message": "Hello, World!"}
+
+
+@api.get("/closed", auth="public", maintenance=Maintenance(retry_after="1h"))
+def closed(req: Any) -> dict[str, str]:
+    return {"message": "Hello, World!"}
+
+
+api.respond(
+    "/respond", '{"message":"Hello, World!"}', content_type="application/json", auth="public"
+)
+api.redirect("/redirect", "/hello", auth="public")
 
 
 @api.get("/hello", auth="public")
