@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from .config.options import RunOptions
+from .config.sources import matches
 
 
 class Watch:
-    """Notices changes of the files that the configuration was read from and, where ``code`` is
-    watched too, of Python and YAML files below the working directory and of the files that the
-    project was loaded from elsewhere."""
+    """Notices changes of the files that the configuration was read from or would be now and,
+    where ``code`` is watched too, of Python and YAML files below the working directory and of the
+    files that the project was loaded from elsewhere."""
 
     SKIP = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "target"})
 
@@ -20,6 +23,7 @@ class Watch:
         self.code = code
         self.summary = summary
         self.checked = 0.0
+        self.config: set[str] = set()
         self.seen = self._stamps()
 
     @classmethod
@@ -33,12 +37,13 @@ class Watch:
         """What has changed since the last look, if anything; looks twice a second at most."""
         if time.monotonic() - self.checked < 0.5:
             return None
-        before, self.seen = self.seen, self._stamps()
+        before, config = self.seen, self.config
+        self.seen = self._stamps()
         self.checked = time.monotonic()
         changed = {path for path, _ in before.items() ^ self.seen.items()}
         if not changed:
             return None
-        return "config" if changed <= set(self.summary["config_files"]) else "code"
+        return "config" if changed <= config | self.config else "code"
 
     def follow(self, summary: dict[str, Any]) -> None:
         """From now on this is what is served. What has changed since the last look has changed
@@ -47,7 +52,8 @@ class Watch:
         self.seen = {path: self.seen.get(path, stamp) for path, stamp in self._stamps().items()}
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
-        paths = set(self.summary["config_files"])
+        self.config = self._of_the_configuration()
+        paths = set(self.config)
         if self.code:
             paths |= set(self.summary["files"])
             known = {os.path.realpath(path) for path in paths}
@@ -61,6 +67,14 @@ class Watch:
             # A file that is replaced may have the time of the one before.
             stamps[path] = (found.st_mtime_ns, found.st_ino)
         return stamps
+
+    def _of_the_configuration(self) -> set[str]:
+        found = set(self.summary["config_files"])
+        for directory, pattern in self.summary["config_patterns"]:
+            # What cannot be looked at is told of when the files are read.
+            with contextlib.suppress(OSError):
+                found |= matches(Path(directory), pattern)
+        return found
 
     def _below(self) -> set[str]:
         found = set()

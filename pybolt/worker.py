@@ -129,6 +129,7 @@ def summary(loaded: LoadedConfig) -> dict[str, Any]:
         "database": _database() if settings.DATABASES.get("default") else "none",
         "files": project_files(),
         "config_files": sorted(loaded.sources.contents),
+        "config_patterns": sorted(loaded.sources.found),
     }
 
 

@@ -1,13 +1,19 @@
-"""The codes of mistakes that are found on the Python side; the engine's begin at E010."""
+"""The codes of mistakes that are found on the Python side; the engine's begin at E010, those of
+`include` are from E180 to E184."""
 
 CODES: dict[str, str] = {
     "E001": "The file is not valid YAML.",
     "E002": "A key is there twice in one mapping; the second would silently win.",
     "E003": "Tags are not accepted: a configuration is data and makes no objects.",
     "E004": "Anchors, aliases and merge keys are not accepted: every value is where it is read.",
-    "E005": "The file is too large or nested too deep, or has too many values or mistakes.",
+    "E005": "A file is too large or nested too deep, or has too much in it, or there are too many.",
     "E006": "A ${...} cannot be resolved: the variable is not set or the file cannot be read.",
     "E007": "The configuration file cannot be read.",
     "E008": "A handler or an app cannot be imported.",
     "E009": "A handler cannot be what it is declared to be.",
+    "E180": "An included file says what only the first file may say.",
+    "E181": "A pattern of `include` matches no file, or is none.",
+    "E182": "An included file lies outside the directory of the configuration.",
+    "E183": "A file includes itself, by way of others or not.",
+    "E184": "A file is included twice.",
 }

@@ -94,11 +94,12 @@ _ONLY_IF_RIGHT = frozenset({"W050", "W094"})
 
 
 def consequences_left_out(
-    found: list[dict[str, Any]], broken: Collection[Location], *, incomplete: bool
+    found: list[dict[str, Any]], broken: Collection[Location], *, incomplete: bool, lacking: bool
 ) -> list[dict[str, Any]]:
     """The engine's diagnostics without those that only follow from other mistakes.
 
-    ``broken``: places that are known to be wrong; ``incomplete``: whether a document is missing.
+    ``broken``: places that are known to be wrong; ``incomplete``: whether a document is missing;
+    ``lacking``: whether it may have defined something.
     """
     wrong = set(broken)
     kept: list[dict[str, Any]] = []
@@ -109,6 +110,7 @@ def consequences_left_out(
             any(at[: len(place)] == place for place in broken)
             or (code in _OF_THE_WHOLE and any(place[: len(at)] == at for place in wrong - {at}))
             or (incomplete and (warns or code == "E052"))
+            or (lacking and code == "E020")
         )
         if not follows:
             kept.append(item)

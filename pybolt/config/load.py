@@ -22,6 +22,7 @@ from .diagnostics import (
     render,
 )
 from .importing import ImportFailed, import_object, make_cwd_importable, split_app
+from .include import File, Includes
 from .interpolate import from_files, interpolate
 from .options import RunOptions
 from .python import ApiDocument
@@ -43,6 +44,8 @@ class LoadedConfig:
     broken: frozenset[Location] = frozenset()
     #: Whether a whole document is missing, so that nothing can be said of the rest.
     incomplete: bool = False
+    #: Whether files are missing that may have defined something.
+    lacking: bool = False
     #: Where a value was read from a file beside the configuration: shown nowhere.
     hidden: frozenset[Location] = frozenset()
     #: The files that it was read from.
@@ -57,7 +60,10 @@ class LoadedConfig:
         from .. import _engine
 
         found = consequences_left_out(
-            json.loads(_engine.check(self.wire)), self.broken, incomplete=self.incomplete
+            json.loads(_engine.check(self.wire)),
+            self.broken,
+            incomplete=self.incomplete,
+            lacking=self.lacking,
         )
         return self.diagnostics + from_engine(found, self.table)
 
@@ -79,29 +85,58 @@ class _Loading:
         self.broken: set[Location] = set()
         self.hidden: set[Location] = set()
         self.incomplete = False
+        self.lacking = False
         self.failed_modules: set[str] = set()
 
-    def report(self, code: str, message: str, at: Location, hint: str | None = None) -> None:
+    def report(
+        self,
+        code: str,
+        message: str,
+        at: Location,
+        hint: str | None = None,
+        *,
+        target: str = "value",
+        related: tuple[tuple[Location, str], ...] = (),
+    ) -> None:
         if at:
             self.broken.add(at)
-        position = self.table.locate(at, "value")
-        self.diagnostics.append(Diagnostic(code, message, position, hint))
+        position = self.table.locate(at, target)
+        others = tuple((self.table.locate(other, "value"), said) for other, said in related)
+        self.diagnostics.append(Diagnostic(code, message, position, hint, related=others))
 
-    def read_file(self) -> dict[str, Any]:
+    def read_files(self) -> list[dict[str, Any]]:
+        """What the file says, and the files that it includes: document by document."""
         if self.options.config is None:
-            return {}
+            return []
+        includes = Includes(Path(self.options.config), self.sources, self.report)
+        configs = []
+        for file in includes.files:
+            index = len(self.documents)
+            config = self._read(file)
+            includes.follow(file, config, index, self.broken)
+            configs.append(config if isinstance(config, dict) else {})
+        self.lacking |= includes.lacking
+        self.incomplete |= self.lacking
+        return configs
+
+    def _read(self, file: File) -> Any:
         index = len(self.documents)
-        reader = Reader(Path(self.options.config), index, self.table, self.sources)
+        reader = Reader(file.path, index, self.table, self.sources)
         config = reader.read()
-        self.diagnostics += reader.diagnostics
         self.broken |= reader.broken
+        for found in reader.diagnostics:
+            place = found.position or self.table.locate(file.at, "value")
+            self.diagnostics.append(dataclasses.replace(found, position=place))
         if config is None:
             self.incomplete = True
-            return {}
+            if file.parent is None:
+                return None
+            # It keeps its number: the places in it are known already.
+            self.lacking, config = True, {}
         self.hidden.update(from_files(config, (index,)))
         config = self._interpolate(config, index)
-        self.documents.append({"source": self.options.config, "config": config})
-        return config if isinstance(config, dict) else {}
+        self.documents.append({"source": str(file.path), "config": config})
+        return config
 
     def _interpolate(self, config: Any, index: int) -> Any:
         report = self._interpolation_failed
@@ -184,9 +219,9 @@ class _Loading:
             "request_body": bound.request_body,
         }
 
-    def bind_file(self, config: dict[str, Any]) -> None:
-        """Resolves the handlers that the file names."""
-        for at, route, path in _routes(config, (0,), ""):
+    def bind_file(self, config: dict[str, Any], index: int) -> None:
+        """Resolves the handlers that a file names."""
+        for at, route, path in _routes(config, (index,), ""):
             if "handler" not in route:
                 continue
             name = route["handler"]
@@ -255,7 +290,8 @@ def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
 
     make_cwd_importable()
     loading = _Loading(options, sources)
-    config = loading.read_file()
+    configs = loading.read_files()
+    config = configs[0] if configs else {}
     app = options.app or _text(config.get("app"))
     at: Location = (0, "app") if options.app is None else ()
     module = None
@@ -279,7 +315,8 @@ def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
         loading.app_failed(error, (0, "settings") if attached and settings else at)
         app = None
     else:
-        loading.bind_file(config)
+        for index, written in enumerate(configs):
+            loading.bind_file(written, index)
     if app is not None:
         api = loading.import_app(app, at)
         if api is not None:
@@ -294,6 +331,7 @@ def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
         app=app,
         broken=frozenset(loading.broken),
         incomplete=loading.incomplete,
+        lacking=loading.lacking,
         hidden=frozenset(loading.hidden),
         sources=loading.sources,
     )

@@ -289,6 +289,35 @@ def test_a_watched_file_is_reloaded_when_it_is_replaced(apart):
         assert server.workers() == pids
 
 
+def test_included_files_are_watched_and_kept_for_a_worker_that_comes_back(apart):
+    routes = apart / "routes"
+    routes.mkdir()
+    (routes / "a.yaml").write_text("routes: [{path: /in, respond: {body: a}}]")
+    write(apart, "one", "include: [routes/*.yaml]\n")
+    with Server(apart, "--config", "bolt.yaml", "--watch") as server:
+        pids = server.workers()
+        assert bodies(server, "/in") == {"a"}
+        (apart / "b").write_text("routes: [{path: /new, respond: {body: b}}]")
+        (apart / "b").rename(routes / "b.yaml")
+        assert server.logs("version 2 (")
+        assert bodies(server, "/new") == {"b"}
+        (apart / "a").write_text("routes: [{path: /in, respond: {bdy: c}}]")
+        (apart / "a").rename(routes / "a.yaml")
+        assert server.logs("not reloaded: routes/a.yaml:1:32 error[E014]: unknown key `bdy`")
+        (routes / "b.yaml").unlink()
+        assert bodies(server, "/in") == {"a"}
+        assert server.workers() == pids
+        os.kill(pids[0], signal.SIGKILL)
+        assert server.logs(f"worker {pids[0]} ended with signal SIGKILL")
+        all_ready(server)
+        assert (bodies(server, "/in"), bodies(server, "/new")) == ({"a"}, {"b"})
+        (apart / "a").write_text("routes: [{path: /in, respond: {body: c}}]")
+        (apart / "a").rename(routes / "a.yaml")
+        assert server.logs("version 3 (")
+        assert bodies(server, "/in") == {"c"}
+        assert server.request("GET", "/new")[0] == 404
+
+
 def test_health_names_the_version_and_says_when_a_worker_drains(apart):
     with Server(apart, "--config", "bolt.yaml") as server:
         status, headers, body = server.request("GET", "/readyz")

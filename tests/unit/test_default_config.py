@@ -56,6 +56,8 @@ def test_it_loads(tmp_path, monkeypatch):
     written = written.replace("${file:/run/secrets/htpasswd}", "a:{SHA256}" + "0" * 64)
     path = tmp_path / "bolt.yaml"
     path.write_text(written)
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes" / "a.yaml").touch()
     found = load(RunOptions(config=str(path))).check()
     assert [item.render() for item in found if item.is_error] == []
 

@@ -95,7 +95,7 @@ def test_the_watch_notices_what_is_changed_made_and_removed(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     config = tmp_path.parent / "elsewhere.yaml"
     config.write_text("a")
-    watch = Watch({"files": [], "config_files": [str(config)]}, code=True)
+    watch = Watch({"files": [], "config_files": [str(config)], "config_patterns": []}, code=True)
 
     def changed():
         watch.checked = 0.0
@@ -116,12 +116,36 @@ def test_the_watch_notices_what_is_changed_made_and_removed(tmp_path, monkeypatc
     assert changed() == "code"
 
 
+def test_the_watch_notices_what_a_pattern_of_the_configuration_matches_now(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "routes").mkdir()
+    first = tmp_path / "routes" / "a.yaml"
+    first.write_text("1")
+    patterns = [["routes", "../routes/*.yaml"], ["gone", "*.yaml"]]
+    summary = {"files": [], "config_files": ["routes/a.yaml"], "config_patterns": patterns}
+    only, code = Watch(summary, code=False), Watch(summary, code=True)
+
+    def changed():
+        only.checked = code.checked = 0.0
+        return only.changed(), code.changed()
+
+    assert changed() == (None, None)
+    (tmp_path / "routes" / "a.txt").write_text("1")
+    assert changed() == (None, None)
+    (tmp_path / "routes" / "b.yaml").write_text("1")
+    assert changed() == ("config", "config")
+    (tmp_path / "routes" / "b.yaml").unlink()
+    assert changed() == ("config", "config")
+    first.unlink()
+    assert changed() == ("config", "config")
+
+
 def test_the_watch_of_a_configuration_looks_at_its_files_only(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, secret = tmp_path / "bolt.yaml", tmp_path / "secret"
     config.write_text("1")
     secret.write_text("1")
-    summary = {"files": [], "config_files": [str(config), str(secret)]}
+    summary = {"files": [], "config_files": [str(config), str(secret)], "config_patterns": []}
     watch = Watch.of(RunOptions(watch=True), summary)
 
     def changed():
@@ -145,8 +169,8 @@ def supervisor(monkeypatch, tmp_path):
     summary = {
         "listen": ["127.0.0.1:0"], "workers": 1, "drain_timeout": 1.0, "files": [],
         "routes": [], "app": "app", "config": None, "mode": "embedded", "database": "",
-        "has_auth": False, "config_files": [], "threads": 8, "switch_interval": 0.001,
-        "hash": "0", "warnings": 0, "rate_limit_memory": 1 << 16,
+        "has_auth": False, "config_files": [], "config_patterns": [], "threads": 8,
+        "switch_interval": 0.001, "hash": "0", "warnings": 0, "rate_limit_memory": 1 << 16,
         "listener": "",
     }  # fmt: skip
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
@@ -272,7 +296,7 @@ def test_the_watch_follows_files_that_are_elsewhere(tmp_path, monkeypatch):
     first, second = tmp_path / "first.py", tmp_path / "second.py"
     for file in (first, second):
         file.write_text("1")
-    watch = Watch({"files": [str(first)], "config_files": []}, code=True)
+    watch = Watch({"files": [str(first)], "config_files": [], "config_patterns": []}, code=True)
 
     def changed():
         watch.checked = 0.0
@@ -282,7 +306,7 @@ def test_the_watch_follows_files_that_are_elsewhere(tmp_path, monkeypatch):
     assert not changed()
     os.utime(first, ns=(1, 1))
     assert changed()
-    watch.follow({"files": [str(first), str(second)], "config_files": []})
+    watch.follow({"files": [str(first), str(second)], "config_files": [], "config_patterns": []})
     assert not changed()
     os.utime(second, ns=(2, 2))
     assert changed()

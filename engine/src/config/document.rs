@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use super::include::IncludeConfig;
 use super::route::{HandlerConfig, MethodName};
 use super::schema::{self, Book, Field};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
@@ -44,6 +45,9 @@ config! {
         settings: String = optional like "mysite.settings",
         /// The routes declared in Python, `module:attribute`.
         app: String = optional like "mysite.api:api",
+        /// Files with more `define`, `groups`, `routes` and `include`: patterns relative to this
+        /// file, below the directory of the configuration.
+        include: Vec<IncludeConfig> = optional like ["routes/*.yaml"],
         /// The server.
         server: Lenient<ServerConfig> = optional,
         /// Named definitions, by kind.

@@ -5,6 +5,7 @@ pub mod decode;
 pub mod diagnostic;
 pub mod document;
 pub mod fields;
+pub mod include;
 pub mod route;
 pub mod schema;
 pub mod slot;
