@@ -116,6 +116,7 @@ pub fn explain(
     for route in plan.routes.iter_mut().chain([&mut plan.fallback]) {
         route.access_log = None;
     }
+    plan.remotes().iter().for_each(|remote| remote.hush());
     let plan = Arc::new(plan);
     let peer = SocketAddr::from((peer, 0));
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;

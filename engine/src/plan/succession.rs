@@ -8,6 +8,22 @@ use super::{Access, Plan};
 use crate::middleware::authenticate::{Authenticator, Remote};
 use crate::middleware::rate_limit::Memory;
 
+impl Plan {
+    /// The URLs that keys of routes come from, each once.
+    pub fn remotes(&self) -> Vec<Arc<Remote>> {
+        let mut found: Vec<Arc<Remote>> = Vec::new();
+        for route in &self.routes {
+            let Access::Authenticate(methods) = &route.access else { continue };
+            for remote in methods.remotes() {
+                if !found.iter().any(|one| Arc::ptr_eq(one, remote)) {
+                    found.push(Arc::clone(remote));
+                }
+            }
+        }
+        found
+    }
+}
+
 /// What there is to take over.
 #[derive(Default)]
 pub(super) struct Inheritance {
@@ -18,17 +34,10 @@ pub(super) struct Inheritance {
 impl Inheritance {
     /// What `plan` leaves.
     pub fn of(plan: Option<&Plan>) -> Self {
-        let mut left = Self { memory: plan.map(|plan| plan.memory.clone()), keys: Vec::new() };
-        for route in plan.into_iter().flat_map(|plan| &plan.routes) {
-            if let Access::Authenticate(methods) = &route.access {
-                for remote in methods.remotes() {
-                    if !left.keys.iter().any(|one| Arc::ptr_eq(one, remote)) {
-                        left.keys.push(Arc::clone(remote));
-                    }
-                }
-            }
+        Self {
+            memory: plan.map(|plan| plan.memory.clone()),
+            keys: plan.map(Plan::remotes).unwrap_or_default(),
         }
-        left
     }
 
     /// Where limits count: in a table of `size` bytes where there is none yet.

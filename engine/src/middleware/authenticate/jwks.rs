@@ -43,6 +43,9 @@ const MIN_COOLDOWN: Duration = Duration::from_secs(30);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// What is said of a set without a key that can be told apart and fits.
+const NONE_USABLE: &str = "none of its keys can be used with `algorithms`";
+
 /// A longer set is not read.
 pub const MAX_BYTES: u64 = 1 << 20;
 
@@ -145,7 +148,7 @@ fn strict(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
         }
     }
     if found.is_empty() {
-        return Err("none of its keys can be used with `algorithms`".to_owned());
+        return Err(NONE_USABLE.to_owned());
     }
     if keys::has_twins(&found) {
         return Err("two of its keys have the same `kid`".to_owned());
@@ -153,9 +156,10 @@ fn strict(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
     Ok(found)
 }
 
-/// The keys of a set that somebody else looks after: what is of no use is passed over.
-pub fn lenient(bytes: &[u8], algorithms: &[Algorithm]) -> Vec<Key> {
-    let set = members(bytes).unwrap_or_default();
+/// The keys of a set that somebody else looks after, one at least: what is of no use is passed
+/// over.
+pub fn lenient(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
+    let set = members(bytes)?;
     let usable = set.iter().filter_map(|jwk| public(jwk, algorithms).ok());
     let mut found: Vec<Key> = usable.collect();
     // Nobody can tell which of two is meant.
@@ -164,7 +168,7 @@ pub fn lenient(bytes: &[u8], algorithms: &[Algorithm]) -> Vec<Key> {
         *times.entry(key.kid.clone()).or_default() += 1;
     }
     found.retain(|key| times.get(&key.kid) == Some(&1));
-    found
+    if found.is_empty() { Err(NONE_USABLE.to_owned()) } else { Ok(found) }
 }
 
 fn members(bytes: &[u8]) -> Result<Vec<Value>, String> {

@@ -19,6 +19,7 @@ mod basic;
 mod choice;
 mod config;
 mod fetch;
+mod health;
 mod jwks;
 mod jwt;
 mod keys;

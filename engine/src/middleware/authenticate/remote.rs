@@ -4,7 +4,7 @@
 //! is not known, but never within `cooldown` of the last time. No request fetches anything; one
 //! with an unknown `kid` waits for a fetch that is under way, for two seconds at most, and a `kid`
 //! that was looked for in vain is refused at once. Keys stay while fetching fails
-//! (`on_error: stale`) or are forgotten (`deny`).
+//! (`on_error: stale`) or are forgotten (`deny`), and the log says when that begins and ends.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::fetch::Place;
+use super::fetch::{Place, Unfetched};
+use super::health::Health;
 use super::jwks;
 use super::keys::Key;
 use super::signature::Algorithm;
@@ -42,6 +43,7 @@ pub struct Remote {
     missed: Mutex<HashMap<Box<str>, Instant>>,
     /// Whether the last fetch brought no set, or there was none yet.
     failed: AtomicBool,
+    pub(super) health: Health,
     /// Asks for a fetch before its time.
     wanted: Arc<Notify>,
     /// How many fetches have ended.
@@ -94,6 +96,7 @@ impl Remote {
             fetched: Mutex::default(),
             missed: Mutex::default(),
             failed: AtomicBool::new(true),
+            health: Health::default(),
             wanted: Arc::new(Notify::new()),
             rounds: watch::Sender::new(0),
         }
@@ -170,27 +173,35 @@ impl Remote {
     async fn refresh(&self) {
         // A request that stops waiting meanwhile has learnt nothing either.
         self.failed.store(true, Ordering::Relaxed);
-        let fetched = self.place.fetch().await;
-        let failed = !fetched.is_ok_and(|bytes| self.replace(bytes));
+        let outcome = self.place.fetch().await.and_then(|bytes| self.replace(bytes));
+        let failed = outcome.is_err();
         self.failed.store(failed, Ordering::Relaxed);
+        self.health.note(&self.place, outcome.as_ref().copied());
         if failed && self.forgets {
             *self.current.lock() = Current::default();
         }
     }
 
-    /// Puts a set in place of the last one; whether it is one.
-    fn replace(&self, bytes: Vec<u8>) -> bool {
-        if self.current.lock().bytes == bytes {
-            return true;
+    /// Puts a set in place of the last one, if it is one.
+    fn replace(&self, bytes: Vec<u8>) -> Result<(), Unfetched> {
+        let is_known = |known: &Current| !known.set.keys.is_empty() && known.bytes == bytes;
+        if is_known(&self.current.lock()) {
+            return Ok(());
         }
-        let keys = jwks::lenient(&bytes, &self.algorithms);
-        if keys.is_empty() {
-            return false;
-        }
+        let keys = self.usable(&bytes)?;
         let set = Arc::new(KeySet { keys, verified: Verified::default() });
         *self.current.lock() = Current { set, bytes };
         self.missed.lock().clear();
-        true
+        Ok(())
+    }
+
+    fn usable(&self, bytes: &[u8]) -> Result<Vec<Key>, Unfetched> {
+        jwks::lenient(bytes, &self.algorithms).map_err(Unfetched::Useless)
+    }
+
+    /// Writes nothing of fetching to the log.
+    pub fn hush(&self) {
+        self.health.hush();
     }
 }
 
@@ -223,13 +234,15 @@ async fn keep(remote: Weak<Remote>, wanted: Arc<Notify>, timing: Timing) {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remote({})", self.place.url)
+        write!(f, "Remote({})", self.place.shown())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::diagnostic::Location;
+    use crate::middleware::access_log::{LogSink, set_sink};
     use reqwest::Url;
     use std::sync::atomic::AtomicUsize;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -289,7 +302,12 @@ mod tests {
         fn remote(&self, refresh: Duration, forgets: bool) -> Arc<Remote> {
             let timing = Timing { refresh, cooldown: COOLDOWN };
             let algorithms = vec![Algorithm::named("EdDSA").unwrap()];
-            Arc::new(Remote::new(Place::new(self.url.clone()), algorithms, timing, forgets))
+            Arc::new(Remote::new(
+                Place::new(self.url.clone(), Location::default()),
+                algorithms,
+                timing,
+                forgets,
+            ))
         }
     }
 
@@ -447,6 +465,65 @@ mod tests {
                 assert_eq!(known(&remote), ["one", "two"]);
             });
         }
+    }
+
+    /// The lines of the log that name a server.
+    #[derive(Default)]
+    struct Log(Mutex<Vec<String>>);
+
+    impl LogSink for Log {
+        fn write(&self, line: String) {
+            self.0.lock().push(line);
+        }
+    }
+
+    #[test]
+    fn the_log_says_once_that_fetching_fails_and_once_that_it_is_well_again() {
+        let log = Arc::new(Log::default());
+        set_sink(Arc::clone(&log) as Arc<dyn LogSink>);
+        on_a_runtime(async {
+            let mut server = Server::open().await;
+            server.url.set_query(Some("token=hush"));
+            let shown = server.url.as_str().replace("token=hush", "***");
+            let well = format!("{{\"keys\":\"{shown}\",\"fetched\":true}}\n");
+            let failing = |why: &str| {
+                let head = format!("{{\"keys\":\"{shown}\",\"fetched\":false");
+                format!("{head},\"reason\":\"{why}\"}}\n")
+            };
+            let lines = || -> Vec<String> {
+                log.0.lock().iter().filter(|line| line.contains(&shown)).cloned().collect()
+            };
+            server.has(&["one"]);
+            let remote = server.remote(COOLDOWN, false);
+            remote.refresh().await;
+            assert_eq!(lines(), [""; 0], "what is well from the start is no news");
+            server.says("503 Service Unavailable", "");
+            remote.refresh().await;
+            server.says("200 OK", "{\"keys\": []}");
+            remote.refresh().await;
+            let mut expected = vec![failing("the status is 503, not 200")];
+            assert_eq!(lines(), expected);
+            // The next plan knows that this was said.
+            *remote.fetched.lock() = Some(Instant::now());
+            let next = server.remote(COOLDOWN, false);
+            assert!(next.succeed(&remote));
+            next.refresh().await;
+            assert_eq!(lines(), expected);
+            server.has(&["one"]);
+            next.refresh().await;
+            next.refresh().await;
+            expected.push(well);
+            assert_eq!(lines(), expected);
+            server.says("200 OK", "{\"keys\": []}");
+            next.refresh().await;
+            expected.push(failing("none of its keys can be used with `algorithms`"));
+            assert_eq!(lines(), expected);
+            let silent = server.remote(COOLDOWN, false);
+            silent.hush();
+            silent.refresh().await;
+            assert_eq!(lines(), expected);
+            assert!(!format!("{silent:?}").contains("hush"));
+        });
     }
 
     #[test]

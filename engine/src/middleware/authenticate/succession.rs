@@ -18,10 +18,11 @@ impl Remote {
             && self.forgets == before.forgets;
         let Some(fetched) = before.fetched.lock().filter(|_| same) else { return false };
         let bytes = before.current.lock().bytes.clone();
-        let keys = jwks::lenient(&bytes, &self.algorithms);
+        let keys = jwks::lenient(&bytes, &self.algorithms).unwrap_or_default();
         let set = Arc::new(KeySet { keys, verified: Verified::default() });
         *self.current.lock() = Current { set, bytes };
         *self.fetched.lock() = Some(fetched);
+        self.health.succeed(&before.health);
         true
     }
 }
