@@ -7,23 +7,42 @@ import sys
 from typing import Any
 
 from ..config import LoadedConfig, Position, RunOptions, load
-from ..config.diagnostics import count, render
+from ..config.diagnostics import Diagnostic, count, render
 from . import control
 
 
-def check(options: RunOptions, form: str, *, strict: bool) -> int:
-    """Prints every mistake and, if there is none, what everybody may use."""
+def check(options: RunOptions, form: str, *, strict: bool, online: bool = False) -> int:
+    """Prints every mistake and, if there is none, what everybody may use; what was not looked at
+    is one line, on standard error where a program reads the rest."""
     loaded = load(options)
     found = loaded.check()
+    left_out = _not_checked(loaded, found, online=online)
+    if online and not left_out:
+        found += loaded.check_online()
     failed = any(item.is_error or strict for item in found)
-    if form == "json":
-        print(json.dumps([item.to_json() for item in found], indent=2))
-        return int(failed)
-    if found:
-        print(render(found, strict=strict))
-    if not failed:
-        print(_public(loaded))
+    match form:
+        case "json":
+            print(json.dumps([item.to_json() for item in found], indent=2))
+        case _:
+            if found:
+                print(render(found, strict=strict))
+            if not failed:
+                print(_public(loaded))
+    if left_out:
+        print(left_out, file=sys.stdout if form == "text" else sys.stderr)
     return int(failed)
+
+
+def _not_checked(loaded: LoadedConfig, found: list[Diagnostic], *, online: bool) -> str:
+    """What is not fetched, and why; nothing where there is nothing to fetch, or it will be."""
+    from .. import _engine
+
+    if any(item.is_error for item in found):
+        return "not checked: keys at URLs, before the rest is right" if online else ""
+    urls = json.loads(_engine.server(loaded.wire))["key_urls"]
+    if online or not urls:
+        return ""
+    return f"not checked: {count(urls, 'URL')} of keys; `bolt check --online` fetches them"
 
 
 def _public(loaded: LoadedConfig) -> str:

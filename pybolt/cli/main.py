@@ -94,7 +94,9 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             switch = arguments.switch
             return control.maintenance(options, named, switch, arguments.group, arguments.route)
         case "check":
-            return inspect.check(options, arguments.format, strict=arguments.strict)
+            return inspect.check(
+                options, arguments.format, strict=arguments.strict, online=arguments.online
+            )
         case "routes":
             return inspect.routes(options)
         case "dump":

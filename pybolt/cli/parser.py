@@ -67,6 +67,7 @@ Findings go to standard output; `bolt run` writes the same to standard error bef
 examples:
   bolt check                               ./bolt.yaml
   bolt check app.py --config bolt.yaml --strict
+  bolt check --online                      and every JWKS URL, for ten seconds at most
 """
 
 _EXPLAIN = """\
@@ -309,6 +310,11 @@ def _inspecting(commands: Commands[Parser]) -> None:
         choices=("text", "json"),
         default="text",
         help="for people or for programs (default: text)",
+    )
+    check.add_argument(
+        "--online",
+        action="store_true",
+        help="also fetch the keys that are at URLs, as a server would (default: off)",
     )
     check.add_argument(
         "--strict", action="store_true", help="take warnings for errors (default: off)"

@@ -67,6 +67,12 @@ class LoadedConfig:
         )
         return self.diagnostics + from_engine(found, self.table)
 
+    def check_online(self) -> list[Diagnostic]:
+        """What is wrong with the keys at URLs, which are fetched; of a plan without errors."""
+        from .. import _engine
+
+        return from_engine(json.loads(_engine.check_online(self.wire)), self.table)
+
     def require(self) -> None:
         """Raises :class:`ConfigError` with all mistakes if there is an error."""
         found = self.check()

@@ -48,6 +48,27 @@ pub fn check(py: Python<'_>, wire: &str) -> PyResult<String> {
     serde_json::to_string(&diagnostics).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
+/// Fetches the keys of a plan that are at URLs, all at once, and gives the diagnostics as a JSON
+/// array.
+#[pyfunction]
+pub fn check_online(py: Python<'_>, wire: &str) -> PyResult<String> {
+    let remotes = plan(py, wire)?.remotes();
+    let found = py.detach(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let probes = remotes.into_iter().map(|remote| async move { remote.probe().await });
+            let mut found = Vec::new();
+            // Each has its own task; they end in any order and are told of in the plan's.
+            for probe in probes.map(tokio::spawn).collect::<Vec<_>>() {
+                found.extend(probe.await?);
+            }
+            Ok::<_, std::io::Error>(found)
+        })
+    });
+    let text = serde_json::to_string(&found?);
+    text.map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 /// The plan of `wire`, or `ValueError` with the diagnostics as JSON.
 pub fn plan(py: Python<'_>, wire: &str) -> PyResult<Plan> {
     let (plan, diagnostics) = py.detach(|| Plan::compile(wire));

@@ -48,6 +48,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<tasks::Finished>()?;
     module.add_class::<tasks::RequestThread>()?;
     module.add_function(wrap_pyfunction!(inspect::check, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::check_online, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::codes, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::effective, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::matches, module)?)?;

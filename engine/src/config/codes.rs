@@ -72,6 +72,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E095", "One limit stands on a route twice."),
     ("E096", "A realm or a time of Basic authentication cannot be used."),
     ("E097", "A URL of keys, or how it is fetched, cannot be."),
+    ("E098", "Keys cannot be fetched from their URL, or none of them is of use."),
     ("E100", "An encoding is not known or repeated, or there is none."),
     ("E101", "A text is not a header's name."),
     ("E102", "Request ids cannot be accepted from there."),

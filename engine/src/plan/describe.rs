@@ -69,6 +69,7 @@ impl Plan {
             // What listeners have for their whole life, to be compared.
             "listener": format!("{:?} {:?}", self.server.limits, self.server.trusted),
             "has_auth": self.has_auth,
+            "key_urls": self.remotes().len(),
             "hash": self.version.hash,
         })
     }

@@ -21,6 +21,7 @@ use super::jwks;
 use super::keys::Key;
 use super::signature::Algorithm;
 use super::verified::Verified;
+use crate::config::diagnostic::Diagnostic;
 
 /// Keys, and the tokens that they verified: those are forgotten with them.
 #[derive(Debug, Default)]
@@ -197,6 +198,20 @@ impl Remote {
 
     fn usable(&self, bytes: &[u8]) -> Result<Vec<Key>, Unfetched> {
         jwks::lenient(bytes, &self.algorithms).map_err(Unfetched::Useless)
+    }
+
+    /// Fetches the set as at run time and tells why it is of no use; keeps nothing.
+    pub async fn probe(&self) -> Option<Diagnostic> {
+        let outcome = self.place.fetch().await.and_then(|bytes| self.usable(&bytes));
+        let why = outcome.err()?;
+        let message = format!("{}: {why}", self.place.shown());
+        let hint = match why {
+            Unfetched::Useless(_) => "it must be a JWK set with a key for `algorithms`",
+            Unfetched::Status(300..400) => "write the URL that it leads to",
+            Unfetched::Status(_) | Unfetched::Large => "is this the URL of the JWK set?",
+            Unfetched::Late | Unfetched::Broken(_) => "tokens are refused while it cannot be had",
+        };
+        Some(Diagnostic::error("E098", &self.place.at, message).hint(hint))
     }
 
     /// Writes nothing of fetching to the log.
