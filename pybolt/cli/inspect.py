@@ -23,6 +23,10 @@ def check(options: RunOptions, form: str, *, strict: bool, online: bool = False)
     match form:
         case "json":
             print(json.dumps([item.to_json() for item in found], indent=2))
+        case "sarif":
+            from . import sarif
+
+            print(sarif.text(found, strict=strict))
         case _:
             if found:
                 print(render(found, strict=strict))

@@ -68,6 +68,7 @@ examples:
   bolt check                               ./bolt.yaml
   bolt check app.py --config bolt.yaml --strict
   bolt check --online                      and every JWKS URL, for ten seconds at most
+  bolt check --format sarif > bolt.sarif   for code scanning
 """
 
 _EXPLAIN = """\
@@ -307,9 +308,9 @@ def _inspecting(commands: Commands[Parser]) -> None:
     check.add_argument("app", nargs="?", metavar="APP", help=_APP)
     check.add_argument(
         "--format",
-        choices=("text", "json"),
+        choices=("text", "json", "sarif"),
         default="text",
-        help="for people or for programs (default: text)",
+        help="for people, for programs, or SARIF 2.1.0 for code scanning (default: text)",
     )
     check.add_argument(
         "--online",
