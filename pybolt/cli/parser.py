@@ -292,12 +292,7 @@ def _controlling(commands: Commands[Parser]) -> None:
         which = command.add_mutually_exclusive_group()
         which.add_argument("--pid", type=_pid, help="its process (default: the only one there is)")
         which.add_argument("--pidfile", metavar="FILE", type=_pidfile, help="a file with its PID")
-    status.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
-        help="for people or for programs (default: text)",
-    )
+    _format(status)
     part = switch.add_mutually_exclusive_group()
     part.add_argument("--group", metavar="NAME", help="the routes of a group (default: all)")
     part.add_argument("--route", metavar="PATH", help="one path, as it is declared (default: all)")
@@ -306,12 +301,7 @@ def _controlling(commands: Commands[Parser]) -> None:
 def _inspecting(commands: Commands[Parser]) -> None:
     check = _command(commands, "check", "find every mistake without starting anything", _CHECK)
     check.add_argument("app", nargs="?", metavar="APP", help=_APP)
-    check.add_argument(
-        "--format",
-        choices=("text", "json", "sarif"),
-        default="text",
-        help="for people, for programs, or SARIF 2.1.0 for code scanning (default: text)",
-    )
+    _format(check, "sarif", help="for people, for programs, or SARIF 2.1.0 for code scanning")
     check.add_argument(
         "--online",
         action="store_true",
@@ -345,12 +335,7 @@ def _inspecting(commands: Commands[Parser]) -> None:
         type=_address,
         help="the address that the request comes from (default: 127.0.0.1)",
     )
-    explain.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
-        help="for people or for programs (default: text)",
-    )
+    _format(explain)
     explain.add_argument(
         "--live",
         action="store_true",
@@ -429,6 +414,13 @@ def _command(commands: Commands[Parser], name: str, what: str, epilog: str) -> P
         help="the configuration (default: ./bolt.yaml where no APP is given, else none)",
     )
     return command
+
+
+def _format(command: Parser, *more: str, help: str = "for people or for programs") -> None:
+    choices = ("text", "json", *more)
+    command.add_argument(
+        "--format", choices=choices, default="text", help=f"{help} (default: text)"
+    )
 
 
 def _port(text: str) -> int:

@@ -134,7 +134,6 @@ def test_results_are_those_of_json_with_their_regions(project):
 
 def test_warnings_are_errors_where_strict_says_so(project):
     text = (project / "bolt.yaml").read_text()
-
     text = text.replace("  cors:\n", '  cors:\n    idle: {origins: ["https://b.example"]}\n')
     (project / "bolt.yaml").write_text(text)
     for arguments, level in ((), "warning"), (("--strict",), "error"):

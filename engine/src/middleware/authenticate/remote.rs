@@ -21,7 +21,6 @@ use super::jwks;
 use super::keys::Key;
 use super::signature::Algorithm;
 use super::verified::Verified;
-use crate::config::diagnostic::Diagnostic;
 
 /// Keys, and the tokens that they verified: those are forgotten with them.
 #[derive(Debug, Default)]
@@ -171,7 +170,7 @@ impl Remote {
     }
 
     /// Fetches the set and puts it in place of the last one.
-    async fn refresh(&self) {
+    pub(super) async fn refresh(&self) {
         // A request that stops waiting meanwhile has learnt nothing either.
         self.failed.store(true, Ordering::Relaxed);
         let outcome = self.place.fetch().await.and_then(|bytes| self.replace(bytes));
@@ -196,27 +195,8 @@ impl Remote {
         Ok(())
     }
 
-    fn usable(&self, bytes: &[u8]) -> Result<Vec<Key>, Unfetched> {
+    pub(super) fn usable(&self, bytes: &[u8]) -> Result<Vec<Key>, Unfetched> {
         jwks::lenient(bytes, &self.algorithms).map_err(Unfetched::Useless)
-    }
-
-    /// Fetches the set as at run time and tells why it is of no use; keeps nothing.
-    pub async fn probe(&self) -> Option<Diagnostic> {
-        let outcome = self.place.fetch().await.and_then(|bytes| self.usable(&bytes));
-        let why = outcome.err()?;
-        let message = format!("{}: {why}", self.place.shown());
-        let hint = match why {
-            Unfetched::Useless(_) => "it must be a JWK set with a key for `algorithms`",
-            Unfetched::Status(300..400) => "write the URL that it leads to",
-            Unfetched::Status(_) | Unfetched::Large => "is this the URL of the JWK set?",
-            Unfetched::Late | Unfetched::Broken(_) => "tokens are refused while it cannot be had",
-        };
-        Some(Diagnostic::error("E098", &self.place.at, message).hint(hint))
-    }
-
-    /// Writes nothing of fetching to the log.
-    pub fn hush(&self) {
-        self.health.hush();
     }
 }
 
@@ -254,28 +234,27 @@ impl fmt::Debug for Remote {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::diagnostic::Location;
-    use crate::middleware::access_log::{LogSink, set_sink};
     use reqwest::Url;
     use std::sync::atomic::AtomicUsize;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     const X: &str = "JTnsBKhvKKULjGOWHUfVbuJ8lDJBh5ecnlGyiUHhVbM";
-    const COOLDOWN: Duration = Duration::from_millis(200);
+    pub const COOLDOWN: Duration = Duration::from_millis(200);
     const DAY: Duration = Duration::from_secs(86_400);
 
     /// A server of keys that answers what it is told to.
-    struct Server {
+    pub struct Server {
         answer: Arc<Mutex<Option<String>>>,
         asked: Arc<AtomicUsize>,
-        url: Url,
+        pub url: Url,
     }
 
     impl Server {
-        async fn open() -> Self {
+        pub async fn open() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}/jwks", listener.local_addr().unwrap()).parse().unwrap();
             let server = Self { answer: Arc::default(), asked: Arc::default(), url };
@@ -298,7 +277,7 @@ mod tests {
             server
         }
 
-        fn says(&self, head: &str, body: &str) {
+        pub fn says(&self, head: &str, body: &str) {
             let length = body.len();
             let text = format!(
                 "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -306,7 +285,7 @@ mod tests {
             *self.answer.lock() = Some(text);
         }
 
-        fn has(&self, kids: &[&str]) {
+        pub fn has(&self, kids: &[&str]) {
             self.says("200 OK", &keys(kids));
         }
 
@@ -314,7 +293,7 @@ mod tests {
             self.asked.load(Ordering::Relaxed)
         }
 
-        fn remote(&self, refresh: Duration, forgets: bool) -> Arc<Remote> {
+        pub fn remote(&self, refresh: Duration, forgets: bool) -> Arc<Remote> {
             let timing = Timing { refresh, cooldown: COOLDOWN };
             let algorithms = vec![Algorithm::named("EdDSA").unwrap()];
             Arc::new(Remote::new(
@@ -358,7 +337,7 @@ mod tests {
         }
     }
 
-    fn on_a_runtime(future: impl Future<Output = ()>) {
+    pub fn on_a_runtime(future: impl Future<Output = ()>) {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -480,65 +459,6 @@ mod tests {
                 assert_eq!(known(&remote), ["one", "two"]);
             });
         }
-    }
-
-    /// The lines of the log that name a server.
-    #[derive(Default)]
-    struct Log(Mutex<Vec<String>>);
-
-    impl LogSink for Log {
-        fn write(&self, line: String) {
-            self.0.lock().push(line);
-        }
-    }
-
-    #[test]
-    fn the_log_says_once_that_fetching_fails_and_once_that_it_is_well_again() {
-        let log = Arc::new(Log::default());
-        set_sink(Arc::clone(&log) as Arc<dyn LogSink>);
-        on_a_runtime(async {
-            let mut server = Server::open().await;
-            server.url.set_query(Some("token=hush"));
-            let shown = server.url.as_str().replace("token=hush", "***");
-            let well = format!("{{\"keys\":\"{shown}\",\"fetched\":true}}\n");
-            let failing = |why: &str| {
-                let head = format!("{{\"keys\":\"{shown}\",\"fetched\":false");
-                format!("{head},\"reason\":\"{why}\"}}\n")
-            };
-            let lines = || -> Vec<String> {
-                log.0.lock().iter().filter(|line| line.contains(&shown)).cloned().collect()
-            };
-            server.has(&["one"]);
-            let remote = server.remote(COOLDOWN, false);
-            remote.refresh().await;
-            assert_eq!(lines(), [""; 0], "what is well from the start is no news");
-            server.says("503 Service Unavailable", "");
-            remote.refresh().await;
-            server.says("200 OK", "{\"keys\": []}");
-            remote.refresh().await;
-            let mut expected = vec![failing("the status is 503, not 200")];
-            assert_eq!(lines(), expected);
-            // The next plan knows that this was said.
-            *remote.fetched.lock() = Some(Instant::now());
-            let next = server.remote(COOLDOWN, false);
-            assert!(next.succeed(&remote));
-            next.refresh().await;
-            assert_eq!(lines(), expected);
-            server.has(&["one"]);
-            next.refresh().await;
-            next.refresh().await;
-            expected.push(well);
-            assert_eq!(lines(), expected);
-            server.says("200 OK", "{\"keys\": []}");
-            next.refresh().await;
-            expected.push(failing("none of its keys can be used with `algorithms`"));
-            assert_eq!(lines(), expected);
-            let silent = server.remote(COOLDOWN, false);
-            silent.hush();
-            silent.refresh().await;
-            assert_eq!(lines(), expected);
-            assert!(!format!("{silent:?}").contains("hush"));
-        });
     }
 
     #[test]
