@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 from bench.load import Exchange
-from bench.servers import Server, django_bolt, floor, pybolt
+from bench.servers import FILE_SIZES, Server, django_bolt, file_content, floor, nginx, pybolt
 
 MESSAGE = b'{"message":"Hello, World!"}'
 SECRET = b"bench-only-secret-key-of-32-bytes!"  # the same as in both apps
@@ -155,6 +155,16 @@ def _lookup(label: str, app: str, middle: int) -> Target:
     )
 
 
+def _static(name: str, title: str, file: str, ratio: float) -> CpuCase:
+    """At least 0.8 (1 KiB) and 0.9 (1 MiB) of nginx's requests for each second of CPU."""
+    exchange = Exchange(path=f"/files/{file}", body=file_content(FILE_SIZES[file]))
+    subject = Target(server=pybolt("bench.apps.static:api", exchange), exchange=exchange)
+    peer = Target(server=nginx(exchange), exchange=exchange)
+    return CpuCase(
+        name=name, title=title, targets=(subject, peer), ratios={"nginx": ratio}, stats=STATS
+    )
+
+
 CASES: tuple[Case, ...] = (
     _plain("hello_sync", "sync hello, no policy", HELLO, {"raw actix": 1.25, "django-bolt": 0.8}),
     _plain(
@@ -208,6 +218,8 @@ CASES: tuple[Case, ...] = (
     _storm(
         "storm_async_quick_async", "quick async handler, async storm", SPIN_ASYNC, None, HELLO_ASYNC
     ),
+    _static("static_1k", "a file of 1 KiB", "1k", 1.25),
+    _static("static_1m", "a file of 1 MiB", "1m", 1.11),
     CpuCase(
         name="lookup",
         title="10,000 routes against 10",

@@ -94,7 +94,9 @@ def _rows(documents: Iterable[Document]) -> list[tuple[str, ...]]:
     rows = []
     for document in documents:
         kinds = ("pybolt", "raw actix", "django-bolt")
-        if not document["medians"].keys() & set(kinds):
+        if "nginx" in document["medians"]:
+            kinds = ("pybolt", "nginx", "")
+        elif not document["medians"].keys() & set(kinds):
             kinds = (*document["medians"], "", "")[:3]
         own: tuple[str, ...] = (document["title"], *(_own(document, kind) for kind in kinds))
         for bar in document["bars"] or [None]:
@@ -109,7 +111,8 @@ def _own(document: Document, target: str) -> str:
         return ""
     if document["kind"] == "storm":
         return f"p50 {figures['p50_ms']:.2f} p99 {figures['p99_ms']:.2f} ms"
-    return f"{figures['cpu_us']:.2f} µs ({figures['requests_per_second']:,.0f}/s)"
+    name = "nginx: " if target == "nginx" else ""
+    return f"{name}{figures['cpu_us']:.2f} µs ({figures['requests_per_second']:,.0f}/s)"
 
 
 def _judged(bar: Document | None) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ DJANGO_BOLT = "django-bolt==0.13.0"
 DJANGO_BOLT_VENV = HERE / ".venv-django-bolt"
 PYBOLT_VENV = HERE / ".venv-pybolt"
 DJANGO_BOLT_PYTHONS = ("3.12", "3.13")
+FILES = HERE / "files"
+FILE_SIZES = {"1k": 1024, "1m": 1024 * 1024}
 FLOOR_BINARY = HERE / "floor" / "target" / "release" / "floor"
 
 
@@ -65,6 +68,12 @@ def floor(ready: Exchange) -> Server:
     return Server(kind="raw actix", command=(str(FLOOR_BINARY), "{port}"), ready=ready)
 
 
+def nginx(ready: Exchange) -> Server:
+    """nginx with one worker, sendfile on and no log."""
+    command = (sys.executable, "-m", "bench.nginx", "{port}", str(FILES))
+    return Server(kind="nginx", command=command, ready=ready)
+
+
 def django_bolt(ready: Exchange) -> Server:
     """django-bolt in production mode: one process, one worker, no admin, no logging."""
     python = str(DJANGO_BOLT_VENV / "bin" / "python")
@@ -94,6 +103,10 @@ def provision(kinds: frozenset[str], python: str | None) -> None:
     for tool in ("taskset", "wrk"):
         if shutil.which(tool) is None:
             raise Unavailable(f"`{tool}` is not installed")
+    if "nginx" in kinds:
+        if shutil.which("nginx") is None:
+            raise Unavailable("`nginx` is not installed (Debian: nginx-light)")
+        _make_files()
     if "raw actix" in kinds:
         _run(["cargo", "build", "--release", "--locked"], cwd=HERE / "floor")
     if "django-bolt" in kinds:
@@ -163,6 +176,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
+
+
+def _make_files() -> None:
+    FILES.mkdir(exist_ok=True)
+    for name, size in FILE_SIZES.items():
+        (FILES / name).write_bytes(file_content(size))
+
+
+def file_content(size: int) -> bytes:
+    """What is in a file of so many bytes."""
+    return (b"0123456789abcdef" * (size // 16 + 1))[:size]
 
 
 def _free_port() -> int:

@@ -93,7 +93,8 @@ def routes(schema: Schema) -> list[str]:
     lines.append("    # And any slot of `defaults`.")
     lines = listed(lines)
     for key, part in answers.items():
-        more = [f"    path: /{key}", *option(schema, key, part, "    ", active=True)]
+        path = "/files/{*path}" if key == "files" else f"/{key}"
+        more = [f"    path: {shown(path)}", *option(schema, key, part, "    ", active=True)]
         lines += listed(more)
     return lines
 

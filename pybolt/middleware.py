@@ -78,6 +78,22 @@ class RedirectTo(Declaration):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Files(Declaration):
+    """A directory whose files Rust sends; see :meth:`BoltAPI.files`."""
+
+    root: str
+    precompressed: Sequence[str] | None = None
+    index: str | None = None
+    fallback: str | None = None
+    cache: str | bool | None = None
+    immutable: bool | None = None
+    dotfiles: bool | None = None
+    symlinks: str | None = None
+    types: Mapping[str, str] | None = None
+    memory: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class CORS(Declaration):
     """Cross-origin resource sharing (the Fetch standard).
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -22,6 +23,7 @@ from .middleware import (
     BasicAuth,
     Compress,
     Declaration,
+    Files,
     Health,
     IPRules,
     JWTAuth,
@@ -88,13 +90,13 @@ class Source:
 class Route:
     """A declared route: path below its group, methods, what answers it, slots, place.
 
-    ``handler`` is a function, or a declaration (:class:`Respond`, :class:`RedirectTo`) of what
-    Rust answers without one.
+    ``handler`` is a function, or a declaration (:class:`Respond`, :class:`RedirectTo`,
+    :class:`Files`) of what Rust answers without one.
     """
 
     path: str
     methods: tuple[str, ...] | str
-    handler: Callable[..., Any] | Respond | RedirectTo | Health
+    handler: Callable[..., Any] | Respond | RedirectTo | Health | Files
     name: str | None
     slots: dict[str, Any]
     request_body: str | None
@@ -205,10 +207,54 @@ class _Declares:
         """
         self._answer(path, Health(kind), ("GET",), name, slots)
 
+    def files(
+        self,
+        path: str,
+        root: str | os.PathLike[str],
+        *,
+        precompressed: Sequence[str] | None = None,
+        index: str | None = None,
+        fallback: str | None = None,
+        cache: str | bool | None = None,
+        immutable: bool | None = None,
+        dotfiles: bool | None = None,
+        symlinks: str | None = None,
+        types: Mapping[str, str] | None = None,
+        memory: str | None = None,
+        name: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> None:
+        """Declares that Rust sends the files below ``root``.
+
+        ``api.files("/static/{*path}", "www")``.
+
+        ``path`` ends with a catch-all. ``root``: a directory, from where the api's module is;
+        ``"django"``: the project's ``STATIC_ROOT``. ``precompressed``: of ``"br"``, ``"gzip"`` and
+        ``"zstd"``, those whose files lie beside the plain ones. ``index``: the file that a
+        directory's path leads to; ``fallback``: the one that a page which is not there leads to.
+        ``cache``: how long a copy is good for, such as ``"1h"``; ``False``: nothing is said.
+        ``immutable=False``: also of names with a hash. ``dotfiles=True``: names that begin with a
+        dot are sent. ``symlinks="inside"``: relative links that stay below ``root`` are followed.
+        ``types``: media types by extension. ``memory``: how much of small files a worker keeps.
+        """
+        answer = Files(
+            root=os.fspath(root),
+            precompressed=precompressed,
+            index=index,
+            fallback=fallback,
+            cache=cache,
+            immutable=immutable,
+            dotfiles=dotfiles,
+            symlinks=symlinks,
+            types=types,
+            memory=memory,
+        )
+        self._answer(path, answer, ("GET",), name, slots)
+
     def _answer(
         self,
         path: str,
-        answer: Respond | RedirectTo | Health,
+        answer: Respond | RedirectTo | Health | Files,
         methods: Sequence[str],
         name: str | None,
         slots: Slots,

@@ -209,7 +209,7 @@ impl<H: FnMut(&RoutePlan) -> Rc<dyn Handler>> Building<H> {
     }
 
     fn chain(&mut self, route: &RoutePlan) -> RefCell<BoxService> {
-        let answer = route.answer.as_ref().map(|answer| self.assembly.answer(answer));
+        let answer = self.assembly.answer(route);
         let innermost = answer.unwrap_or_else(|| (self.handler)(route));
         RefCell::new(self.assembly.chain(route, innermost))
     }

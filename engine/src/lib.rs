@@ -8,6 +8,7 @@ pub mod body;
 pub mod captures;
 pub mod config;
 pub mod engine;
+pub mod files;
 pub mod handler;
 pub mod http;
 pub mod middleware;

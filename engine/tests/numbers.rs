@@ -112,6 +112,18 @@ const FIELDS: &[Field] = &[
         &[],
     ),
     (
+        "FilesConfig.cache",
+        |v| json!({"routes": [{"path": "/{*p}", "files": {"root": "/", "cache": v}}]}),
+        "routes[0].files.cache",
+        &["0s"],
+    ),
+    (
+        "FilesConfig.memory",
+        |v| json!({"routes": [{"path": "/{*p}", "files": {"root": "/", "memory": v}}]}),
+        "routes[0].files.memory",
+        &["0B"],
+    ),
+    (
         "MaintenanceConfig.retry_after",
         |v| route("maintenance", json!({"retry_after": v})),
         "routes[0].maintenance.retry_after",

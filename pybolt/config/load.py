@@ -141,7 +141,7 @@ class _Loading:
             self.lacking, config = True, {}
         self.hidden.update(from_files(config, (index,)))
         config = self._interpolate(config, index)
-        self.documents.append({"source": str(file.path), "config": config})
+        self._add(str(file.path), str(file.path), config)
         return config
 
     def _interpolate(self, config: Any, index: int) -> Any:
@@ -197,7 +197,28 @@ class _Loading:
             config["handler"] = described or _name(handler)
         self.hidden.update(from_files(document.config, (index,)))
         config = self._interpolate(document.config, index)
-        self.documents.append({"source": source, "config": config})
+        self._find_django_files(config, index)
+        self._add(source, api.source.file, config)
+
+    def _add(self, source: str, file: str, config: Any) -> None:
+        """One more document; what is relative in it begins where its file is."""
+        directory = str(Path(file).absolute().parent)
+        self.documents.append({"source": source, "directory": directory, "config": config})
+
+    def _find_django_files(self, config: dict[str, Any], index: int) -> None:
+        """``files: {root: django}`` is the project's ``STATIC_ROOT``."""
+        for at, route, _ in _routes(config, (index,), ""):
+            files = route.get("files")
+            if not isinstance(files, dict) or files.get("root") != "django":
+                continue
+            from django.conf import settings
+
+            root = getattr(settings, "STATIC_ROOT", None)
+            files["root"] = str(root or "")
+            if not root:
+                message = "the project has no STATIC_ROOT"
+                hint = "set it and run `collectstatic`, or name a directory (`./django` is one)"
+                self.report("E160", message, (*at, "files", "root"), hint)
 
     def _bind(
         self,
@@ -226,7 +247,8 @@ class _Loading:
         }
 
     def bind_file(self, config: dict[str, Any], index: int) -> None:
-        """Resolves the handlers that a file names."""
+        """Resolves the handlers and the project's files that a file names."""
+        self._find_django_files(config, index)
         for at, route, path in _routes(config, (index,), ""):
             if "handler" not in route:
                 continue

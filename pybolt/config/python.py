@@ -7,10 +7,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..middleware import Health, RateLimit, RedirectTo, Respond
+from ..middleware import Files, Health, RateLimit, RedirectTo, Respond
 from ..routing import BoltAPI, Group, Route, _Declares, slots_to_config
 from .diagnostics import Location, Position
 from .yaml import Table
+
+#: The key of a route that says what answers it in Rust.
+_ANSWERS = {Respond: "respond", RedirectTo: "redirect", Files: "files"}
 
 
 class ApiDocument:
@@ -58,8 +61,8 @@ class ApiDocument:
         answer = route.handler
         if isinstance(answer, Health):
             config["health"] = answer.kind
-        elif isinstance(answer, Respond | RedirectTo):
-            key = "respond" if isinstance(answer, Respond) else "redirect"
+        elif isinstance(answer, Respond | RedirectTo | Files):
+            key = _ANSWERS[type(answer)]
             # What is no data is reported; that nothing answers here would only follow from it.
             config |= {key: None} | self._slots(at, {key: answer})
         else:

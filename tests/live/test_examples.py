@@ -1,5 +1,6 @@
 """Every example, run as its own text says."""
 
+import gzip
 import json
 import os
 import shutil
@@ -158,6 +159,17 @@ def site(tmp_path):
     assert (
         bolt(tmp_path, "createuser", "ann", "--password", "secret", environ=environ).returncode == 0
     )
+    collected = subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--no-input"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert collected.returncode == 0, collected.stderr
+    with gzip.open(tmp_path / "staticfiles" / "articles" / "paper.svg.gz", "wb") as file:
+        file.write(b"<svg/>")
     make_author = (
         "from django.contrib.auth.models import User\nfrom articles.models import Author\n"
         "Author.objects.create(user=User.objects.get(username='ann'), name='Ann')\n"
@@ -173,6 +185,33 @@ def site(tmp_path):
     assert done.returncode == 0, done.stderr
     with Server(tmp_path, environ=environ) as server:
         yield server
+
+
+def test_static_files_of_the_site(site, tmp_path):
+    manifest = json.loads((tmp_path / "staticfiles" / "staticfiles.json").read_text())
+    hashed = manifest["paths"]["articles/site.css"]
+    assert hashed != "articles/site.css"
+    status, headers, body = site.request("GET", f"/static/{hashed}")
+    assert (status, headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert headers["x-content-type-options"] == "nosniff"
+    # What the stylesheet names is there under that name, and is kept as long.
+    named = body.decode().partition('url("')[2].partition('"')[0]
+    status, headers, _ = site.request("GET", f"/static/articles/{named}")
+    assert (status, headers["content-type"]) == (200, "image/svg+xml")
+    assert "immutable" in headers["cache-control"]
+    status, headers, _ = site.request("GET", "/static/articles/site.css")
+    assert (status, headers["cache-control"]) == (200, "no-cache")
+    again = site.request(
+        "GET", "/static/articles/site.css", None, {"If-None-Match": headers["etag"]}
+    )
+    assert (again[0], again[2]) == (304, b"")
+    accepting = {"Accept-Encoding": "gzip"}
+    status, headers, body = site.request("GET", "/static/articles/paper.svg", None, accepting)
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    assert gzip.decompress(body) == b"<svg/>"
+    assert site.request("GET", "/static/articles/")[0] == 404
+    assert site.request("GET", "/static/../manage.py")[0] == 400
 
 
 def test_site(site):

@@ -30,6 +30,8 @@ WAYS = {
     "not_found": ("GET /nowhere", [], b""),
     "method_not_allowed": ("DELETE /hello", [], b""),
     "request_timeout": ("POST /small", ["Content-Length: 4"], b"1"),
+    "precondition_failed": ("GET /files/ten.txt", ['If-Match: "other"'], b""),
+    "range_not_satisfiable": ("GET /files/ten.txt", ["Range: bytes=10-"], b""),
     "body_too_large": ("POST /small", ["Content-Length: 5"], b"12345"),
     "uri_too_long": ("GET /" + "a" * 9000, [], b""),
     "expectation_failed": ("GET /hello", ["Expect: tea"], b""),
@@ -131,6 +133,12 @@ def way(server, code):
     return WAYS[code], meanwhile(server)
 
 
+def lines_of(server, request_id):
+    """The access log's lines of a request, as far as they are whole."""
+    whole, _, _ = server.log().rpartition("\n")
+    return [x for x in whole.splitlines() if f'"{request_id}"' in x and '"status"' in x]
+
+
 def test_there_is_a_way_to_every_refusal():
     assert WAYS.keys() == CODES.keys()
 
@@ -149,20 +157,18 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
     assert headers["x-content-type-options"] == "nosniff"
     request_id = headers["x-request-id"]
     deadline = time.monotonic() + 5
-    while request_id not in server.log():
+    # A failure is told of with its request's id as well, before the line of the answer.
+    while not (lines := lines_of(server, request_id)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    [line] = [
-        line
-        for line in server.log().splitlines()
-        if f'"{request_id}"' in line and '"status"' in line
-    ]
+    [line] = lines
     assert json.loads(line)["status"] == status
     for needed, codes in {
         "www-authenticate": {"unauthorized"},
         "allow": {"method_not_allowed"},
         "retry-after": {"rate_limited", "overloaded", "maintenance", "too_many_connections"},
         "ratelimit": {"rate_limited"},
+        "content-range": {"range_not_satisfiable"},
     }.items():
         assert (needed in headers) == (code in codes), needed
 

@@ -248,7 +248,13 @@ fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'st
     match response.rejection {
         None if probe.preflight => "cors",
         // Above the answer the path was good.
-        None | Some(RejectionKind::BadPath) => answer.map_or("cors", |answer| answer.slot()),
+        None
+        | Some(
+            RejectionKind::BadPath
+            | RejectionKind::NotFound
+            | RejectionKind::PreconditionFailed
+            | RejectionKind::RangeNotSatisfiable,
+        ) => answer.map_or("cors", |answer| answer.slot()),
         Some(RejectionKind::Maintenance) => "maintenance",
         Some(RejectionKind::ForbiddenAddress) => "ip",
         Some(RejectionKind::Csrf) => "csrf",
@@ -256,7 +262,7 @@ fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'st
         Some(RejectionKind::Forbidden) if !denied => "allow",
         Some(RejectionKind::BodyTooLarge) => "body_limit",
         Some(RejectionKind::Timeout) => "timeout",
-        Some(RejectionKind::Overloaded) => "python",
+        Some(RejectionKind::Overloaded) => answer.map_or("python", |answer| answer.slot()),
         Some(_) => "auth",
     }
 }

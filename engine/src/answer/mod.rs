@@ -12,6 +12,7 @@ use std::sync::Arc;
 use self::health::{Health, HealthPolicy};
 use self::redirect::RedirectPolicy;
 use self::respond::RespondPolicy;
+use crate::files::{Files, FilesPolicy};
 use crate::handler::Handler;
 use crate::middleware::authorize::Permitted;
 use crate::reply::Reply;
@@ -21,20 +22,23 @@ use crate::request::Request;
 #[derive(Debug)]
 pub enum Answer {
     /// Always the same answer.
-    Respond(RespondPolicy),
+    Respond(Arc<RespondPolicy>),
     /// The client is sent elsewhere.
-    Redirect(RedirectPolicy),
+    Redirect(Arc<RedirectPolicy>),
     /// What there is to say of the worker.
     Health(HealthPolicy),
+    /// A file of a directory.
+    Files(Arc<FilesPolicy>),
 }
 
 impl Answer {
-    /// The route's key: `respond`, `redirect`, `health`.
+    /// The route's key: `respond`, `redirect`, `health`, `files`.
     pub const fn slot(&self) -> &'static str {
         match self {
             Self::Respond(_) => "respond",
             Self::Redirect(_) => "redirect",
             Self::Health(_) => "health",
+            Self::Files(_) => "files",
         }
     }
 
@@ -44,6 +48,7 @@ impl Answer {
             Self::Respond(policy) => policy.summary(),
             Self::Redirect(policy) => policy.summary(),
             Self::Health(policy) => policy.summary(),
+            Self::Files(policy) => policy.summary(),
         }
     }
 
@@ -52,26 +57,27 @@ impl Answer {
         matches!(self, Self::Health(_))
     }
 
-    /// The innermost service of a chain, in a worker of this `health`.
-    pub fn handler(answer: &Arc<Self>, health: &Health) -> Rc<dyn Handler> {
-        match &**answer {
+    /// The innermost service of a chain, in a worker of this `health`; `private`: not everybody gets
+    /// its answers.
+    pub fn handler(&self, health: &Health, private: bool) -> Rc<dyn Handler> {
+        match self {
+            Self::Respond(policy) => Rc::new(Arc::clone(policy)),
+            Self::Redirect(policy) => Rc::new(Arc::clone(policy)),
             Self::Health(policy) => Rc::new(Telling(health.clone(), *policy)),
-            _ => Rc::new(Answering(Arc::clone(answer))),
+            Self::Files(policy) => Rc::new(Files::new(Arc::clone(policy), private)),
         }
     }
 }
 
-/// A handler in Rust.
-struct Answering(Arc<Answer>);
+impl Handler for Arc<RespondPolicy> {
+    fn call(&self, _: Permitted<Request>) -> Reply {
+        self.answer().into()
+    }
+}
 
-impl Handler for Answering {
+impl Handler for Arc<RedirectPolicy> {
     fn call(&self, request: Permitted<Request>) -> Reply {
-        match &*self.0 {
-            Answer::Respond(policy) => policy.answer(),
-            Answer::Redirect(policy) => policy.answer(&request),
-            Answer::Health(_) => unreachable!("it has a handler of its own"),
-        }
-        .into()
+        self.answer(&request).into()
     }
 }
 

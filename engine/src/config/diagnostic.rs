@@ -36,6 +36,14 @@ impl Location {
         self.child(Segment::Index(index))
     }
 
+    /// The number of the document.
+    pub fn document_index(&self) -> Option<usize> {
+        match self.0.first() {
+            Some(Segment::Index(index)) => Some(*index),
+            _ => None,
+        }
+    }
+
     /// Whether this place is `outer` or below it.
     pub fn is_within(&self, outer: &Self) -> bool {
         self.0.starts_with(&outer.0)

@@ -1,5 +1,7 @@
 //! The documents: what a configuration file or a Python module declares, as it is written.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
@@ -8,10 +10,12 @@ use super::include::IncludeConfig;
 use super::route::{HandlerConfig, MethodName};
 use super::schema::{self, Book, Field};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
+use super::target::TargetConfig;
 use super::units::{Size, Span};
 use crate::answer::redirect::RedirectConfig;
 use crate::answer::respond::RespondConfig;
 use crate::config;
+use crate::files::FilesConfig;
 use crate::middleware::access_log::AccessLogConfig;
 use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::compress::CompressConfig;
@@ -32,6 +36,10 @@ use crate::server::limits::LimitsConfig;
 pub struct Document {
     /// What to call it in messages: a file name, a module.
     pub source: String,
+    /// Its number, with which its locations begin.
+    pub index: usize,
+    /// Where it is: what the paths of files in it are relative to.
+    pub directory: PathBuf,
     /// What it declares.
     pub config: Config,
 }
@@ -332,7 +340,7 @@ impl Decode for RouteConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
-        let own = ["path", "methods", "name", "handler", "respond", "redirect", "health"];
+        let own = ["path", "methods", "name", "handler", "respond", "redirect", "health", "files"];
         unknown_keys(object, node.at, &own, out);
         let slots = Slots::read(object, node.at, out);
         let name = field(object, node.at, "name", out);
@@ -399,6 +407,12 @@ impl Decode for RouteConfig {
                     book,
                 )
                 .words(json!(["live", "ready"])),
+                own::<FilesConfig>(
+                    "files",
+                    "A directory whose files Rust sends.",
+                    Value::Null,
+                    book,
+                ),
             ];
             fields.extend(Slots::fields(book));
             schema::block(&["A route: its path, what answers it, and any slot."], &[], fields)
@@ -406,52 +420,8 @@ impl Decode for RouteConfig {
     }
 }
 
-/// What answers a route.
-#[derive(Debug, Clone)]
-pub enum TargetConfig {
-    /// A handler in Python.
-    Handler(HandlerConfig),
-    /// Rust, always the same.
-    Respond(RespondConfig),
-    /// Rust, by sending the client elsewhere.
-    Redirect(RedirectConfig),
-    /// Rust, by telling how its worker is: `live`, `ready`.
-    Health(Spanned<String>),
-    /// One of them, whose mistake is recorded.
-    Broken,
-}
-
-impl TargetConfig {
-    /// Reads the one key of a route that says what answers it.
-    fn read(
-        object: &serde_json::Map<String, Value>,
-        at: &Location,
-        out: &mut Diagnostics,
-    ) -> Option<Spanned<Self>> {
-        let keys = ["handler", "respond", "redirect", "health"];
-        let mut given = keys.into_iter().filter(|key| object.contains_key(*key));
-        let key = given.next()?;
-        let target = match key {
-            "handler" => field(object, at, key, out).map(Self::Handler),
-            "respond" => field(object, at, key, out).map(Self::Respond),
-            "health" => field(object, at, key, out).map(Self::Health),
-            _ => field(object, at, key, out).map(Self::Redirect),
-        };
-        for other in given {
-            let message = format!("`{key}` answers this route, and so does `{other}`");
-            out.push(
-                Diagnostic::error("E056", &at.key(other), message)
-                    .at_key()
-                    .hint("keep one of them")
-                    .related(&at.key(key), "the other one"),
-            );
-        }
-        Some(Spanned { value: target.unwrap_or(Self::Broken), at: at.key(key) })
-    }
-}
-
 /// Decodes a field that may be left out; a mistake is recorded, then it counts as left out.
-fn field<T: Decode>(
+pub(super) fn field<T: Decode>(
     object: &serde_json::Map<String, Value>,
     at: &Location,
     key: &str,
@@ -513,7 +483,7 @@ impl Decode for Workers {
     }
 }
 
-/// Decodes the wire: `{"documents": [{"source": …, "config": …}, …]}`.
+/// Decodes the wire: `{"documents": [{"source": …, "directory": …, "config": …}, …]}`.
 pub fn decode(wire: &Value, out: &mut Diagnostics) -> Vec<Document> {
     let Some(documents) = wire.get("documents").and_then(Value::as_array) else {
         out.error("E010", &Location::default(), "the wire has no documents");
@@ -539,7 +509,8 @@ pub fn decode(wire: &Value, out: &mut Diagnostics) -> Vec<Document> {
                     format!("version {} is not known; this is version 1", version.value),
                 );
             }
-            Some(Document { source, config })
+            let directory = document.get("directory").and_then(Value::as_str).unwrap_or_default();
+            Some(Document { source, index, directory: directory.into(), config })
         })
         .collect()
 }

@@ -9,4 +9,5 @@ pub mod include;
 pub mod route;
 pub mod schema;
 pub mod slot;
+pub mod target;
 pub mod units;

@@ -29,11 +29,10 @@ use super::response_headers::ResponseHeadersLayer;
 use super::rewrite::RewriteLayer;
 use super::security_headers::{CspNonceLayer, SecurityHeadersLayer};
 use super::timeout::TimeoutLayer;
-use crate::answer::Answer;
 use crate::answer::health::Health;
 use crate::engine::Surroundings;
 use crate::handler::{Handler, HandlerService};
-use crate::plan::{HandlerRef, Plan, PythonPolicy, RequestBody, RoutePlan};
+use crate::plan::{Access, HandlerRef, Plan, PythonPolicy, RequestBody, RoutePlan};
 use crate::reply::{BoxService, Reply};
 use crate::request::Request;
 use crate::response::Response;
@@ -60,9 +59,11 @@ impl Assembly {
         Self { table: limited.then(|| plan.memory.table()), places, surroundings, health }
     }
 
-    /// What answers a route in Rust.
-    pub fn answer(&self, answer: &Arc<Answer>) -> Rc<dyn Handler> {
-        Answer::handler(answer, &self.health)
+    /// What answers `route` in Rust, where that does.
+    pub fn answer(&self, route: &RoutePlan) -> Option<Rc<dyn Handler>> {
+        // Whom an address rule lets in, or a method knows, is not everybody.
+        let private = !matches!(route.access, Access::Public) || route.guards.ip.is_some();
+        route.answer.as_ref().map(|answer| answer.handler(&self.health, private))
     }
 
     /// The chain of `route` around `handler`, from the inside out.

@@ -77,10 +77,14 @@ rejections! {
     MethodNotAllowed = 405, "method_not_allowed", "Method Not Allowed";
     /// The client took too long to send its request.
     RequestTimeout = 408, "request_timeout", "Request Timeout";
+    /// The file is not, or no longer, the one that the request is about.
+    PreconditionFailed = 412, "precondition_failed", "Precondition Failed";
     /// The request body is longer than the route admits.
     BodyTooLarge = 413, "body_too_large", "Content Too Large";
     /// The request's target is longer than the listener admits.
     UriTooLong = 414, "uri_too_long", "URI Too Long";
+    /// The file has none of the bytes asked for; carries `Content-Range`.
+    RangeNotSatisfiable = 416, "range_not_satisfiable", "Range Not Satisfiable";
     /// The request expects what nobody here does.
     ExpectationFailed = 417, "expectation_failed", "Expectation Failed";
     /// The host is not one of ours.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
-use crate::config::document::{Document, GroupConfig, RouteConfig, Slots, TargetConfig};
+use crate::config::document::{Document, GroupConfig, RouteConfig, Slots};
 use crate::config::slot::Limits;
+use crate::config::target::TargetConfig;
 use crate::http::Method;
 use crate::router::parameter_names;
 

@@ -1,8 +1,9 @@
 //! The plan: what the engine runs. Compiled once from the documents, immutable, shared by all.
 //!
 //! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
-//! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `describe.rs` and
-//! `effective.rs` tell what came out, `succession.rs` says what a plan takes over from the one before it.
+//! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `targets.rs`
+//! says what answers, `describe.rs` and `effective.rs` tell what came out, `succession.rs` says what a plan
+//! takes over from the one before it.
 
 mod access;
 mod bounds;
@@ -14,6 +15,7 @@ mod policies;
 mod resolve;
 mod server;
 mod succession;
+mod targets;
 mod version;
 mod warnings;
 

@@ -5,20 +5,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{credentials, has_auth};
-use super::guards::{self, GuardKinds};
+use super::guards::GuardKinds;
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind};
 use super::succession::Inheritance;
 use super::version::Version;
 use super::warnings;
-use super::{
-    Access, HandlerRef, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server,
-};
+use super::{Access, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds, server};
 use crate::answer::Answer;
-use crate::answer::health::HealthPolicy;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::config::document::{DefineConfig, Document, PythonConfig, Slots, TargetConfig};
+use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
@@ -98,6 +95,7 @@ pub(super) fn innermost<'a, T>(
 }
 
 pub(super) struct Resolver<'a> {
+    pub(super) documents: &'a [Document],
     server: &'a ServerPlan,
     pub(super) before: &'a Inheritance,
     /// The headers that carry credentials anywhere.
@@ -115,9 +113,9 @@ pub(super) struct Resolver<'a> {
     pub(super) authentications: Kind<'a, (), Authentication>,
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
-    answers: Kind<'a, (), Answer>,
+    pub(super) answers: Kind<'a, (), Answer>,
     guards: GuardKinds<'a>,
-    plain_python: Arc<PythonPolicy>,
+    pub(super) plain_python: Arc<PythonPolicy>,
 }
 
 /// A policy with what explains it.
@@ -133,6 +131,7 @@ impl<'a> Resolver<'a> {
         out: &mut Diagnostics,
     ) -> Self {
         Self {
+            documents,
             server,
             before,
             credentials,
@@ -197,53 +196,6 @@ impl<'a> Resolver<'a> {
         warnings::nobody_asked_where_from(&route, &slots, out);
         warnings::nothing_to_run(&route, merged, out);
         route
-    }
-
-    /// What answers `route`.
-    fn target(
-        &mut self,
-        route: &mut RoutePlan,
-        target: &Spanned<TargetConfig>,
-        out: &mut Diagnostics,
-    ) {
-        let at = &target.at;
-        route.answer = match &target.value {
-            TargetConfig::Broken => None,
-            TargetConfig::Handler(handler) => {
-                route.handler = Some(HandlerRef {
-                    index: handler.index,
-                    name: handler.name.clone(),
-                    is_async: handler.is_async,
-                    awaits: handler.awaits,
-                    request_body: handler.request_body,
-                });
-                guards::check_rewrite(route, out);
-                return;
-            }
-            TargetConfig::Respond(config) => {
-                self.answers.policy(at, || config.compile(out).map(Answer::Respond))
-            }
-            TargetConfig::Health(kind) => {
-                self.answers.policy(at, || HealthPolicy::compile(kind, out).map(Answer::Health))
-            }
-            TargetConfig::Redirect(config) => self.answers.policy(at, || {
-                config.compile(&route.pattern, &route.methods, out).map(Answer::Redirect)
-            }),
-        };
-        let Some(answer) = &route.answer else { return };
-        // Python has no part in it.
-        route.python = Arc::clone(&self.plain_python);
-        route.guards.request_headers = None;
-        route.guards.rewrite = None;
-        let shown = ["python", "request_headers", "rewrite"];
-        route.stages.retain(|stage| !shown.contains(&stage.slot));
-        route.stages.push(StagePlan {
-            order: 16,
-            slot: answer.slot(),
-            origin: vec![at.clone()],
-            name: None,
-            summary: answer.summary(),
-        });
     }
 
     fn fallback(

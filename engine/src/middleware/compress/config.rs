@@ -160,7 +160,7 @@ impl Coding {
 }
 
 /// The encodings, each once and one at least.
-fn encodings(
+pub fn encodings(
     names: &Spanned<Vec<Spanned<String>>>,
     out: &mut Diagnostics,
 ) -> Option<Vec<Encoding>> {
@@ -203,30 +203,39 @@ impl CompressPolicy {
         format!("{} from {}", names.join(" "), Size(self.min_size))
     }
 
-    /// The coding for a client with these request headers: the highest weight, then our order;
-    /// none where the client would rather have the body as it is.
+    /// The coding for a client with these request headers.
     pub(super) fn choose(&self, headers: &HeaderMap) -> Option<Coding> {
-        let mut weights = [None; Encoding::ALL.len()];
-        let mut any = None;
-        let mut best = (0, None);
-        let lines = headers.get_all(header::ACCEPT_ENCODING).filter_map(|line| line.to_str().ok());
-        for (name, weight) in lines.flat_map(|line| line.split(',')).map(weighted) {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
-            if let Some(encoding) = Encoding::ALL.into_iter().find(|known| is(known.name())) {
-                weights[encoding as usize] = Some(weight);
-            } else if is("*") {
-                any = Some(weight);
-            } else if is("identity") {
-                best.0 = weight;
-            }
-        }
-        for coding in &self.codings {
-            let weight = weights[coding.encoding as usize].or(any).unwrap_or(0);
-            // An equal weight is ours to decide: any encoding before none.
-            if weight > best.0 || (weight == best.0 && weight > 0 && best.1.is_none()) {
-                best = (weight, Some(*coding));
-            }
-        }
-        best.1
+        let encoding = preferred(headers, self.codings.iter().map(|coding| coding.encoding))?;
+        self.codings.iter().copied().find(|coding| coding.encoding == encoding)
     }
+}
+
+/// The encoding for a client with these request headers: the highest weight, then the order of
+/// `encodings`; none where the client would rather have the body as it is.
+pub fn preferred(
+    headers: &HeaderMap,
+    encodings: impl Iterator<Item = Encoding>,
+) -> Option<Encoding> {
+    let mut weights = [None; Encoding::ALL.len()];
+    let mut any = None;
+    let mut best = (0, None);
+    let lines = headers.get_all(header::ACCEPT_ENCODING).filter_map(|line| line.to_str().ok());
+    for (name, weight) in lines.flat_map(|line| line.split(',')).map(weighted) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if let Some(encoding) = Encoding::ALL.into_iter().find(|known| is(known.name())) {
+            weights[encoding as usize] = Some(weight);
+        } else if is("*") {
+            any = Some(weight);
+        } else if is("identity") {
+            best.0 = weight;
+        }
+    }
+    for encoding in encodings {
+        let weight = weights[encoding as usize].or(any).unwrap_or(0);
+        // An equal weight is ours to decide: any encoding before none.
+        if weight > best.0 || (weight == best.0 && weight > 0 && best.1.is_none()) {
+            best = (weight, Some(encoding));
+        }
+    }
+    best.1
 }

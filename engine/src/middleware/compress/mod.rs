@@ -21,5 +21,7 @@ mod encoder;
 mod service;
 mod stream;
 
-pub use self::config::{Coding, CompressConfig, CompressPolicy, Encoding, LevelsConfig};
+pub use self::config::{
+    Coding, CompressConfig, CompressPolicy, Encoding, LevelsConfig, encodings, preferred,
+};
 pub use self::service::{Compress, CompressLayer};
