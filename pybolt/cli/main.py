@@ -1,4 +1,7 @@
-"""Arguments, and which command they mean. Exit codes: 0 fine, 1 wrong configuration, 2 usage."""
+"""Arguments, and which command they mean. Exit codes: 0 fine, 1 wrong configuration, 2 usage.
+
+``diff`` ends with 3 where a policy is loosened.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,10 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             from . import schema
 
             return schema.run(arguments.file, write=arguments.write, check=arguments.check)
+        case "diff":
+            from .diff import diff
+
+            return diff(arguments.old, arguments.new, arguments.format)
         case "migrate" | "makemigrations":
             return django.manage(options, arguments.command, words)
         case "migrations":

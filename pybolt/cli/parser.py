@@ -21,7 +21,7 @@ examples:
 
 APP is `module:attribute` or `path/to/file.py[:attribute]`; the attribute is `api` where none is
 written. Without APP and --config, ./bolt.yaml is used. `bolt COMMAND --help` tells more.
-Exit codes: 0 fine, 1 the configuration is wrong, 2 usage.
+Exit codes: 0 fine, 1 the configuration is wrong, 2 usage; `bolt diff` also 3.
 """
 
 _RUN = """\
@@ -95,6 +95,16 @@ a password in a URL. The YAML can be loaded again once they are filled in.
 examples:
   bolt dump --resolved
   bolt dump --resolved --format json shop.api:api
+"""
+
+_DIFF = """\
+What lets more through comes first. Exit codes: 0 nothing does, 3 something does, 1 a file is
+wrong, 2 usage. A change that nobody can judge counts as one that lets more through. Handlers are
+not imported; secrets are compared and not shown.
+
+examples:
+  git show main:bolt.yaml > /tmp/old.yaml && bolt diff /tmp/old.yaml bolt.yaml
+  bolt diff old.yaml new.yaml --format json
 """
 
 _SCHEMA = """\
@@ -360,6 +370,20 @@ def _inspecting(commands: Commands[Parser]) -> None:
 
 
 def _describing(commands: Commands[Parser]) -> None:
+    diff = commands.add_parser(
+        "diff",
+        help="show what a new configuration changes, policies that are loosened first",
+        description="Show what a new configuration changes for each route.",
+        epilog=_DIFF,
+    )
+    diff.add_argument("old", metavar="OLD", help="a configuration file")
+    diff.add_argument("new", metavar="NEW", help="the one that comes instead")
+    diff.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="for people or for programs (default: text)",
+    )
     schema = commands.add_parser(
         "schema",
         help="print the JSON Schema of a configuration",

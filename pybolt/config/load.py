@@ -307,10 +307,15 @@ class _Loading:
         return json.dumps({"documents": self.documents}, allow_nan=False)
 
 
-def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
+def load(
+    options: RunOptions, sources: Sources | None = None, *, handlers: bool = True
+) -> LoadedConfig:
     """Loads what ``options`` name. Sets Django up on the way, before the app is imported.
 
     ``sources``: where the configuration's files are read from, for those who keep them.
+
+    Without ``handlers`` those that a file names are not imported, and Django is set up only for an
+    app: what is read is a policy, maybe one of yesterday's code.
 
     Mistakes are collected in ``diagnostics``; nothing is raised for them.
     """
@@ -331,7 +336,8 @@ def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
             app = None
     settings = _text(config.get("settings"))
     try:
-        bootstrap.setup(settings, module)
+        if handlers or app is not None:
+            bootstrap.setup(settings, module)
     except bootstrap.SettingsFailed as error:
         if settings is None:
             variable = "DJANGO_SETTINGS_MODULE"
@@ -343,7 +349,7 @@ def load(options: RunOptions, sources: Sources | None = None) -> LoadedConfig:
         loading.app_failed(error, (0, "settings") if attached and settings else at)
         app = None
     else:
-        for index, written in enumerate(configs):
+        for index, written in enumerate(configs if handlers else ()):
             loading.bind_file(written, index)
     if app is not None:
         api = loading.import_app(app, at)

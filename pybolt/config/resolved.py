@@ -203,6 +203,12 @@ class _Resolving:
             return self.naming("rate_limit", name, value, at)
         if isinstance(value, str) and value in self.named.get("rate_limit", {}):
             return self.naming("rate_limit", value, value, at)
+        if isinstance(value, dict) and "rate" not in value:
+            # The definition of the same name, changed.
+            named, _ = self.named["rate_limit"][name]
+            part = self.schema["$defs"]["Define"]["properties"]["rate_limit"]
+            full = _in_full(self.schema, part["additionalProperties"], named | value)
+            return dataclasses.replace(self.naming("rate_limit", name, value, at), value=full)
         return self.setting(
             self.schema["$defs"]["Define"]["properties"]["rate_limit"]["additionalProperties"], at
         )

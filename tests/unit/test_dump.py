@@ -41,6 +41,7 @@ groups:
       - {path: "/b/{id}", respond: {body: "$$5"}, cors: off, timeout: "${TIMEOUT:-5s}"}
 routes:
   - {path: /old, redirect: {to: /new}, auth: public, rate_limit: off}
+  - {path: /late, respond: {body: ok}, auth: public, rate_limit: {other: {cost: 2}}}
   - {path: /denied, respond: {body: ok}}
 """
 
@@ -95,7 +96,7 @@ def test_every_value_has_its_origin(tmp_path, monkeypatch, capsys):
     assert 'respond: {body: "$$5"}  # bolt.yaml:17' in other
     assert "timeout: 5s  # bolt.yaml:17" in other
     assert "per_ip: on  # bolt.yaml:10 → define bolt.yaml:6" in other
-    denied = lines[lines.index("- path: /denied  # bolt.yaml:20") :]
+    denied = lines[lines.index("- path: /denied  # bolt.yaml:21") :]
     assert "auth: deny  # default" in denied
 
 
@@ -112,6 +113,8 @@ def test_json_has_the_values_in_full(tmp_path, monkeypatch, capsys):
     assert route["slots"]["cors"]["origin"] == ["bolt.yaml:9:9", "bolt.yaml:4:5"]
     assert route["limits"]["mine"]["value"]["key"] == ["client_ip", "route"]
     assert route["slots"]["auth"]["value"]["keys"] == "***"
+    late = next(route for route in told["routes"] if route["path"] == "/late")["limits"]["other"]
+    assert (late["name"], late["value"]["rate"], late["value"]["cost"]) == ("other", "5/1h", 2)
 
 
 def test_a_wrong_configuration_is_not_dumped(tmp_path, capsys):

@@ -1,0 +1,320 @@
+"""``bolt diff``: one row for each rule, and what the command prints."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pybolt.cli import main
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+JWT = {"type": "jwt", "algorithms": ["HS256"], "secret": "x" * 64}
+KEY = {"type": "api_key", "keys": f"a:sha256:{'0' * 64}"}
+CORS = {"origins": ["https://a.example.com"]}
+LIMIT = {"rate": "10/1m"}
+
+
+def route(**slots: Any) -> dict[str, Any]:
+    return {"routes": [{"path": "/r", "respond": {"body": "ok"}, **slots}]}
+
+
+def server(**settings: Any) -> dict[str, Any]:
+    return {"server": settings, **route()}
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    def run(old: Any, new: Any) -> tuple[int, list[dict[str, Any]]]:
+        paths = []
+        for name, config in (("old", old), ("new", new)):
+            path = tmp_path / f"{name}.yaml"
+            path.write_text(yaml.safe_dump({"version": 1, **config}))
+            paths.append(str(path))
+        code = main(["diff", *paths, "--format", "json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+ROWS = {
+    "public where it was not": (route(auth=JWT), route(auth="public")),
+    "no auth anywhere": (route(auth=JWT), route()),
+    "optional": (route(auth=JWT), route(auth=JWT | {"optional": True})),
+    "optional among several": (
+        route(auth={"any": [JWT, KEY]}),
+        route(auth={"any": [JWT, KEY], "optional": True}),
+    ),
+    "one more method": (route(auth=JWT), route(auth={"any": [JWT, KEY]})),
+    "another method": (route(auth=JWT), route(auth=KEY)),
+    "asked where it was denied": (route(auth="deny"), route(auth=JWT)),
+    "another secret": (route(auth=JWT), route(auth=JWT | {"secret": "y" * 32})),
+    "one more algorithm": (
+        route(auth=JWT),
+        route(auth=JWT | {"algorithms": ["HS256", "HS384"]}),
+    ),
+    "no issuer": (route(auth=JWT | {"issuer": "i"}), route(auth=JWT)),
+    "one more audience": (
+        route(auth=JWT | {"audience": "a"}),
+        route(auth=JWT | {"audience": ["a", "b"]}),
+    ),
+    "more leeway": (route(auth=JWT), route(auth=JWT | {"leeway": "10s"})),
+    "a claim that is not known to be harmless": (
+        route(auth=JWT),
+        route(auth=JWT | {"roles_claim": "groups"}),
+    ),
+    "no allow": (route(auth=JWT, allow='role("a")'), route(auth=JWT)),
+    "another allow": (
+        route(auth=JWT, allow='role("a")'),
+        route(auth=JWT, allow='role("a") || role("b")'),
+    ),
+    "no limit": (route(rate_limit={"a": LIMIT}), route()),
+    "a limit that is off": (
+        {"defaults": {"rate_limit": {"a": LIMIT}}, **route()},
+        {"defaults": {"rate_limit": {"a": LIMIT}}, **route(rate_limit=False)},
+    ),
+    "a higher rate": (route(rate_limit={"a": LIMIT}), route(rate_limit={"a": {"rate": "11/1m"}})),
+    "a shorter period": (
+        route(rate_limit={"a": LIMIT}),
+        route(rate_limit={"a": {"rate": "10/59s"}}),
+    ),
+    "the same rate with a larger burst": (
+        route(rate_limit={"a": LIMIT}),
+        route(rate_limit={"a": {"rate": "600/1h"}}),
+    ),
+    "a higher burst": (
+        route(rate_limit={"a": LIMIT | {"burst": 5}}),
+        route(rate_limit={"a": LIMIT | {"burst": 6}}),
+    ),
+    "a limit in shadow": (
+        route(rate_limit={"a": LIMIT}),
+        route(rate_limit={"a": LIMIT | {"shadow": True}}),
+    ),
+    "a definition in shadow, here": (
+        {"define": {"rate_limit": {"a": LIMIT}}, **route(rate_limit={"a": True})},
+        {"define": {"rate_limit": {"a": LIMIT}}, **route(rate_limit={"a": {"shadow": True}})},
+    ),
+    "another key": (
+        route(rate_limit={"a": LIMIT}),
+        route(rate_limit={"a": LIMIT | {"key": "header:x"}}),
+    ),
+    "cors": (route(), route(cors=CORS)),
+    "one more origin": (
+        route(cors=CORS),
+        route(cors={"origins": [*CORS["origins"], "https://b.example.com"]}),
+    ),
+    "every origin": (route(cors=CORS), route(cors={"origins": ["*"]})),
+    "credentials": (route(cors=CORS), route(cors=CORS | {"credentials": True})),
+    "one more header": (route(cors=CORS), route(cors=CORS | {"allow_headers": ["x-a"]})),
+    "a larger body": (route(body_limit="1KiB"), route(body_limit="2KiB")),
+    "the default body": (route(body_limit="1KiB"), route()),
+    "any body": (route(), route(body_limit=False)),
+    "a wider network": (
+        route(ip={"allow": ["10.0.0.0/16"]}),
+        route(ip={"allow": ["10.0.0.0/8"]}),
+    ),
+    "every address": (route(ip={"allow": ["10.0.0.0/8"]}), route()),
+    "no longer denied": (
+        route(ip={"deny": ["10.0.0.0/8"]}),
+        route(ip={"deny": ["10.0.0.0/9"]}),
+    ),
+    "no csrf": (route(csrf=True), route(csrf=False)),
+    "a trusted origin": (
+        route(csrf=True),
+        route(csrf={"trusted_origins": ["https://a.example.com"]}),
+    ),
+    "no security headers": (route(security_headers=True), route()),
+    "shorter hsts": (
+        route(security_headers={"hsts": "1y"}),
+        route(security_headers={"hsts": "1d"}),
+    ),
+    "no nosniff": (route(security_headers=True), route(security_headers={"nosniff": False})),
+    "another frame": (
+        route(security_headers=True),
+        route(security_headers={"frame": "sameorigin"}),
+    ),
+    "fields that a handler sees": (
+        route(request_headers={"remove": ["X-A"]}),
+        route(request_headers={"remove": ["X-B"]}),
+    ),
+    "one more host": (server(hosts=["a.example.com"]), server(hosts=["a.example.com", "b.test"])),
+    "any host": (server(hosts=["a.example.com"]), server()),
+    "a trusted proxy": (server(), server(trusted_proxies=["10.0.0.0/8"])),
+    "beyond this machine": (server(), server(listen=["0.0.0.0:8000"])),
+    "a public route": (
+        route(),
+        {"routes": [*route()["routes"], {"path": "/n", "respond": {"body": "ok"}}]},
+    ),
+    "a catch-all takes over": (
+        {
+            "routes": [
+                {"path": "/a/{id}", "respond": {"body": "x"}, "auth": JWT},
+                {"path": "/{*rest}", "respond": {"body": "x"}, "auth": "public"},
+            ]
+        },
+        {
+            "define": {"auth": {"j": JWT}},
+            "routes": [
+                {"path": "/{*rest}", "respond": {"body": "x"}, "auth": "public"},
+            ],
+        },
+    ),
+    "a hole in a catch-all": (
+        {"routes": [{"path": "/{*rest}", "respond": {"body": "x"}, "auth": JWT}]},
+        {
+            "routes": [
+                {"path": "/{*rest}", "respond": {"body": "x"}, "auth": JWT},
+                {"path": "/a/{id}", "respond": {"body": "x"}, "auth": "public"},
+            ]
+        },
+    ),
+}
+#: Rows that are no tightening when they are read backwards.
+BOTH_WAYS = {
+    "another method",
+    "another secret",
+    "another allow",
+    "another key",
+    "a claim that is not known to be harmless",
+    "every origin",
+    "another frame",
+    "fields that a handler sees",
+}
+#: Rows that are neither.
+HARMLESS = {
+    "a timeout": (route(timeout="1s"), route(timeout="2s")),
+    "another log": (route(access_log={"format": "text"}), route(access_log=True)),
+    "places": (route(), route(python={"concurrency": 5})),
+    "another answer": (route(), {"routes": [{"path": "/r", "respond": {"body": "new"}}]}),
+    "the order of origins": (
+        route(cors={"origins": ["https://a.example.com", "https://b.example.com"]}),
+        route(cors={"origins": ["https://b.example.com", "https://a.example.com"]}),
+    ),
+    "workers": (server(), server(workers=4)),
+}
+#: Rows that say the same otherwise.
+SAME = {
+    "a unit": (route(timeout="60s", body_limit="1KiB"), route(timeout="1m", body_limit="1024B")),
+    "a default": (route(cors=CORS), route(cors=CORS | {"credentials": False})),
+    "a definition": (
+        route(auth=JWT),
+        {"define": {"auth": {"j": JWT}}, **route(auth="j")},
+    ),
+    "inherited": (route(timeout="5s"), {"defaults": {"timeout": "5s"}, **route()}),
+    "a parameter's name": (
+        {"routes": [{"path": "/{a}", "respond": {"body": "x"}}]},
+        {"routes": [{"path": "/{b}", "respond": {"body": "x"}}]},
+    ),
+    "a group": (
+        route(),
+        {"groups": [{"prefix": "/r", "routes": [{"path": "", "respond": {"body": "ok"}}]}]},
+    ),
+}
+
+
+def kinds(found: list[dict[str, Any]]) -> set[str]:
+    return {change["kind"] for change in found}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_loosened(compare, row):
+    code, found = compare(*ROWS[row])
+    assert code == 3
+    assert found[0]["kind"] == "loosened"
+
+
+@pytest.mark.parametrize("row", sorted(ROWS.keys() - BOTH_WAYS))
+def test_tightened(compare, row):
+    code, found = compare(*reversed(ROWS[row]))
+    assert code == 0
+    # What is answered by another route is said beside it.
+    assert "tightened" in kinds(found) or row == "beyond this machine"
+
+
+@pytest.mark.parametrize("row", sorted(BOTH_WAYS))
+def test_what_nobody_can_judge_is_loosened_both_ways(compare, row):
+    assert compare(*reversed(ROWS[row]))[0] == 3
+
+
+@pytest.mark.parametrize("row", HARMLESS)
+def test_harmless(compare, row):
+    code, found = compare(*HARMLESS[row])
+    assert code == 0
+    assert kinds(found) == {"changed"}
+
+
+@pytest.mark.parametrize("row", SAME)
+def test_the_same(compare, row):
+    assert compare(*SAME[row]) == (0, [])
+
+
+def test_secrets_are_compared_and_not_shown(tmp_path, capsys):
+    for name in ("one", "other"):
+        limit = {"set": {"X-Url": f"redis://u:{name}secret@h"}}
+        config = route(auth=JWT | {"secret": name + "secret" * 8}, request_headers=limit)
+        config["define"] = {"auth": {"k": KEY | {"keys": f"{name}secret:sha256:" + "0" * 64}}}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"version": 1, **config}))
+    paths = [str(tmp_path / "one.yaml"), str(tmp_path / "other.yaml")]
+    for form in ("text", "json"):
+        assert main(["diff", *paths, "--format", form]) == 3
+        told = capsys.readouterr().out
+        assert "other credentials are taken" in told
+        assert "onesecret" not in told
+        assert "othersecret" not in told
+        # Nor is anything made of them.
+        assert not re.search("[0-9a-f]{64}", told)
+    assert main(["diff", paths[0], paths[0]]) == 0
+
+
+def test_a_wrong_file_is_told_of(tmp_path, capsys):
+    right, wrong = tmp_path / "right.yaml", tmp_path / "wrong.yaml"
+    right.write_text(yaml.safe_dump({"version": 1, **route()}))
+    wrong.write_text("version: 1\ndefaults: {timeout: 15}\n")
+    for pair in ([right, wrong], [wrong, right], [right, tmp_path / "missing.yaml"]):
+        assert main(["diff", *map(str, pair)]) == 1
+    assert "E031" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["diff", str(right)])
+    assert ended.value.code == 2
+
+
+OLD = """\
+version: 1
+define:
+  auth: {jwt: {type: jwt, secret: "${ANY:-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx}", algorithms: [HS256]}}
+  cors: {spa: {origins: ["https://app.example.com"]}}
+  rate_limit: {per_ip: {rate: 100/1m, burst: 50}}
+defaults: {auth: jwt, cors: spa, rate_limit: {per_ip: on}, timeout: 15s}
+groups:
+  - prefix: /api
+    routes:
+      - {path: /items, methods: [GET, POST], handler: "gone.since:items", allow: 'scope("items")'}
+      - {path: "/items/{id}", handler: "gone.since:item"}
+routes:
+  - {path: /old, redirect: {to: /new}, auth: public}
+"""
+NEW = (
+    OLD.replace("burst: 50", "burst: 80")
+    .replace('"https://app.example.com"', '"https://app.example.com", "https://new.example.com"')
+    .replace("timeout: 15s", "timeout: 20s, csrf: on")
+    .replace('"gone.since:item"', '"gone.since:item", auth: public')
+    .replace(
+        "  - {path: /old, redirect: {to: /new}, auth: public}",
+        "  - {path: /new, redirect: {to: /}, auth: public}",
+    )
+)
+
+
+def test_what_it_prints(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.yaml").write_text(OLD)
+    (tmp_path / "new.yaml").write_text(NEW)
+    assert main(["diff", "old.yaml", "new.yaml"]) == 3
+    told = capsys.readouterr().out
+    snapshot = SNAPSHOTS / "diff.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        snapshot.write_text(told)
+    assert told == snapshot.read_text()
