@@ -275,6 +275,18 @@ class RateLimit(Declaration):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class InFlight(Declaration):
+    """How many requests of one key may be under way at once, in each worker.
+
+    ``key``: as :class:`RateLimit` has it, ``client_ip`` unless told. Past the limit: 429.
+    """
+
+    limit: int
+    key: str | Sequence[str] | None = None
+    ipv6_prefix: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class SecurityHeaders(Declaration):
     """Header fields that make browsers careful. ``"off"`` leaves one out.
 

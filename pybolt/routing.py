@@ -25,6 +25,7 @@ from .middleware import (
     Declaration,
     Files,
     Health,
+    InFlight,
     IPRules,
     JWTAuth,
     Maintenance,
@@ -61,6 +62,7 @@ class Slots(TypedDict, total=False):
     ip: IPRules | str | bool
     csrf: CSRF | str | bool
     rate_limit: dict[str, RateLimit | str | bool] | str | bool
+    in_flight: InFlight | str | bool
     auth: Method | AnyAuth | Sequence[Method | str] | str
     allow: str
     timeout: str | bool

@@ -150,6 +150,18 @@ const FIELDS: &[Field] = &[
         &[],
     ),
     (
+        "InFlightConfig.limit",
+        |v| route("in_flight", json!({"limit": v})),
+        "routes[0].in_flight.limit",
+        &[],
+    ),
+    (
+        "InFlightConfig.ipv6_prefix",
+        |v| route("in_flight", json!({"limit": 5, "ipv6_prefix": v})),
+        "routes[0].in_flight.ipv6_prefix",
+        &[],
+    ),
+    (
         "LimitChange.cost",
         |v| {
             json!({

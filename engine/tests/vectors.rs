@@ -294,7 +294,7 @@ fn maintenance_addresses_csrf_and_header_fields() {
 
 #[test]
 fn limits_with_costs_shadows_and_exceptions() {
-    run("limiter.yaml", 29);
+    run("limiter.yaml", 30);
 }
 
 #[test]

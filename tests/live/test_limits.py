@@ -132,3 +132,53 @@ def await_replaced(server, times):
     while server.log().count("bolt serves") < times or len(server.workers()) > 1:
         assert time.monotonic() < deadline, server.log()
         time.sleep(0.02)
+
+
+HOLDING = """
+import asyncio
+from pybolt import BoltAPI, InFlight, Stream
+api = BoltAPI()
+
+@api.get("/hold", in_flight=InFlight(limit=2, key="header:x-key"))
+async def hold(request):
+    if request.query.get("how") == "wait":
+        await asyncio.sleep(60)
+    if request.query.get("how") == "stream":
+        return Stream(iter(lambda: b"x" * 65536, None))
+    return {}
+"""
+
+
+def test_a_client_has_so_many_requests_under_way_until_it_has_gone(tmp_path):
+    (tmp_path / "app.py").write_text(HOLDING)
+    with Server(tmp_path, "app:api") as server:
+
+        def hold(how):
+            connection = server.connect()
+            connection.request("GET", f"/hold?how={how}", headers={"x-key": "a"})
+            return connection
+
+        def await_status(expected):
+            deadline = time.monotonic() + 20
+            while True:
+                status, headers, body = server.request("GET", "/hold", headers={"x-key": "a"})
+                if status == expected:
+                    return headers, body
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+        held = [hold("wait"), hold("stream")]
+        headers, body = await_status(429)
+        assert headers["retry-after"] == "1"
+        assert json.loads(body)["type"] == "urn:pybolt:problem:too_many_in_flight"
+        assert server.request("GET", "/hold", headers={"x-key": "b"})[0] == 200
+        # The head of an answer is not its last byte.
+        assert held[1].getresponse().status == 200
+        assert server.request("GET", "/hold", headers={"x-key": "a"})[0] == 429
+        held[0].close()
+        await_status(200)
+        held[0] = hold("wait")
+        await_status(429)
+        held[1].close()
+        await_status(200)
+        held[0].close()

@@ -37,6 +37,7 @@ WAYS = {
     "expectation_failed": ("GET /hello", ["Expect: tea"], b""),
     "misdirected": ("GET /hello", ["Host: other.test"], b""),
     "rate_limited": ("GET /limited", [], b""),
+    "too_many_in_flight": ("GET /busy", [], b""),
     "forbidden_address": ("GET /office", [], b""),
     "csrf": ("POST /write", ["Sec-Fetch-Site: cross-site", "Content-Length: 0"], b""),
     "maintenance": ("GET /closed", [], b""),
@@ -86,10 +87,10 @@ def ask(server, line, headers, body=b"", *, accept="application/json"):
 
 
 class Busy:
-    """Keeps the one place of ``/one`` taken."""
+    """Keeps the one place of a path taken."""
 
-    def __init__(self, server):
-        self.thread = threading.Thread(target=ask, args=(server, "GET /one", []))
+    def __init__(self, server, line):
+        self.thread = threading.Thread(target=ask, args=(server, line, []))
 
     def __enter__(self):
         self.thread.start()
@@ -102,7 +103,7 @@ class Busy:
 class Crowd(Busy):
     """Takes every connection that one address may have."""
 
-    def __init__(self, server):
+    def __init__(self, server, _):
         self.port = server.port
 
     def __enter__(self):
@@ -129,8 +130,10 @@ def way(server, code):
     """The request that is refused with ``code``, and what has to hold meanwhile."""
     if code == "rate_limited":
         ask(server, *WAYS[code])
-    meanwhile = {"overloaded": Busy, "too_many_connections": Crowd}.get(code, Nothing)
-    return WAYS[code], meanwhile(server)
+    meanwhile = {"overloaded": Busy, "too_many_in_flight": Busy, "too_many_connections": Crowd}.get(
+        code, Nothing
+    )
+    return WAYS[code], meanwhile(server, WAYS[code][0])
 
 
 def lines_of(server, request_id):
@@ -166,7 +169,13 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
     for needed, codes in {
         "www-authenticate": {"unauthorized"},
         "allow": {"method_not_allowed"},
-        "retry-after": {"rate_limited", "overloaded", "maintenance", "too_many_connections"},
+        "retry-after": {
+            "rate_limited",
+            "too_many_in_flight",
+            "overloaded",
+            "maintenance",
+            "too_many_connections",
+        },
         "ratelimit": {"rate_limited"},
         "content-range": {"range_not_satisfiable"},
     }.items():

@@ -259,6 +259,7 @@ fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'st
         Some(RejectionKind::ForbiddenAddress) => "ip",
         Some(RejectionKind::Csrf) => "csrf",
         Some(RejectionKind::RateLimited) => "rate_limit",
+        Some(RejectionKind::TooManyInFlight) => "in_flight",
         Some(RejectionKind::Forbidden) if !denied => "allow",
         Some(RejectionKind::BodyTooLarge) => "body_limit",
         Some(RejectionKind::Timeout) => "timeout",

@@ -112,6 +112,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E190", "A list of those whom a limit does not count is empty, or cannot be known there."),
     ("E191", "A number of a limit, or the size of their memory, is out of bounds."),
     ("E192", "So many limits cannot stand on one route."),
+    ("E193", "A number of an in-flight limit is out of bounds."),
     ("W021", "A definition is never used."),
     ("W025", "`allow` stands on a route whose auth is optional."),
     ("W043", "A header is never read."),

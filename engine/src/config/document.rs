@@ -21,6 +21,7 @@ use crate::middleware::authenticate::AuthConfig;
 use crate::middleware::compress::CompressConfig;
 use crate::middleware::cors::CorsConfig;
 use crate::middleware::csrf::CsrfConfig;
+use crate::middleware::in_flight::InFlightConfig;
 use crate::middleware::ip::IpConfig;
 use crate::middleware::maintenance::MaintenanceConfig;
 use crate::middleware::rate_limit::RateLimitConfig;
@@ -131,6 +132,8 @@ config! {
         auth: Named<AuthConfig> = default(Named::default()),
         /// Rate limits.
         rate_limit: Named<RateLimitConfig> = default(Named::default()),
+        /// In-flight limits.
+        in_flight: Named<InFlightConfig> = default(Named::default()),
         /// Security header policies.
         security_headers: Named<SecurityHeadersConfig> = default(Named::default()),
         /// Compression policies.
@@ -228,6 +231,8 @@ slots! {
     csrf: Slot<CsrfConfig>,
     /// Rate limits, by name.
     rate_limit: Limits,
+    /// How many requests may be under way at once, by client or another key.
+    in_flight: Slot<InFlightConfig>,
     /// Who may ask: `public`, `deny`, an authentication method, or `any` of several; `deny` where
     /// nothing is said and any method is declared.
     auth: AuthSlot = "public",

@@ -20,6 +20,7 @@ use super::compress::CompressLayer;
 use super::cors::CorsLayer;
 use super::csrf::CsrfLayer;
 use super::gate::GateLayer;
+use super::in_flight::{Counts, InFlightLayer, InFlightPolicy};
 use super::ip::IpLayer;
 use super::maintenance::MaintenanceLayer;
 use super::rate_limit::{Limits, RateLimitLayer, RateLimitPolicy, Table};
@@ -45,6 +46,7 @@ pub struct Assembly {
     /// Where limits count, where there are any.
     table: Option<Arc<Table>>,
     pub(crate) places: Bulkheads,
+    under_way: HashMap<*const InFlightPolicy, Arc<Counts>>,
     surroundings: Surroundings,
     health: Health,
 }
@@ -56,7 +58,13 @@ impl Assembly {
         let limited =
             |route: &RoutePlan| !route.limits_before.is_empty() || !route.limits_after.is_empty();
         let limited = plan.routes.iter().chain([&plan.fallback]).any(limited);
-        Self { table: limited.then(|| plan.memory.table()), places, surroundings, health }
+        Self {
+            table: limited.then(|| plan.memory.table()),
+            places,
+            under_way: HashMap::new(),
+            surroundings,
+            health,
+        }
     }
 
     /// What answers `route` in Rust, where that does.
@@ -87,6 +95,9 @@ impl Assembly {
         inner = stack(inner, route.body_limit.map(BodyLimitLayer));
         // Waiting for a place, reading the body and running all count.
         inner = stack(inner, route.timeout.map(TimeoutLayer));
+        let (early, late) = self.in_flight(route);
+        // What counts now is held to the last byte.
+        inner = stack(inner, late);
         // Limits keyed by who asks need to know who asks.
         inner = stack(inner, self.limits(route, &route.limits_after));
 
@@ -96,6 +107,8 @@ impl Assembly {
         chain = stack(chain, AuthenticateLayer::of(route));
         // A body that announces too much is refused before anything is verified for it.
         chain = stack(chain, route.body_limit.map(BodyLengthLayer));
+        // Whoever has too much under way may not begin more.
+        chain = stack(chain, early);
         // Guessing passwords and keys must cost the guesser.
         chain = stack(chain, self.limits(route, &route.limits_before));
         // Another site's request is no guess of anybody's.
@@ -148,6 +161,14 @@ impl Assembly {
         // A route is known by what it answers, whatever its number in this plan.
         let name = format!("{:?} {}", route.methods, route.pattern);
         Some(RateLimitLayer::new(Limits::new(policies, table, &name)))
+    }
+
+    /// The in-flight limit, above authentication or below authorization.
+    fn in_flight(&mut self, route: &RoutePlan) -> (Option<InFlightLayer>, Option<InFlightLayer>) {
+        let Some(policy) = &route.guards.in_flight else { return (None, None) };
+        let counts = self.under_way.entry(Arc::as_ptr(policy)).or_insert_with(Counts::new);
+        let layer = InFlightLayer::new(Arc::clone(policy), Arc::clone(counts), route.id);
+        if policy.needs_identity() { (None, Some(layer)) } else { (Some(layer), None) }
     }
 
     fn places(&mut self, policy: &Arc<PythonPolicy>) -> Option<Rc<Places>> {

@@ -6,9 +6,9 @@
 //!
 //! request id → access log → catch panic → response headers → security headers → CORS → catch panic
 //! → compression → gate → maintenance → address rules → CSRF by origin → rate limits whose key needs
-//! no identity → `Content-Length` check → authenticate → authorize → rate limits keyed by identity →
-//! timeout → body limit → the whole body → request headers → rewrite → CSP nonce →
-//! Python bulkhead → handler.
+//! no identity → in-flight limit whose key needs none → `Content-Length` check → authenticate →
+//! authorize → rate limits and in-flight limit keyed by identity → timeout → body limit → the whole
+//! body → request headers → rewrite → CSP nonce → Python bulkhead → handler.
 
 pub mod access_log;
 pub mod authenticate;
@@ -25,6 +25,7 @@ pub mod cors;
 pub mod csrf;
 pub mod gate;
 pub mod host;
+pub mod in_flight;
 pub mod ip;
 pub mod maintenance;
 pub mod rate_limit;

@@ -91,6 +91,8 @@ rejections! {
     Misdirected = 421, "misdirected", "Misdirected Request";
     /// A rate limit is used up; carries `Retry-After`.
     RateLimited = 429, "rate_limited", "Too Many Requests";
+    /// Too many requests of one key are under way; carries `Retry-After`.
+    TooManyInFlight = 429, "too_many_in_flight", "Too Many Requests at Once";
     /// The header fields, or a body's trailers, are more than the listener admits.
     HeadersTooLarge = 431, "headers_too_large", "Request Header Fields Too Large";
     /// A layer or handler failed.

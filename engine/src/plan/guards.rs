@@ -10,6 +10,7 @@ use super::{RoutePlan, StagePlan};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::document::{DefineConfig, Document};
 use crate::middleware::csrf::{CsrfConfig, CsrfPolicy};
+use crate::middleware::in_flight::{InFlightConfig, InFlightPolicy};
 use crate::middleware::ip::{IpConfig, IpPolicy};
 use crate::middleware::maintenance::{MaintenanceConfig, MaintenancePolicy};
 use crate::middleware::request_headers::{RequestHeadersConfig, RequestHeadersPolicy};
@@ -25,6 +26,8 @@ pub struct Guards {
     pub ip: Option<Arc<IpPolicy>>,
     /// Protection against cross-site request forgery.
     pub csrf: Option<Arc<CsrfPolicy>>,
+    /// How many requests may be under way at once.
+    pub in_flight: Option<Arc<InFlightPolicy>>,
     /// Header fields of answers.
     pub response_headers: Option<Arc<ResponseHeadersPolicy>>,
     /// Header fields of requests, as the handler sees them.
@@ -38,6 +41,7 @@ pub(super) struct GuardKinds<'a> {
     maintenance: Kind<'a, MaintenanceConfig, MaintenancePolicy>,
     ip: Kind<'a, IpConfig, IpPolicy>,
     csrf: Kind<'a, CsrfConfig, CsrfPolicy>,
+    in_flight: Kind<'a, InFlightConfig, InFlightPolicy>,
     response_headers: Kind<'a, ResponseHeadersConfig, ResponseHeadersPolicy>,
     request_headers: Kind<'a, RequestHeadersConfig, RequestHeadersPolicy>,
     rewrite: Kind<'a, RewriteConfig, RewritePolicy>,
@@ -54,6 +58,7 @@ impl<'a> GuardKinds<'a> {
             ),
             ip: Kind::collect("ip", documents, |d: &DefineConfig| &d.ip, out),
             csrf: Kind::collect("csrf", documents, |d: &DefineConfig| &d.csrf, out),
+            in_flight: Kind::collect("in_flight", documents, |d: &DefineConfig| &d.in_flight, out),
             response_headers: Kind::collect(
                 "response_headers",
                 documents,
@@ -121,6 +126,21 @@ impl<'a> GuardKinds<'a> {
             |c, _, out| c.compile(out),
             CsrfPolicy::summary,
         );
+        let in_flight = slot(
+            &mut self.in_flight,
+            slots,
+            |s| s.in_flight.as_ref(),
+            (9, "in_flight"),
+            stages,
+            out,
+            None::<fn() -> InFlightConfig>,
+            |c, _, out| c.compile(out),
+            InFlightPolicy::summary,
+        );
+        let late = in_flight.as_ref().is_some_and(|policy| policy.needs_identity());
+        if let Some(stage) = stages.last_mut().filter(|stage| late && stage.slot == "in_flight") {
+            stage.order = 12;
+        }
         let request_headers = slot(
             &mut self.request_headers,
             slots,
@@ -143,7 +163,7 @@ impl<'a> GuardKinds<'a> {
             RewriteConfig::compile,
             RewritePolicy::summary,
         );
-        Guards { maintenance, ip, csrf, response_headers, request_headers, rewrite }
+        Guards { maintenance, ip, csrf, in_flight, response_headers, request_headers, rewrite }
     }
 
     /// What nobody used.
@@ -151,6 +171,7 @@ impl<'a> GuardKinds<'a> {
         self.maintenance.finish(|_, c, out| c.compile(out), out);
         self.ip.finish(|_, c, out| c.compile(&c.at, out), out);
         self.csrf.finish(|_, c, out| c.compile(out), out);
+        self.in_flight.finish(|_, c, out| c.compile(out), out);
         self.response_headers.finish(|_, c, out| c.compile(&c.at, out), out);
         self.request_headers.finish(|_, c, out| c.compile(&c.at, out), out);
         self.rewrite.finish(|_, c, out| c.compile(&c.at, out), out);

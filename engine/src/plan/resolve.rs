@@ -183,6 +183,7 @@ impl<'a> Resolver<'a> {
         let slots: Inherited<'a> = defaults.iter().copied().chain(merged.slots()).collect();
         let mut route = self.resolve(id, &slots, out);
         warnings::nobody_asked(&route, &slots, out);
+        warnings::nobody_held(&route, &slots, out);
         if !out.has_errors() {
             // What could not be compiled is denied as well, and has been told of.
             warnings::nobody_counted(&route, merged, out);
@@ -270,8 +271,8 @@ impl<'a> Resolver<'a> {
             |c, _, out| c.compile(out),
             CompressPolicy::summary,
         );
-        let guards = self.guards.resolve(slots, &mut stages, out);
         let (limits_before, limits_after) = self.limits(slots, &mut stages, out);
+        let guards = self.guards.resolve(slots, &mut stages, out);
         let (access, requirement) = self.access(slots, &mut stages, out);
         let python = slot(
             &mut self.python,

@@ -25,6 +25,18 @@ pub fn nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnost
     ));
 }
 
+/// An in-flight limit by who asks, on a route that asks nobody, is one count for all.
+pub fn nobody_held(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
+    let late = route.guards.in_flight.as_ref().is_some_and(|policy| policy.needs_identity());
+    if late
+        && matches!(route.access, Access::Public)
+        && let Some(written) = innermost(slots, |s| s.in_flight.as_ref())
+    {
+        let message = "this counts by who asks, and nobody is asked: all share one count";
+        out.push(Diagnostic::warning("W094", &written.at, message));
+    }
+}
+
 /// A route that is denied answers before it knows who asks: its own limits by that never count.
 pub fn nobody_counted(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnostics) {
     let of_the_route = |at: &Location| merged.locations.iter().any(|route| at.is_within(route));

@@ -32,7 +32,8 @@ mod table;
 
 pub use self::config::{LimitChange, LimitConfig, RateLimitConfig, RateLimitPolicy};
 pub use self::gcra::{Decision, Pace, Quota};
+pub use self::key::{RateKey, Scope};
 pub use self::limits::{Limits, MAX_LIMITS};
 pub use self::memory::{MIN_SIZE, Memory};
-pub use self::service::{RateLimit, RateLimitLayer};
+pub use self::service::{AsRequest, RateLimit, RateLimitLayer};
 pub use self::table::{Clock, Key, Table};
