@@ -197,7 +197,7 @@ impl<'a> Iterator for FromRight<'a> {
         let list = self.rest.take()?;
         let mut quoted = false;
         for (at, &byte) in list.iter().enumerate().rev() {
-            if byte == b'"' && !list[..at].ends_with(b"\\") {
+            if byte == b'"' && !is_escaped(&list[..at]) {
                 quoted = !quoted;
             } else if byte == self.separator && !quoted {
                 self.rest = Some(&list[..at]);
@@ -206,6 +206,11 @@ impl<'a> Iterator for FromRight<'a> {
         }
         Some(list)
     }
+}
+
+/// Whether what follows `before` is escaped: by a backslash that is not escaped itself.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// An address with or without port, brackets and zone; mapped IPv6 becomes IPv4.
