@@ -4,7 +4,7 @@
 //! accept.rs ─▶ connection.rs (limits.rs, scan/, timer.rs, pace.rs) ─▶ actix-http ─▶ convert.rs ─▶ engine
 //!                   └────────── link.rs: bodies that fail, answers that are done, refused.rs ──────┘
 //! ```
-//! actix-http parses and writes messages; everything that decides is ours: [`connection`] admits
+//! actix-http parses and writes messages; everything that decides is ours: `connection` admits
 //! what it reads, times it, keeps pipelined requests apart, and has refused ones answered by the
 //! engine, in their order, like every other. No timer or refusal of actix-http's is ever reached.
 //!

@@ -57,7 +57,7 @@ impl fmt::Debug for CspNonce {
     }
 }
 
-/// Makes [`CspNonces`] services.
+/// Makes `CspNonces` services.
 pub struct CspNonceLayer;
 
 /// Gives every request a nonce, and its answer the same.
