@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import ipaddress
 import platform
 from collections.abc import Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NoReturn
+
+from . import arguments
 
 _EPILOG = """\
 examples:
@@ -258,12 +258,12 @@ def _serving(commands: Commands[Parser]) -> None:
     )
     run.add_argument(
         "--port",
-        type=_port,
+        type=arguments.port,
         help="listen on this port; 0: any free one (default: `server.listen`, else 8000)",
     )
     run.add_argument(
         "--workers",
-        type=_workers,
+        type=arguments.workers,
         metavar="N|auto",
         help="how many processes; auto: one for each core (default: `server.workers`, else 1)",
     )
@@ -300,8 +300,12 @@ def _controlling(commands: Commands[Parser]) -> None:
             "--control", metavar="PATH", help="its control socket (default: found by its names)"
         )
         which = command.add_mutually_exclusive_group()
-        which.add_argument("--pid", type=_pid, help="its process (default: the only one there is)")
-        which.add_argument("--pidfile", metavar="FILE", type=_pidfile, help="a file with its PID")
+        which.add_argument(
+            "--pid", type=arguments.pid, help="its process (default: the only one there is)"
+        )
+        which.add_argument(
+            "--pidfile", metavar="FILE", type=arguments.pidfile, help="a file with its PID"
+        )
     _format(status)
     part = switch.add_mutually_exclusive_group()
     part.add_argument("--group", metavar="NAME", help="the routes of a group (default: all)")
@@ -335,14 +339,14 @@ def _inspecting(commands: Commands[Parser]) -> None:
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        type=_header,
+        type=arguments.header,
         help="a header field of the request; may be repeated (default: none but Host)",
     )
     explain.add_argument(
         "--peer",
         default="127.0.0.1",
         metavar="ADDRESS",
-        type=_address,
+        type=arguments.address,
         help="the address that the request comes from (default: 127.0.0.1)",
     )
     _format(explain)
@@ -418,11 +422,11 @@ def _of_django(commands: Commands[Parser]) -> None:
     user = _command(
         commands, "createuser", "make a Django user, or give one a password", _CREATEUSER
     )
-    user.add_argument("username", metavar="USERNAME", type=_not_empty, help="who")
+    user.add_argument("username", metavar="USERNAME", type=arguments.not_empty, help="who")
     user.add_argument("app", nargs="?", metavar="APP", help=_APP)
     user.add_argument(
         "--password",
-        type=_not_empty,
+        type=arguments.not_empty,
         help="the password; others can see it in the list of processes (default: asked for, or "
         "the first line of standard input)",
     )
@@ -445,48 +449,3 @@ def _format(command: Parser, *more: str, help: str = "for people or for programs
     command.add_argument(
         "--format", choices=choices, default="text", help=f"{help} (default: text)"
     )
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 0 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
-    return int(text)
-
-
-def _pid(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
-    return int(text)
-
-
-def _pidfile(path: str) -> int:
-    try:
-        return _pid(Path(path).read_text().strip())
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _workers(text: str) -> str:
-    if text != "auto" and (not text.isdigit() or not 1 <= int(text) <= 256):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers: 1 to 256, or auto")
-    return text
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a header: write 'Name: value'")
-    return name.strip(), value.strip()
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address") from None
-
-
-def _not_empty(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it may not be empty")
-    return text

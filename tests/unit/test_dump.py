@@ -14,6 +14,7 @@ from pybolt.cli.dump import text
 from pybolt.config import RunOptions, load
 from pybolt.config.resolved import resolve
 from pybolt.config.schema import Schema, block, schema
+from tests import static_tree
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 CONFIGS = [
@@ -72,6 +73,7 @@ def plan(path: Path) -> Any:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_what_is_dumped_is_the_same_configuration(config, tmp_path):
+    static_tree.make(tmp_path)
     path, again = tmp_path / "bolt.yaml", tmp_path / "again.yaml"
     path.write_text(yaml.safe_dump({"version": 1, **answered(config)}).replace("$", "$$"))
     again.write_text(text(resolve(load(RunOptions(config=str(path))), hide=str)))
