@@ -82,12 +82,16 @@ class Worker:
         self.started = time.monotonic()
         self.is_ready = False
         self._unread = b""
+        self._heard: list[Report] = []
 
     def order(self, do: str, **details: Any) -> None:
         """Has a worker that serves do something. One that does not serve yet has nothing to lose,
         and is ended where it should end."""
         if self.control_fd is None:
             return
+        if not self.is_ready:
+            # It may serve already, and nobody has heard of it yet.
+            self._read_reports()
         if not self.is_ready:
             if do in ("drain", "end"):
                 self.process.kill()
@@ -102,12 +106,17 @@ class Worker:
 
     def reports(self) -> list[Report]:
         """What it has reported since the last look."""
+        self._read_reports()
+        found, self._heard = self._heard, []
+        return found
+
+    def _read_reports(self) -> None:
         if self.report_fd is None:
-            return []
+            return
         try:
             chunk = os.read(self.report_fd, 1 << 20)
         except BlockingIOError:
-            return []
+            return
         if not chunk:
             os.close(self.report_fd)
             self.report_fd = None
@@ -117,7 +126,7 @@ class Worker:
             self.is_ready = self.is_ready or report["is"] == "ready"
             if report["is"] == "committed":
                 self.version = report["number"]
-        return found
+        self._heard += found
 
     def close(self) -> None:
         """Gives the pipes back once the process has ended."""

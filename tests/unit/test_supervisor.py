@@ -18,7 +18,7 @@ from pybolt.supervisor import Supervisor
 from pybolt.watch import Watch
 from pybolt.worker import main as worker_main
 from pybolt.worker import project_files
-from pybolt.workers import Slot, back_off, worker_count
+from pybolt.workers import Slot, Worker, back_off, worker_count
 
 
 def test_the_back_off_grows_to_ten_seconds_and_stays_there():
@@ -356,3 +356,27 @@ def test_a_configuration_that_went_wrong_since_is_one_message_of_the_worker(monk
     monkeypatch.setattr("pybolt.worker.serve", serve)
     assert worker_main(["serve", "{}", "config=bolt.yaml"]) == 1
     assert capfd.readouterr().err == "bolt.yaml:1:1 error[E014]: unknown key\n"
+
+
+def test_a_worker_that_serves_is_drained_though_nobody_has_heard_of_it():
+    class Process:
+        killed = False
+
+        def kill(self):
+            self.killed = True
+
+    worker = object.__new__(Worker)
+    report, says = os.pipe()
+    hears, control = os.pipe()
+    os.set_blocking(report, False)
+    worker.process = process = Process()
+    worker.report_fd, worker.control_fd = report, control
+    worker.is_ready, worker._unread, worker._heard = False, b"", []
+    os.write(says, b'{"is": "ready"}\n')
+    worker.order("drain")
+    assert not process.killed
+    assert json.loads(os.read(hears, 100)) == {"do": "drain"}
+    assert worker.reports() == [{"is": "ready"}]
+    worker.close()
+    for end in (says, hears):
+        os.close(end)
