@@ -233,10 +233,11 @@ pub fn stay_on_this_host(target: &mut String) {
     }
 }
 
-/// Adds text of a request target as it came; what no header may hold is percent-encoded.
+/// Adds text of a request target as it came; what no header may hold is percent-encoded, and so is
+/// a backslash, which no URI has (RFC 3986, 2) and browsers take for a slash.
 pub fn push_visible(text: &str, target: &mut String) {
     for byte in text.bytes() {
-        if byte.is_ascii_graphic() {
+        if byte.is_ascii_graphic() && byte != b'\\' {
             target.push(char::from(byte));
         } else {
             push_escape(byte, target);
