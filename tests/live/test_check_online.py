@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.live.server import Server
-from tests.unit.test_cli import bolt
+from tests.unit.command import bolt
 
 JWK = {"kty": "OKP", "crv": "Ed25519", "x": "JTnsBKhvKKULjGOWHUfVbuJ8lDJBh5ecnlGyiUHhVbM"}
 RSA = {"kty": "RSA", "kid": "rsa", "n": "u" * 342, "e": "AQAB"}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pybolt.config import RunOptions, load
-from tests.unit.test_cli import bolt
+from tests.unit.command import bolt
 
 ROOT = Path(__file__).parent.parent.parent
 VECTORS = ROOT / "tests" / "vectors"

@@ -6,82 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from pybolt.config.sources import Sources
 from tests.live.server import Server
-
-ROOT = Path(__file__).parent.parent.parent
-
-BROKEN = """\
-version: 1
-define:
-  auth:
-    jwt:
-      type: jwt
-      secret: ${JWT_SECRET}
-      algorithms: [HS256]
-      issuers: https://id.example.com/
-  rate_limit:
-    login: {rate: 5/15}
-routes:
-  - {path: /a, handler: "handlers:hello", auth: jwt, rate_limit: {login: on}}
-  - {path: /b, handler: "handlers:helo", auth: public}
-"""
-
-FINE = """\
-version: 1
-define:
-  cors:
-    spa: {origins: ["https://app.example.com"]}
-  auth:
-    jwt: {type: jwt, secret: "${JWT_SECRET}", algorithms: [HS256]}
-defaults:
-  request_id: on
-  rate_limit: {per_ip: {rate: 100/1m, burst: 50}}
-groups:
-  - name: api
-    prefix: /api
-    cors: spa
-    auth: jwt
-    routes:
-      - {path: "/items/{id}", handler: "handlers:item", allow: 'scope("read")'}
-routes:
-  - {path: /hello, handler: "handlers:hello", auth: public}
-"""
-
-PREFLIGHT = ["-H", "Origin: https://app.example.com", "-H", "Access-Control-Request-Method: GET"]
-
-HANDLERS = """\
-def hello(request):
-    return {}
-
-def item(request, id: int):
-    return id
-"""
-
-
-def bolt(directory, *arguments, **environ):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JWT_SECRET": "s" * 40, "NO_COLOR": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt", *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        env=environment | environ,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
-
-
-@pytest.fixture
-def project(tmp_path):
-    (tmp_path / "handlers.py").write_text(HANDLERS)
-    (tmp_path / "bolt.yaml").write_text(FINE)
-    return tmp_path
+from tests.unit.command import BROKEN, FINE, ROOT, bolt
 
 
 def test_every_mistake_at_once_with_its_place(project):
@@ -127,35 +57,6 @@ def test_warnings_are_errors_only_when_strict(project):
     done = bolt(project, "check", "--strict")
     assert done.returncode == 1
     assert "W021" in done.stdout
-
-
-def test_explain_names_the_route_the_chain_and_where_it_stops(project):
-    done = bolt(project, "explain", "GET", "/api/items/7", "-H", "Origin: https://app.example.com")
-    assert done.returncode == 0
-    lines = done.stdout.splitlines()
-    assert lines[0] == "route   api › GET /api/items/{id}   bolt.yaml:16   id=7"
-    assert lines[1] == "handler handlers:item (sync)"
-    stages = {line.split()[1]: line for line in lines[2:-1] if line[:2].strip().isdigit()}
-    assert list(stages) == [
-        "request_id",
-        "cors",
-        "rate_limit",
-        "auth",
-        "allow",
-        "body_limit",
-        "python",
-    ]
-    assert ":13 → define :4" in stages["cors"]
-    assert stages["auth"].endswith("← stops here: 401")
-    assert "answer  401 (unauthorized), from Rust" in lines
-    assert "        access-control-allow-origin: https://app.example.com" in lines
-    assert "        www-authenticate: Bearer" in lines
-
-
-def test_explain_of_nothing(project):
-    done = bolt(project, "explain", "GET", "/nowhere")
-    assert done.stdout.startswith("route   none")
-    assert "answer  404 (not_found), from Rust" in done.stdout
 
 
 def test_routes(project):
@@ -257,59 +158,6 @@ def test_a_handler_in_a_file_is_a_name_and_never_a_number(project):
     assert done.stdout.count("error[E009]: a handler in a file is the name of a function") == 2
     assert "bolt.yaml:3:25" in done.stdout
     assert "2 errors" in done.stdout
-
-
-def test_explain_refuses_what_is_no_request(project):
-    for arguments in (
-        ["GET", "http://bad host/"],
-        ["GET", "/a b"],
-        ["G T", "/"],
-        ["GET", "/", "-H", "bad name: x"],
-    ):
-        done = bolt(project, "explain", *arguments)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert len(done.stderr.splitlines()) == 1
-
-
-def test_explain_speaks_of_whoever_asks(project):
-    rules = "defaults: {ip: {allow: [10.0.0.0/8, 'fd00::/8']}}\nroutes: [{path: /, respond: {}}]\n"
-    (project / "bolt.yaml").write_text(f"version: 1\n{rules}")
-    for peer, status in (("10.1.2.3", 200), ("fd00::1", 200), ("192.0.2.1", 403)):
-        done = bolt(project, "explain", "GET", "/", "--peer", peer, "--format", "json")
-        assert json.loads(done.stdout)["outcome"]["status"] == status
-    done = bolt(project, "explain", "GET", "/", "--peer", "here")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "'here' is not an address" in done.stderr
-
-
-def test_explain_logs_nothing(project):
-    (project / "bolt.yaml").write_text(FINE.replace("request_id: on", "access_log: on"))
-    done = bolt(project, "explain", "GET", "/hello", "--format", "json")
-    told = json.loads(done.stdout)
-    assert told["stages"][0]["slot"] == "access_log"
-    assert told["outcome"]["handler"] is True
-
-
-@pytest.mark.parametrize(
-    ("arguments", "slot", "status"),
-    [
-        (["GET", "/nowhere"], "gate", 404),
-        (["POST", "/hello"], "gate", 405),
-        (["OPTIONS", "/hello"], "gate", 204),
-        (["GET", "/hello%2f"], "gate", 400),
-        (["GET", "/api/items/7"], "auth", 401),
-        (["GET", "/hello"], None, 200),
-        (
-            ["OPTIONS", "/api/items/7", *PREFLIGHT],
-            "cors",
-            204,
-        ),
-    ],
-)
-def test_explain_says_where_a_request_stops(project, arguments, slot, status):
-    done = bolt(project, "explain", *arguments, "--format", "json")
-    outcome = json.loads(done.stdout)["outcome"]
-    assert (outcome["stops"], outcome["status"]) == (slot, status)
 
 
 def test_a_file_that_was_not_named_is_read_only_where_no_app_is(project):

@@ -11,7 +11,7 @@ from pybolt import _engine
 from pybolt.config import RunOptions, load
 from pybolt.config.include import MAX_FILES
 from pybolt.config.sources import Sources
-from tests.unit.test_cli import bolt
+from tests.unit.command import bolt
 
 ROUTE = "routes: [{path: /%s, respond: {body: x}}]\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.test_cli import bolt
+from tests.unit.command import bolt
 from tests.unit.test_snapshots import compare
 
 MANAGE = """\

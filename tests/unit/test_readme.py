@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from pybolt.testing import Client
-from tests.unit.test_cli import bolt
+from tests.unit.command import bolt
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 BLOCKS = dict(re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", README, re.M | re.S))

@@ -6,9 +6,7 @@ import jsonschema
 
 from pybolt import _engine
 from pybolt.config.codes import CODES
-from tests.unit.test_cli import BROKEN, bolt, project
-
-__all__ = ["project"]
+from tests.unit.command import BROKEN, bolt
 
 TEXT = {"type": "object", "required": ["text"], "properties": {"text": {"minLength": 1}}}
 LEVEL = {"enum": ["none", "note", "warning", "error"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.server import Server
-from tests.unit.test_cli import bolt
+from tests.unit.command import bolt
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
