@@ -11,16 +11,11 @@
 //! Options: `csrf: on | {trusted_origins: ["https://app.example.com"]}`. Refusal: `csrf`.
 //! Example: `defaults: {csrf: on}`.
 
-use std::convert::Infallible;
 use std::str;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::cors::{Origin, OriginConfig};
 use super::host::split_port;
+use super::policy_layer::{Inner, policy_layer};
 use super::rejection::{Rejection, RejectionKind};
 use crate::config;
 use crate::config::decode::Spanned;
@@ -28,7 +23,6 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::http::{HeaderName, HeaderValue, Method, header};
 use crate::reply::Reply;
 use crate::request::{Parts, Request};
-use crate::response::Response;
 
 config! {
     /// Protection against cross-site request forgery.
@@ -124,45 +118,15 @@ fn is_own(origin: &[u8], parts: &Parts) -> bool {
         && their_port.unwrap_or(default) == our_port.unwrap_or(default)
 }
 
-/// Makes [`Csrf`] services.
-pub struct CsrfLayer {
-    policy: Arc<CsrfPolicy>,
+policy_layer! {
+    /// Makes [`Csrf`] services.
+    CsrfLayer;
+    /// Refuses what another site made a browser send.
+    Csrf(CsrfPolicy) for Request
 }
 
-impl CsrfLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<CsrfPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Refuses what another site made a browser send.
-pub struct Csrf<S> {
-    inner: S,
-    policy: Arc<CsrfPolicy>,
-}
-
-impl<S> Layer<S> for CsrfLayer {
-    type Service = Csrf<S>;
-
-    fn layer(&self, inner: S) -> Csrf<S> {
-        Csrf { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for Csrf<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
+impl<S: Inner<Request>> Csrf<S> {
+    fn answer(&mut self, request: Request) -> Reply {
         if self.policy.admits(&request) {
             return self.inner.call(request);
         }

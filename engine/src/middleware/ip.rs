@@ -8,23 +8,19 @@
 //! Options: `ip: {allow: [10.0.0.0/8, "fd00::/8"], deny: [10.6.6.6]}`. Refusal: `forbidden_address`.
 //! Example: `{prefix: /admin, ip: {allow: [10.0.0.0/8]}}`.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use ipnet::IpNet;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::client_ip::ClientIpPolicy;
+use super::policy_layer::{Inner, policy_layer};
 use super::rejection::{Rejection, RejectionKind};
 use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::response::Response;
 
 config! {
     /// Address rules.
@@ -91,45 +87,15 @@ impl IpPolicy {
     }
 }
 
-/// Makes [`Ip`] services.
-pub struct IpLayer {
-    policy: Arc<IpPolicy>,
+policy_layer! {
+    /// Makes [`Ip`] services.
+    IpLayer;
+    /// Lets clients in or refuses them, by their address.
+    Ip(IpPolicy) for Request
 }
 
-impl IpLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<IpPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Lets clients in or refuses them, by their address.
-pub struct Ip<S> {
-    inner: S,
-    policy: Arc<IpPolicy>,
-}
-
-impl<S> Layer<S> for IpLayer {
-    type Service = Ip<S>;
-
-    fn layer(&self, inner: S) -> Ip<S> {
-        Ip { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for Ip<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
+impl<S: Inner<Request>> Ip<S> {
+    fn answer(&mut self, request: Request) -> Reply {
         if self.policy.admits(request.client_ip) {
             return self.inner.call(request);
         }

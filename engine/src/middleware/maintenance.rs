@@ -8,17 +8,14 @@
 //! body: "Back at noon.", content_type: text/plain}`; `on` alone closes for everybody. Refusal:
 //! `maintenance`. Example: `{prefix: /shop, maintenance: {allow: [10.0.0.0/8], retry_after: 1h}}`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use ipnet::IpNet;
 use serde::Deserialize;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::client_ip::ClientIpPolicy;
+use super::policy_layer::{Inner, policy_layer};
 use super::rejection::{Rejection, RejectionKind};
 use crate::body::Body;
 use crate::config;
@@ -182,45 +179,15 @@ impl MaintenancePolicy {
     }
 }
 
-/// Makes [`Maintenance`] services.
-pub struct MaintenanceLayer {
-    policy: Arc<MaintenancePolicy>,
+policy_layer! {
+    /// Makes [`Maintenance`] services.
+    MaintenanceLayer;
+    /// Refuses everybody who is not let in.
+    Maintenance(MaintenancePolicy) for Request
 }
 
-impl MaintenanceLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<MaintenancePolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Refuses everybody who is not let in.
-pub struct Maintenance<S> {
-    inner: S,
-    policy: Arc<MaintenancePolicy>,
-}
-
-impl<S> Layer<S> for MaintenanceLayer {
-    type Service = Maintenance<S>;
-
-    fn layer(&self, inner: S) -> Maintenance<S> {
-        Maintenance { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for Maintenance<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
+impl<S: Inner<Request>> Maintenance<S> {
+    fn answer(&mut self, request: Request) -> Reply {
         if self.policy.allow.iter().any(|network| network.contains(&request.client_ip)) {
             return self.inner.call(request);
         }

@@ -28,6 +28,7 @@ pub mod host;
 pub mod in_flight;
 pub mod ip;
 pub mod maintenance;
+mod policy_layer;
 pub mod rate_limit;
 pub mod rejection;
 pub mod request_headers;

@@ -10,14 +10,8 @@
 //! Refusal: `forbidden`, for a principal that no header can name. Example: `defaults:
 //! {request_headers: {principal: X-User}}`.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use tower_layer::Layer;
-use tower_service::Service;
-
 use super::authorize::Permitted;
+use super::policy_layer::{Inner, policy_layer};
 use super::rejection::{Rejection, RejectionKind};
 use crate::config;
 use crate::config::decode::{Named, Spanned};
@@ -26,7 +20,6 @@ use crate::config::fields;
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::response::Response;
 
 config! {
     /// Header fields of requests, as handlers see them.
@@ -128,45 +121,15 @@ fn is_spelling_of(one: &HeaderName, other: &HeaderName) -> bool {
     one.eq(other)
 }
 
-/// Makes [`RequestHeaders`] services.
-pub struct RequestHeadersLayer {
-    policy: Arc<RequestHeadersPolicy>,
+policy_layer! {
+    /// Makes [`RequestHeaders`] services.
+    RequestHeadersLayer;
+    /// Sets and removes header fields of requests.
+    RequestHeaders(RequestHeadersPolicy) for Permitted<Request>
 }
 
-impl RequestHeadersLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<RequestHeadersPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Sets and removes header fields of requests.
-pub struct RequestHeaders<S> {
-    inner: S,
-    policy: Arc<RequestHeadersPolicy>,
-}
-
-impl<S> Layer<S> for RequestHeadersLayer {
-    type Service = RequestHeaders<S>;
-
-    fn layer(&self, inner: S) -> RequestHeaders<S> {
-        RequestHeaders { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Permitted<Request>> for RequestHeaders<S>
-where
-    S: Service<Permitted<Request>, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Permitted<Request>) -> Reply {
+impl<S: Inner<Permitted<Request>>> RequestHeaders<S> {
+    fn answer(&mut self, mut request: Permitted<Request>) -> Reply {
         match self.policy.rewrite(&mut request) {
             Ok(()) => self.inner.call(request),
             Err(rejection) => rejection.into_response(request.form).into(),

@@ -7,21 +7,17 @@
 //! Refusals: none. Example: `defaults: {request_id: on}`.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use ipnet::IpNet;
-use tower_layer::Layer;
-use tower_service::Service;
 
+use super::policy_layer::{Inner, policy_layer};
 use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use crate::http::{HeaderName, HeaderValue};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::response::Response;
 
 config! {
     /// Request ids.
@@ -148,45 +144,15 @@ fn new_id() -> HeaderValue {
     HeaderValue::from_bytes(&text).expect("hexadecimal digits are a header value")
 }
 
-/// Makes [`RequestId`] services.
-pub struct RequestIdLayer {
-    policy: Arc<RequestIdPolicy>,
+policy_layer! {
+    /// Makes [`RequestId`] services.
+    RequestIdLayer;
+    /// Names requests and their answers.
+    RequestId(RequestIdPolicy) for Request
 }
 
-impl RequestIdLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<RequestIdPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Names requests and their answers.
-pub struct RequestId<S> {
-    inner: S,
-    policy: Arc<RequestIdPolicy>,
-}
-
-impl<S> Layer<S> for RequestIdLayer {
-    type Service = RequestId<S>;
-
-    fn layer(&self, inner: S) -> RequestId<S> {
-        RequestId { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for RequestId<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Reply {
+impl<S: Inner<Request>> RequestId<S> {
+    fn answer(&mut self, mut request: Request) -> Reply {
         let id = self.policy.id(&request);
         let name = self.policy.header.clone();
         request.request_id = Some(id.clone());

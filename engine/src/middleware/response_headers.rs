@@ -8,13 +8,9 @@
 //! Options: `response_headers: {set: {Cache-Control: no-store}, remove: [Server, X-Powered-By]}`.
 //! Refusals: none. Example: `defaults: {response_headers: {remove: [X-Powered-By]}}`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use tower_layer::Layer;
-use tower_service::Service;
-
+use super::policy_layer::{Inner, policy_layer};
 use crate::config;
 use crate::config::decode::{Named, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
@@ -22,7 +18,6 @@ use crate::config::fields;
 use crate::http::{HeaderName, HeaderValue};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::response::Response;
 
 config! {
     /// Header fields of answers.
@@ -93,45 +88,15 @@ impl ResponseHeadersPolicy {
     }
 }
 
-/// Makes [`ResponseHeaders`] services.
-pub struct ResponseHeadersLayer {
-    policy: Arc<ResponseHeadersPolicy>,
+policy_layer! {
+    /// Makes [`ResponseHeaders`] services.
+    ResponseHeadersLayer;
+    /// Sets and removes header fields of answers.
+    ResponseHeaders(ResponseHeadersPolicy) for Request
 }
 
-impl ResponseHeadersLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<ResponseHeadersPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Sets and removes header fields of answers.
-pub struct ResponseHeaders<S> {
-    inner: S,
-    policy: Arc<ResponseHeadersPolicy>,
-}
-
-impl<S> Layer<S> for ResponseHeadersLayer {
-    type Service = ResponseHeaders<S>;
-
-    fn layer(&self, inner: S) -> ResponseHeaders<S> {
-        ResponseHeaders { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for ResponseHeaders<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
+impl<S: Inner<Request>> ResponseHeaders<S> {
+    fn answer(&mut self, request: Request) -> Reply {
         let policy = Arc::clone(&self.policy);
         self.inner.call(request).map(move |mut response| {
             if !policy.remove.is_empty() {

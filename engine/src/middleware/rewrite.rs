@@ -10,14 +10,10 @@
 //! Options: `rewrite: {strip_prefix: /shop}` or `rewrite: {to: "/v2/{*rest}"}`.
 //! Refusal: `bad_path`. Example: `groups: [{prefix: /shop, rewrite: {strip_prefix: /shop}}]`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::authorize::Permitted;
+use super::policy_layer::{Inner, policy_layer};
 use super::rejection::{Rejection, RejectionKind};
 use crate::captures::{self, Piece};
 use crate::config;
@@ -25,7 +21,6 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::reply::Reply;
 use crate::request::{Parts, Request};
-use crate::response::Response;
 
 config! {
     /// The path that a handler sees; one of the two.
@@ -179,45 +174,15 @@ impl RewritePolicy {
     }
 }
 
-/// Makes [`Rewrite`] services.
-pub struct RewriteLayer {
-    policy: Arc<RewritePolicy>,
+policy_layer! {
+    /// Makes [`Rewrite`] services.
+    RewriteLayer;
+    /// Shows handlers another path.
+    Rewrite(RewritePolicy) for Permitted<Request>
 }
 
-impl RewriteLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<RewritePolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Shows handlers another path.
-pub struct Rewrite<S> {
-    inner: S,
-    policy: Arc<RewritePolicy>,
-}
-
-impl<S> Layer<S> for RewriteLayer {
-    type Service = Rewrite<S>;
-
-    fn layer(&self, inner: S) -> Rewrite<S> {
-        Rewrite { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Permitted<Request>> for Rewrite<S>
-where
-    S: Service<Permitted<Request>, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Permitted<Request>) -> Reply {
+impl<S: Inner<Permitted<Request>>> Rewrite<S> {
+    fn answer(&mut self, mut request: Permitted<Request>) -> Reply {
         match self.policy.apply(&request) {
             Some(rewritten) => request.rewritten = Some(Box::new(rewritten)),
             None => {

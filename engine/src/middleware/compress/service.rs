@@ -1,6 +1,5 @@
 //! The layer: which answers are encoded, and how their headers change.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,59 +8,28 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::Semaphore;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::config::{Coding, CompressPolicy, Encoding};
 use super::encoder::whole;
 use super::stream::Encoded;
 use crate::body::Body;
 use crate::http::{HeaderName, HeaderValue, Headers, Method, StatusCode, header};
+use crate::middleware::policy_layer::{Inner, policy_layer};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
-/// Makes [`Compress`] services.
-pub struct CompressLayer {
-    policy: Arc<CompressPolicy>,
+policy_layer! {
+    /// Makes [`Compress`] services.
+    CompressLayer;
+    /// Encodes answers.
+    Compress(CompressPolicy) for Request
 }
 
-impl CompressLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<CompressPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Encodes answers.
-pub struct Compress<S> {
-    inner: S,
-    policy: Arc<CompressPolicy>,
-}
-
-impl<S> Layer<S> for CompressLayer {
-    type Service = Compress<S>;
-
-    fn layer(&self, inner: S) -> Compress<S> {
-        Compress { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for Compress<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
+impl<S: Inner<Request>> Compress<S> {
+    fn answer(&mut self, request: Request) -> Reply {
         // A part of the body as it is was asked for, and parts of an encoded one do not fit it.
         let whole = |_: &Coding| !request.headers.contains_key(header::RANGE);
         let coding = self.policy.choose(&request.headers).filter(whole);
@@ -244,6 +212,9 @@ mod tests {
     use crate::config::diagnostic::Diagnostics;
     use crate::http::HeaderMap;
     use crate::middleware::compress::CompressConfig;
+    use std::convert::Infallible;
+    use tower_layer::Layer;
+    use tower_service::Service;
 
     /// Answers `length` bytes, whole or as a stream.
     struct Long {

@@ -1,14 +1,10 @@
 //! The layer: preflights answered, other answers dressed.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::config::CorsPolicy;
 use crate::http::{HeaderValue, Headers, StatusCode, header};
+use crate::middleware::policy_layer::{Inner, policy_layer};
 use crate::reply::Reply;
 use crate::request::{Parts, Request};
 use crate::response::Response;
@@ -16,45 +12,15 @@ use crate::response::Response;
 /// A preflight that asks for more header fields than this gets none of them.
 const MAX_REQUESTED_HEADERS: usize = 64;
 
-/// Makes [`Cors`] services.
-pub struct CorsLayer {
-    policy: Arc<CorsPolicy>,
+policy_layer! {
+    /// Makes [`Cors`] services.
+    CorsLayer;
+    /// Answers preflights and dresses other answers.
+    Cors(CorsPolicy) for Request
 }
 
-impl CorsLayer {
-    /// A layer under `policy`.
-    pub fn new(policy: Arc<CorsPolicy>) -> Self {
-        Self { policy }
-    }
-}
-
-/// Answers preflights and dresses other answers.
-pub struct Cors<S> {
-    inner: S,
-    policy: Arc<CorsPolicy>,
-}
-
-impl<S> Layer<S> for CorsLayer {
-    type Service = Cors<S>;
-
-    fn layer(&self, inner: S) -> Cors<S> {
-        Cors { inner, policy: Arc::clone(&self.policy) }
-    }
-}
-
-impl<S> Service<Request> for Cors<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future = Reply>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
+impl<S: Inner<Request>> Cors<S> {
+    fn answer(&mut self, request: Request) -> Reply {
         if request.preflight {
             return preflight(&self.policy, &request).into();
         }
