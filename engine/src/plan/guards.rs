@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::merge::Inherited;
-use super::policies::Kind;
+use super::policies::{Kind, kind};
 use super::resolve::slot;
 use super::{RoutePlan, StagePlan};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
-use crate::config::document::{DefineConfig, Document};
+use crate::config::document::Document;
 use crate::middleware::csrf::{CsrfConfig, CsrfPolicy};
 use crate::middleware::in_flight::{InFlightConfig, InFlightPolicy};
 use crate::middleware::ip::{IpConfig, IpPolicy};
@@ -50,28 +50,13 @@ pub(super) struct GuardKinds<'a> {
 impl<'a> GuardKinds<'a> {
     pub(super) fn collect(documents: &'a [Document], out: &mut Diagnostics) -> Self {
         Self {
-            maintenance: Kind::collect(
-                "maintenance",
-                documents,
-                |d: &DefineConfig| &d.maintenance,
-                out,
-            ),
-            ip: Kind::collect("ip", documents, |d: &DefineConfig| &d.ip, out),
-            csrf: Kind::collect("csrf", documents, |d: &DefineConfig| &d.csrf, out),
-            in_flight: Kind::collect("in_flight", documents, |d: &DefineConfig| &d.in_flight, out),
-            response_headers: Kind::collect(
-                "response_headers",
-                documents,
-                |d: &DefineConfig| &d.response_headers,
-                out,
-            ),
-            request_headers: Kind::collect(
-                "request_headers",
-                documents,
-                |d: &DefineConfig| &d.request_headers,
-                out,
-            ),
-            rewrite: Kind::collect("rewrite", documents, |d: &DefineConfig| &d.rewrite, out),
+            maintenance: kind!(maintenance, documents, out),
+            ip: kind!(ip, documents, out),
+            csrf: kind!(csrf, documents, out),
+            in_flight: kind!(in_flight, documents, out),
+            response_headers: kind!(response_headers, documents, out),
+            request_headers: kind!(request_headers, documents, out),
+            rewrite: kind!(rewrite, documents, out),
         }
     }
 

@@ -24,6 +24,20 @@ pub struct Kind<'a, C, P> {
     compiled: HashMap<Location, Option<Arc<P>>>,
 }
 
+/// The kind whose definitions stand under `define.$name`.
+macro_rules! kind {
+    ($name:ident, $documents:expr, $out:expr) => {
+        $crate::plan::policies::Kind::collect(
+            stringify!($name),
+            $documents,
+            |define| &define.$name,
+            $out,
+        )
+    };
+}
+
+pub(super) use kind;
+
 impl<'a, C, P> Kind<'a, C, P> {
     /// A kind of policy that is only ever written in place.
     pub fn undefined(key: &'static str) -> Self {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::access::{credentials, has_auth};
 use super::guards::GuardKinds;
 use super::merge::{self, Inherited, Merged};
-use super::policies::{self, Kind};
+use super::policies::{self, Kind, kind};
 use super::succession::Inheritance;
 use super::version::Version;
 use super::warnings;
@@ -15,7 +15,7 @@ use super::{Access, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds
 use crate::answer::Answer;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::config::document::{DefineConfig, Document, PythonConfig, Slots};
+use crate::config::document::{Document, PythonConfig, Slots};
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
@@ -137,34 +137,14 @@ impl<'a> Resolver<'a> {
             credentials,
             has_auth,
             alike: HashMap::new(),
-            request_id: Kind::collect(
-                "request_id",
-                documents,
-                |d: &DefineConfig| &d.request_id,
-                out,
-            ),
-            access_log: Kind::collect(
-                "access_log",
-                documents,
-                |d: &DefineConfig| &d.access_log,
-                out,
-            ),
-            security_headers: Kind::collect(
-                "security_headers",
-                documents,
-                |d: &DefineConfig| &d.security_headers,
-                out,
-            ),
-            cors: Kind::collect("cors", documents, |d: &DefineConfig| &d.cors, out),
-            compress: Kind::collect("compress", documents, |d: &DefineConfig| &d.compress, out),
-            rate_limit: Kind::collect(
-                "rate_limit",
-                documents,
-                |d: &DefineConfig| &d.rate_limit,
-                out,
-            ),
-            auth: Kind::collect("auth", documents, |d: &DefineConfig| &d.auth, out),
-            python: Kind::collect("python", documents, |d: &DefineConfig| &d.python, out),
+            request_id: kind!(request_id, documents, out),
+            access_log: kind!(access_log, documents, out),
+            security_headers: kind!(security_headers, documents, out),
+            cors: kind!(cors, documents, out),
+            compress: kind!(compress, documents, out),
+            rate_limit: kind!(rate_limit, documents, out),
+            auth: kind!(auth, documents, out),
+            python: kind!(python, documents, out),
             authentications: Kind::undefined("auth"),
             requirements: Kind::undefined("allow"),
             answers: Kind::undefined("answer"),

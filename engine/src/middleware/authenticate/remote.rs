@@ -331,6 +331,16 @@ pub(super) mod tests {
         tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap().unwrap();
     }
 
+    /// A server that has a key, and what has fetched it.
+    async fn fetched(refresh: Duration, forgets: bool) -> (Server, Arc<Remote>) {
+        let server = Server::open().await;
+        server.has(&["one"]);
+        let remote = server.remote(refresh, forgets);
+        remote.start();
+        rounds(&remote, 1).await;
+        (server, remote)
+    }
+
     async fn idle(remote: &Arc<Remote>) {
         while remote.phase.load(Ordering::Relaxed) != IDLE {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -365,11 +375,7 @@ pub(super) mod tests {
     #[test]
     fn a_storm_of_unknown_kids_is_one_fetch_a_cooldown() {
         on_a_runtime(async {
-            let server = Server::open().await;
-            server.has(&["one"]);
-            let remote = server.remote(DAY, false);
-            remote.start();
-            rounds(&remote, 1).await;
+            let (server, remote) = fetched(DAY, false).await;
             let start = Instant::now();
             let mut number = 0;
             while start.elapsed() < COOLDOWN * 4 {
@@ -390,11 +396,7 @@ pub(super) mod tests {
     #[test]
     fn a_kid_that_was_looked_for_in_vain_is_refused_at_once() {
         on_a_runtime(async {
-            let server = Server::open().await;
-            server.has(&["one"]);
-            let remote = server.remote(DAY, false);
-            remote.start();
-            rounds(&remote, 1).await;
+            let (server, remote) = fetched(DAY, false).await;
             idle(&remote).await;
             assert!(look(&remote, "../../etc/passwd").await);
             idle(&remote).await;
@@ -411,11 +413,7 @@ pub(super) mod tests {
     #[test]
     fn a_kid_is_not_missed_because_the_server_failed() {
         on_a_runtime(async {
-            let server = Server::open().await;
-            server.has(&["one"]);
-            let remote = server.remote(DAY, false);
-            remote.start();
-            rounds(&remote, 1).await;
+            let (server, remote) = fetched(DAY, false).await;
             idle(&remote).await;
             server.says("503 Service Unavailable", "");
             assert!(look(&remote, "two").await);
@@ -430,11 +428,7 @@ pub(super) mod tests {
     fn keys_stay_while_the_server_fails_or_are_forgotten_where_it_says_so() {
         for forgets in [false, true] {
             on_a_runtime(async {
-                let server = Server::open().await;
-                server.has(&["one"]);
-                let remote = server.remote(COOLDOWN, forgets);
-                remote.start();
-                rounds(&remote, 1).await;
+                let (server, remote) = fetched(COOLDOWN, forgets).await;
                 let elsewhere = Server::open().await;
                 elsewhere.has(&["evil"]);
                 let evil = keys(&["evil"]);
