@@ -30,6 +30,7 @@ from .middleware import (
     ResponseHeaders,
     Rewrite,
     SecurityHeaders,
+    Timeout,
 )
 from .params import Body, Cookie, Form, Header, Path, Query
 from .response import HTML, JSON, Bytes, File, Redirect, Stream, Text
@@ -74,6 +75,7 @@ __all__ = [
     "SecurityHeaders",
     "Stream",
     "Text",
+    "Timeout",
     "UnsupportedMediaType",
     "stats",
 ]

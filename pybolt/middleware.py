@@ -287,6 +287,19 @@ class InFlight(Declaration):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Timeout(Declaration):
+    """How long an answer may take: durations such as ``"5s"``, at most a day, or ``"off"``.
+
+    ``first_byte``: until it begins, else 504; ``total``: until the last byte of its body has been
+    produced, else a stream is cut off and its connection closed. ``timeout="5s"`` by itself is
+    ``Timeout(first_byte="5s")``.
+    """
+
+    first_byte: str | bool | None = None
+    total: str | bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class SecurityHeaders(Declaration):
     """Header fields that make browsers careful. ``"off"`` leaves one out.
 

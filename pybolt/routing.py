@@ -38,6 +38,7 @@ from .middleware import (
     ResponseHeaders,
     Rewrite,
     SecurityHeaders,
+    Timeout,
 )
 
 Method = JWTAuth | APIKeyAuth | BasicAuth
@@ -65,7 +66,7 @@ class Slots(TypedDict, total=False):
     in_flight: InFlight | str | bool
     auth: Method | AnyAuth | Sequence[Method | str] | str
     allow: str
-    timeout: str | bool
+    timeout: Timeout | str | bool
     body_limit: str | bool
     request_headers: RequestHeaders | str | bool
     rewrite: Rewrite | str | bool

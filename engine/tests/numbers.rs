@@ -136,6 +136,18 @@ const FIELDS: &[Field] = &[
         &[],
     ),
     ("Slots.timeout", |v| route("timeout", v), "routes[0].timeout", &["1ms"]),
+    (
+        "TimeoutBoundsConfig.first_byte",
+        |v| route("timeout", json!({"first_byte": v, "total": "1d"})),
+        "routes[0].timeout.first_byte",
+        &["1ms"],
+    ),
+    (
+        "TimeoutBoundsConfig.total",
+        |v| route("timeout", json!({"total": v})),
+        "routes[0].timeout.total",
+        &["1ms"],
+    ),
     ("Slots.body_limit", |v| route("body_limit", v), "routes[0].body_limit", &["0B"]),
     (
         "RateLimitConfig.rate",
@@ -331,8 +343,19 @@ fn what_is_no_number_of_the_kind_is_one_mistake_at_its_key() {
 
 /// Every option of a numeric kind that the engine's source declares, as `Struct.option`.
 fn declared() -> Vec<String> {
-    const KINDS: [&str; 10] =
-        ["u64", "u32", "u16", "usize", "f64", "Span", "Size", "Rate", "Workers", "ByteRate"];
+    const KINDS: [&str; 11] = [
+        "u64",
+        "u32",
+        "u16",
+        "usize",
+        "f64",
+        "Span",
+        "Size",
+        "Rate",
+        "Workers",
+        "ByteRate",
+        "TimeoutConfig",
+    ];
     let mut found = Vec::new();
     for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let source = std::fs::read_to_string(file).unwrap();

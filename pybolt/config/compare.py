@@ -103,8 +103,10 @@ def slot(key: str, old: Any, new: Any) -> list[Verdict]:
     old, new = (None if value is False else value for value in (old, new))
     if same(old, new):
         return []
+    if key == "timeout" and (isinstance(old, dict) or isinstance(new, dict)):
+        old, new = map(_in_parts, (old, new))
     if key in HARMLESS:
-        return [("changed", _told(old, new))]
+        return [("changed", _told(old, new))] if not same(old, new) else []
     rule = _RULES.get(key)
     return rule(old, new) if rule else [("loosened", _told(old, new))]
 
@@ -131,6 +133,12 @@ def server(key: str, old: Any, new: Any) -> list[Verdict]:
         case "paths" if {**(old or {}), **(new or {})}.keys() <= {"trailing_slash"}:
             return [("changed", _told(old, new))]
     return [("loosened", _told(old, new))]
+
+
+def _in_parts(timeout: Any) -> Any:
+    """A duration by itself bounds the first byte; what is ``off`` is left out."""
+    parts = {"first_byte": timeout} if isinstance(timeout, str) else timeout
+    return parts and {key: span for key, span in parts.items() if span not in (False, "off")}
 
 
 def _told(old: Any, new: Any) -> str:

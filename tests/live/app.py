@@ -5,7 +5,7 @@ import os
 import time
 
 import pybolt
-from pybolt import BoltAPI, IPRules, JWTAuth, RateLimit, Stream
+from pybolt import AccessLog, BoltAPI, IPRules, JWTAuth, RateLimit, Stream, Timeout
 
 api = BoltAPI()
 SECRET = "live-tests-only-live-tests-only-live-tests"
@@ -64,6 +64,44 @@ async def times_out(request):
         await asyncio.sleep(60)
     finally:
         cancelled.append("timeout")
+
+
+@api.get(
+    "/cut/{kind}",
+    auth="public",
+    timeout=Timeout(total="300ms"),
+    access_log=AccessLog(format="json"),
+)
+async def cut(request, kind: str):
+    async def produce():
+        try:
+            while True:
+                yield b"x" * 100
+                await asyncio.sleep(0.01)
+        finally:
+            cancelled.append("cut async")
+
+    def produce_sync():
+        try:
+            while True:
+                yield b"x" * 100
+                time.sleep(0.01)
+        finally:
+            cancelled.append("cut sync")
+
+    if kind == "late":
+        await asyncio.sleep(60)
+    return Stream(produce() if kind == "async" else produce_sync())
+
+
+@api.get("/long", auth="public", timeout="200ms")
+async def long(request):
+    async def produce():
+        for _ in range(6):
+            yield b"x"
+            await asyncio.sleep(0.1)
+
+    return Stream(produce())
 
 
 @api.get("/spin", auth="public")

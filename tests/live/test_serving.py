@@ -166,6 +166,36 @@ def test_a_timeout_is_504_and_cancels(server):
     assert until(lambda: "timeout" in json.loads(server.request("GET", "/cancelled")[2]))
 
 
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_stream_is_cut_off_when_its_total_is_over(server, kind):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        begun = time.monotonic()
+        raw.sendall(f"GET /cut/{kind} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        received = b""
+        while chunk := raw.recv(65536):
+            received += chunk
+        took = time.monotonic() - begun
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.count(b"x" * 100) > 3
+    # Truncated, and the connection closed: nobody takes it for the whole.
+    assert not received.endswith(b"0\r\n\r\n")
+    assert 0.25 < took < 3
+    assert until(lambda: f"cut {kind}" in json.loads(server.request("GET", "/cancelled")[2]))
+    assert server.logs(f'"path":"/cut/{kind}","status":200')
+    [line] = [line for line in server.log().splitlines() if f'"/cut/{kind}"' in line]
+    told = json.loads(line)
+    assert (told["cut"], told["rejection"]) == (True, "timeout")
+
+
+def test_a_total_is_504_where_nothing_has_begun(server):
+    status, _, body = server.request("GET", "/cut/late")
+    assert (status, json.loads(body)["type"]) == (504, "urn:pybolt:problem:timeout")
+
+
+def test_a_plain_timeout_ends_when_the_answer_begins(server):
+    assert server.request("GET", "/long")[::2] == (200, b"xxxxxx")
+
+
 def test_system_exit_in_a_task_ends_only_its_request(server):
     assert server.request("GET", "/exit")[0] == 500
     assert server.request("GET", "/slow")[0] == 200

@@ -186,6 +186,10 @@ BOTH_WAYS = {
 #: Rows that are neither.
 HARMLESS = {
     "a timeout": (route(timeout="1s"), route(timeout="2s")),
+    "a timeout in parts": (
+        route(timeout="1s"),
+        route(timeout={"first_byte": "1s", "total": "1m"}),
+    ),
     "another log": (route(access_log={"format": "text"}), route(access_log=True)),
     "places": (route(), route(python={"concurrency": 5})),
     "another answer": (route(), {"routes": [{"path": "/r", "respond": {"body": "new"}}]}),
@@ -197,6 +201,7 @@ HARMLESS = {
 }
 #: Rows that say the same otherwise.
 SAME = {
+    "a first byte": (route(timeout="5s"), route(timeout={"first_byte": "5s", "total": False})),
     "a unit": (route(timeout="60s", body_limit="1KiB"), route(timeout="1m", body_limit="1024B")),
     "a default": (route(cors=CORS), route(cors=CORS | {"credentials": False})),
     "a definition": (

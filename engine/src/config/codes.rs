@@ -87,7 +87,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E111", "A queue would never be used."),
     ("E112", "The wait for a place is out of bounds."),
     ("E113", "A number of places is out of bounds."),
-    ("E114", "A timeout is out of bounds."),
+    ("E114", "A timeout is out of bounds, bounds nothing, or ends before it could matter."),
     ("E115", "A body limit is out of bounds."),
     ("E120", "A status cannot be that of an answer or a redirect."),
     ("E121", "A header field cannot be set or removed there."),

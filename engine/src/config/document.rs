@@ -30,6 +30,7 @@ use crate::middleware::request_id::RequestIdConfig;
 use crate::middleware::response_headers::ResponseHeadersConfig;
 use crate::middleware::rewrite::RewriteConfig;
 use crate::middleware::security_headers::SecurityHeadersConfig;
+use crate::middleware::timeout::TimeoutConfig;
 use crate::server::limits::LimitsConfig;
 
 /// One source of declarations.
@@ -238,8 +239,9 @@ slots! {
     auth: AuthSlot = "public",
     /// What the one who asks must have.
     allow: Switch<Spanned<String>>,
-    /// How long an answer may take to begin; at most a day.
-    timeout: Switch<Span>,
+    /// How long an answer may take to begin; or `{first_byte: 5s, total: 10m}`, how long to begin and
+    /// to end; at most a day.
+    timeout: Switch<TimeoutConfig>,
     /// How long a request's body may be; `0B` = there may be none.
     body_limit: Switch<Size> = "2MiB",
     /// Header fields of requests, set and removed for the handler.

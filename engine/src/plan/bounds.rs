@@ -1,44 +1,35 @@
 //! How long an answer may take to begin and how long a request's body may be.
 
-use std::time::Duration;
-
 use super::StagePlan;
 use super::merge::Inherited;
 use super::resolve::innermost;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::slot::Switch;
 use crate::config::units::Size;
+use crate::middleware::timeout::TimeoutPolicy;
 
 /// A body longer than this is refused where nothing is said, in bytes.
 const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
 
 const MAX_BODY_LIMIT: u64 = 1 << 40;
-const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 /// The innermost timeout.
 pub fn timeout(
     slots: &Inherited<'_>,
     stages: &mut Vec<StagePlan>,
     out: &mut Diagnostics,
-) -> Option<Duration> {
+) -> Option<TimeoutPolicy> {
     let written = innermost(slots, |s| s.timeout.as_ref())?;
-    let Switch::Value(span) = &written.value else { return None };
-    if span.0.is_zero() || span.0 > MAX_TIMEOUT {
-        let message = if span.0.is_zero() {
-            "a timeout of nothing refuses everything"
-        } else {
-            "a timeout is at most a day"
-        };
-        out.push(Diagnostic::error("E114", &written.at, message).hint("write `off` for none"));
-    }
+    let Switch::Value(config) = &written.value else { return None };
+    let policy = config.compile(&written.at, out);
     stages.push(StagePlan {
         order: 13,
         slot: "timeout",
         origin: vec![written.at.clone()],
         name: None,
-        summary: span.to_string(),
+        summary: policy.to_string(),
     });
-    Some(span.0)
+    Some(policy)
 }
 
 /// The innermost limit of the body, in bytes.

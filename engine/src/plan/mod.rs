@@ -42,6 +42,7 @@ use crate::middleware::cors::CorsPolicy;
 use crate::middleware::rate_limit::{Memory, RateLimitPolicy};
 use crate::middleware::request_id::RequestIdPolicy;
 use crate::middleware::security_headers::SecurityHeadersPolicy;
+use crate::middleware::timeout::TimeoutPolicy;
 use crate::request::RouteId;
 use crate::router::Router;
 
@@ -101,8 +102,8 @@ pub struct RoutePlan {
     pub access: Access,
     /// What they must have.
     pub requirement: Option<Arc<Requirement>>,
-    /// How long an answer may take to begin.
-    pub timeout: Option<Duration>,
+    /// How long an answer may take.
+    pub timeout: Option<TimeoutPolicy>,
     /// How long a request's body may be, in bytes.
     pub body_limit: Option<u64>,
     /// How the handler runs.

@@ -15,6 +15,7 @@ use super::config::AccessLogPolicy;
 use super::line::{Entry, Outcome};
 use super::sink::{LogSink, sink};
 use crate::body::{Body, BodyStream};
+use crate::middleware::rejection::RejectionKind;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response::Response;
@@ -139,6 +140,11 @@ impl Stream for Logged {
             Poll::Ready(None) => {
                 if let Some(outcome) = self.pending.outcome.as_mut() {
                     outcome.cut = false;
+                }
+            }
+            Poll::Ready(Some(Err(error))) if error.kind() == io::ErrorKind::TimedOut => {
+                if let Some(outcome) = self.pending.outcome.as_mut() {
+                    outcome.rejection = Some(RejectionKind::Timeout);
                 }
             }
             _ => {}
