@@ -77,7 +77,9 @@ def test_a_files_models_are_migrated_once_and_a_change_is_noticed(tmp_path):
     assert "making the first migrations of app" in first.stderr
     assert (tmp_path / "app_migrations" / "0001_initial.py").is_file()
     again = preflight(tmp_path, "app.py")
-    assert (again.returncode, again.stderr) == (0, "")
+    assert again.returncode == 0
+    # On a machine that is busy it says that it still goes on, and nothing else.
+    assert [line for line in again.stderr.splitlines() if "loading app.py" not in line] == []
     app.write_text(HELLO + MODEL + "    size = models.IntegerField(default=0)\n")
     changed = preflight(tmp_path, "app.py")
     assert changed.returncode == 0
