@@ -105,7 +105,7 @@ check: $(VENV)/.built     ## the same under one Python
 	$(PY) -m docs.generate --check
 	$(PY) -m pytest
 
-generate: $(VENV)/.built  ## write what is generated: config/
+generate: $(VENV)/.built  ## write what is generated: config/, docs/reference/
 	$(PY) -m docs.generate
 
 fmt: $(VENV)/.built       ## format Rust and Python

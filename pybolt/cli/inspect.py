@@ -30,11 +30,24 @@ def check(options: RunOptions, form: str, *, strict: bool, online: bool = False)
         case _:
             if found:
                 print(render(found, strict=strict))
+                first = min(item.code for item in found)
+                print(f"`bolt check --explain {first}` tells what a code means")
             if not failed:
                 print(_public(loaded))
     if left_out:
         print(left_out, file=sys.stdout if form == "text" else sys.stderr)
     return int(failed)
+
+
+def explain_code(code: str) -> int:
+    """Prints the page of a code."""
+    from ..config.explanations import explanations, page
+
+    if code in explanations():
+        print(page(code), end="")
+        return 0
+    print(f"bolt check: there is no code `{code}`", file=sys.stderr)
+    return 2
 
 
 def _not_checked(loaded: LoadedConfig, found: list[Diagnostic], *, online: bool) -> str:

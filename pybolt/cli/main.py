@@ -80,6 +80,8 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
             return django.manage(options, "showmigrations", words)
         case "createuser":
             return django.create_user(options, arguments.username, arguments.password)
+        case "check" if arguments.explain is not None:
+            return inspect.explain_code(arguments.explain)
     named = getattr(arguments, "pid", None) or getattr(arguments, "pidfile", None)
     if options.app is None and options.config is None and not (named or options.control):
         print(

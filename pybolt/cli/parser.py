@@ -69,6 +69,7 @@ examples:
   bolt check app.py --config bolt.yaml --strict
   bolt check --online                      and every JWKS URL, for ten seconds at most
   bolt check --format sarif > bolt.sarif   for code scanning
+  bolt check --explain E014                what a code means, and what to do
 """
 
 _EXPLAIN = """\
@@ -320,6 +321,12 @@ def _inspecting(commands: Commands[Parser]) -> None:
         "--online",
         action="store_true",
         help="also fetch the keys that are at URLs, as a server would (default: off)",
+    )
+    check.add_argument(
+        "--explain",
+        metavar="CODE",
+        type=str.upper,
+        help="instead, tell what a code means, with an example (default: off)",
     )
     check.add_argument(
         "--strict", action="store_true", help="take warnings for errors (default: off)"

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ..config import Position
-from ..config.codes import CODES
 from ..config.diagnostics import Diagnostic
+from ..config.explanations import PAGES, explanations, meanings, page
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
@@ -43,15 +43,18 @@ def _version() -> dict[str, str]:
 
 
 def _rules(*, strict: bool) -> list[dict[str, Any]]:
-    from .. import _engine
-
     return [
         {
             "id": code,
             "shortDescription": {"text": meaning},
+            "fullDescription": {"text": explanations()[code].means},
+            "help": {
+                "text": f"{explanations()[code].fix} More: {PAGES}/{code}.md",
+                "markdown": page(code),
+            },
             "defaultConfiguration": {"level": _level(is_error=code[0] == "E" or strict)},
         }
-        for code, meaning in sorted((CODES | dict(_engine.codes())).items())
+        for code, meaning in meanings().items()
     ]
 
 

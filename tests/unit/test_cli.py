@@ -31,6 +31,7 @@ bolt.yaml:13:25 error[E008]: `handlers` has no `helo`
    13 |   - {path: /b, handler: "handlers:helo", auth: public}
       |                         ^^^^^^^^^^^^^^^ did you mean `handlers:hello`?
 3 errors; nothing was started
+`bolt check --explain E008` tells what a code means
 """
     )
 

@@ -53,6 +53,8 @@ RULE = {
     "properties": {
         "id": {"type": "string"},
         "shortDescription": TEXT,
+        "fullDescription": TEXT,
+        "help": {"required": ["text", "markdown"]},
         "defaultConfiguration": {"properties": {"level": LEVEL}, "additionalProperties": False},
     },
 }

@@ -133,6 +133,10 @@ impl<'a, C, P> Kind<'a, C, P> {
         unused.sort_unstable_by_key(|(name, _)| **name);
         for (name, definition) in unused {
             drop(compile(name, definition, out));
+            // That it has another meaning in a slot is told already.
+            if RESERVED.contains(name) {
+                continue;
+            }
             out.push(
                 Diagnostic::warning(
                     "W021",
