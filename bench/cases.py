@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.load import Exchange
 from bench.servers import FILE_SIZES, Server, django_bolt, file_content, floor, nginx, pybolt
@@ -102,6 +102,9 @@ UNAUTHENTICATED = _refused("/private", 401)
 TOKEN = Exchange(path="/token", headers=(("Authorization", f"Bearer {_token()}"),), body=MESSAGE)
 RESPOND = Exchange(path="/respond", body=MESSAGE)
 REDIRECT = Exchange(path="/redirect", status=302, answer_headers=(("location", "/hello"),))
+FILE = Exchange(path="/files/1k", body=file_content(FILE_SIZES["1k"]))
+NOT_MODIFIED = Exchange(path="/files/1k", headers=(("If-None-Match", "*"),), status=304)
+TOO_LARGE = replace(_refused("/small", 413, "POST"), sent="more than that")
 BOLT_UNAUTHENTICATED = Exchange(
     path="/policies", status=401, member=("detail", "Authentication required")
 )
@@ -195,6 +198,7 @@ CASES: tuple[Case, ...] = (
     _refusal("method_not_allowed", "405", _refused("/hello", 405, "DELETE")),
     _refusal("rate_limited", "429", _refused("/limited", 429)),
     _refusal("forbidden", "403, denied", _refused("/denied", 403), bar=1.2),
+    _refusal("too_large", "413", TOO_LARGE, bar=1.2),
     _refusal("maintenance", "503, maintenance", _refused("/closed", 503), bar=1.2),
     _refusal("respond", "200 from Rust alone", RESPOND, bar=1.2),
     _refusal("redirect", "302 from Rust alone", REDIRECT, bar=1.2),
@@ -217,6 +221,16 @@ CASES: tuple[Case, ...] = (
     _storm("storm_sync_quick_async", "quick async handler, sync storm", SPIN, 15, HELLO_ASYNC),
     _storm(
         "storm_async_quick_async", "quick async handler, async storm", SPIN_ASYNC, None, HELLO_ASYNC
+    ),
+    CpuCase(
+        name="not_modified",
+        title="304 for a file",
+        targets=(
+            Target(server=pybolt("bench.apps.static:api", FILE), exchange=NOT_MODIFIED),
+            FLOOR,
+        ),
+        ratios={"raw actix": 1.2},
+        stats=STATS,
     ),
     _static("static_1k", "a file of 1 KiB", "1k", 1.25),
     _static("static_1m", "a file of 1 MiB", "1m", 1.11),

@@ -29,12 +29,13 @@ class Exchange:
     """A request, and the status and body that it must be answered with.
 
     `body` is the exact body; `member` names a member, and its value or `...` for any, that a JSON body must have
-    instead; with neither, the body must be empty.
+    instead; with neither, the body must be empty. `sent` is the request's own body.
     """
 
     path: str
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
+    sent: str = ""
     status: int = 200
     body: bytes = b""
     member: tuple[str, object] | None = None
@@ -157,7 +158,9 @@ def _connect(port: int) -> http.client.HTTPConnection:
 
 def _ask_on(connection: http.client.HTTPConnection, exchange: Exchange) -> bytes:
     try:
-        connection.request(exchange.method, exchange.path, headers=dict(exchange.headers))
+        connection.request(
+            exchange.method, exchange.path, exchange.sent or None, dict(exchange.headers)
+        )
         response = connection.getresponse()
         body = response.read()
     except http.client.HTTPException as problem:
@@ -182,7 +185,9 @@ def _wrk(port: int, exchange: Exchange, connections: int, seconds: float) -> lis
     if exchange.method != "GET":
         command += ["-s", str(_METHOD_SCRIPT)]
     command.append(f"http://127.0.0.1:{port}{exchange.path}")
-    return command if exchange.method == "GET" else [*command, "--", exchange.method]
+    if exchange.method != "GET":
+        command += ["--", exchange.method, *([exchange.sent] if exchange.sent else [])]
+    return command
 
 
 def _parse(output: str) -> Load:

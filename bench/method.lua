@@ -1,4 +1,5 @@
--- wrk -s method.lua URL -- METHOD: the same request every time, with another method than GET.
+-- wrk -s method.lua URL -- METHOD [BODY]: the same request every time, with another method than GET.
 function init(args)
   wrk.method = args[1]
+  wrk.body = args[2]
 end

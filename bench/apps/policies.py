@@ -50,6 +50,11 @@ def denied(req: Any) -> dict[str, str]:
     return {"message": "Hello, World!"}
 
 
+@api.post("/small", auth="public", body_limit="1B")
+def small(req: Any) -> dict[str, str]:
+    return {"message": "Hello, World!"}
+
+
 @api.get("/closed", auth="public", maintenance=Maintenance(retry_after="1h"))
 def closed(req: Any) -> dict[str, str]:
     return {"message": "Hello, World!"}

@@ -5,14 +5,37 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
-/// A boxed stream of chunks. An error ends the message without its regular end.
-pub type BoxStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
+/// Chunks of a body. An error ends the message without its regular end.
+///
+/// What comes next may lie where the kernel can send it from by itself; who sends the body may have
+/// that done instead of polling for it.
+pub trait Chunks: Stream<Item = io::Result<Bytes>> {
+    /// What comes next, where it lies in a file in memory.
+    fn span(&self) -> Option<Span> {
+        None
+    }
+
+    /// So many bytes of that span were sent.
+    fn pass(&mut self, _length: u64) {}
+}
+
+/// Bytes of a file that waits for no disk and does not change (a sealed memfd).
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The file.
+    pub file: Arc<OwnedFd>,
+    /// Where in it.
+    pub range: Range<u64>,
+}
 
 /// The body of a request or a response.
 #[derive(Default)]
@@ -28,8 +51,13 @@ pub enum Body {
 
 /// Chunks and, where it is known beforehand, their total length in bytes.
 pub struct BodyStream {
-    chunks: BoxStream,
+    source: Source,
     length: Option<u64>,
+}
+
+enum Source {
+    Stream(Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>),
+    Chunks(Box<dyn Chunks + Unpin>),
 }
 
 impl Body {
@@ -38,7 +66,12 @@ impl Body {
         chunks: impl Stream<Item = io::Result<Bytes>> + 'static,
         length: Option<u64>,
     ) -> Self {
-        Self::Stream(BodyStream { chunks: Box::pin(chunks), length })
+        Self::Stream(BodyStream { source: Source::Stream(Box::pin(chunks)), length })
+    }
+
+    /// A body of `chunks` that may have spans.
+    pub fn chunks(chunks: impl Chunks + Unpin + 'static, length: Option<u64>) -> Self {
+        Self::Stream(BodyStream { source: Source::Chunks(Box::new(chunks)), length })
     }
 
     /// The length in bytes, where it is known without reading.
@@ -83,12 +116,30 @@ impl BodyStream {
 
     /// Polls for the next chunk.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        self.chunks.as_mut().poll_next(cx)
+        match &mut self.source {
+            Source::Stream(stream) => stream.as_mut().poll_next(cx),
+            Source::Chunks(chunks) => Pin::new(chunks).poll_next(cx),
+        }
     }
 
     /// The total length in bytes, where it is known.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+}
+
+impl Chunks for BodyStream {
+    fn span(&self) -> Option<Span> {
+        match &self.source {
+            Source::Stream(_) => None,
+            Source::Chunks(chunks) => chunks.span(),
+        }
+    }
+
+    fn pass(&mut self, length: u64) {
+        if let Source::Chunks(chunks) = &mut self.source {
+            chunks.pass(length);
+        }
     }
 }
 

@@ -17,10 +17,12 @@ from tests.static_tree import TABLE, make
 
 FILE = """\
 version: 1
+server: {limits: {write_idle: 1s}}
 defaults: {access_log: {format: json}}
 routes:
   - {path: "/static/{*path}", files: {root: www, symlinks: inside, precompressed: [br]}}
   - {path: "/unremembered/{*path}", files: {root: www, memory: 0B}}
+  - {path: "/kept/{*path}", files: {root: www, memory: 256MiB}}
   - {path: /healthz, respond: {body: ok}, access_log: off}
   - {path: /stats, handler: "files_stats:stats", access_log: off}
 """
@@ -55,6 +57,15 @@ def tree(tmp_path_factory):
     (root / "bolt.yaml").write_text(FILE)
     (root / "files_stats.py").write_text(STATS)
     return root
+
+
+@pytest.fixture(scope="module")
+def large(tree):
+    """The content of a file that is kept in memory, no part of it like another."""
+    content = b"".join(b"%07x\n" % number for number in range(230_000))
+    (tree / "www" / "large.bin").write_bytes(content)
+    (tree / "www" / "larger.bin").write_bytes(content * 8)  # more than a socket's buffer takes
+    return content
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +124,71 @@ def test_the_log_tells_the_bytes_sent(server):
     assert any(line["status"] == 200 and line.get("bytes") == 200_000 for line in lines), lines
 
 
+def ask_slowly(server, head):
+    """A socket that takes a few kilobytes at a time, asked for what ``head`` says."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(20)
+    raw.connect(("127.0.0.1", server.port))
+    raw.sendall(head)
+    return raw
+
+
+def test_a_file_in_memory_reaches_a_client_that_reads_slowly(server, large):
+    """The kernel sends it in as many turns as the client's window has."""
+    asked = b"GET /static/large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /static/a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with ask_slowly(server, asked + asked + last) as raw:
+        received = b""
+        while piece := raw.recv(30_000):
+            received += piece
+    answers = received.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    bodies = [answer.partition(b"\r\n\r\n")[2] for answer in answers]
+    assert bodies == [large, large, b"0123456789"]
+    assert all(b"chunked" not in answer[:400] for answer in answers)
+    assert f"content-length: {len(large)}".encode() in answers[0][:400]
+
+
+def test_parts_of_a_file_in_memory(server, large):
+    connection = server.connect()
+    try:
+        for asked, parts in [
+            ("bytes=0-0,100000-299999,-70000", [(0, 1), (100_000, 300_000), (-70_000, None)]),
+            ("bytes=70000-1699999", [(70_000, 1_700_000)]),
+        ]:
+            connection.request("GET", "/static/large.bin", None, {"Range": asked})
+            response = connection.getresponse()
+            body = response.read()
+            assert (response.status, int(response.getheader("content-length"))) == (206, len(body))
+            for begin, end in parts:
+                assert large[begin:end] in body
+    finally:
+        connection.close()
+
+
+def logged(server, path):
+    """The log's line of the one request for ``path``."""
+    assert server.logs(f'"{path}"')
+    [line] = [line for line in server.log().splitlines() if f'"{path}"' in line]
+    return json.loads(line)
+
+
+def test_a_client_that_takes_nothing_is_left_and_logged(server, large):
+    asked = b"GET /kept/larger.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ask_slowly(server, asked):
+        line = logged(server, "/kept/larger.bin")
+    assert (line["status"], line["cut"]) == (200, True)
+    assert line["bytes"] < 8 * len(large)
+    assert 0.9 <= line["duration_us"] / 1e6 < 10
+
+
+def test_the_log_tells_the_bytes_that_the_kernel_sent(server, large):
+    assert server.request("GET", "/kept/large.bin")[2] == large
+    line = logged(server, "/kept/large.bin")
+    assert (line["status"], line["bytes"]) == (200, len(large))
+    assert "cut" not in line
+
+
 def test_files_take_no_gil(server):
     def takes():
         return json.loads(server.request("GET", "/stats")[2])["gil_takes"]
@@ -130,6 +206,7 @@ def test_files_take_no_gil(server):
             ("/static/nowhere", {}),
             ("/static/pipe", {}),
             ("/unremembered/big.bin", {}),
+            ("/static/big.bin", {}),
         ]:
             server.request("GET", url, None, headers)
     assert takes() - before <= cost

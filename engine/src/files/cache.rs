@@ -3,7 +3,7 @@
 //! changed is not read again. So a change, a removal, a link that was swapped shows after at most
 //! that long.
 //!
-//! A cache belongs to one route on one I/O thread. Its bytes and names are bounded; what was used
+//! A cache belongs to one route on one I/O thread. Its bytes, names and descriptors are bounded; what was used
 //! longest ago makes room.
 
 use std::collections::HashMap;
@@ -18,11 +18,15 @@ pub const FRESH: Duration = Duration::from_secs(1);
 /// So many names at most.
 const NAMES: usize = 1024;
 
+/// So many descriptors of copies at most.
+const DESCRIPTORS: usize = 128;
+
 /// Files by the path that led to them.
 #[derive(Debug, Default)]
 pub struct Cache {
     entries: HashMap<Box<str>, Entry>,
     bytes: u64,
+    descriptors: usize,
     uses: u64,
 }
 
@@ -56,13 +60,18 @@ impl Cache {
         self.forget(path);
         let fits = |weight: &u64| most > 0 && *weight <= most;
         let Some(weight) = found.weight().filter(fits) else { return };
-        while self.bytes + weight > most || self.entries.len() >= NAMES {
+        let descriptors = found.descriptors();
+        while self.bytes + weight > most
+            || self.descriptors + descriptors > DESCRIPTORS
+            || self.entries.len() >= NAMES
+        {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
             let Some(oldest) = oldest.map(|(path, _)| path.clone()) else { break };
             self.forget(&oldest);
         }
         self.uses += 1;
         self.bytes += weight;
+        self.descriptors += descriptors;
         let entry = Entry { found: Arc::clone(found), weight, looked, used: self.uses };
         self.entries.insert(path.into(), entry);
     }
@@ -71,6 +80,7 @@ impl Cache {
     pub fn forget(&mut self, path: &str) {
         if let Some(entry) = self.entries.remove(path) {
             self.bytes -= entry.weight;
+            self.descriptors -= entry.found.descriptors();
         }
     }
 }

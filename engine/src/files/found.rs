@@ -2,7 +2,8 @@
 //! off the I/O thread by whoever looks it up.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,8 +11,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
+use super::body::CHUNK;
 use super::conditions::Validators;
 use super::policy::FilesPolicy;
 use super::root::{Opened, Stamp};
@@ -59,8 +62,10 @@ pub struct Variant {
 /// Bytes of a file.
 #[derive(Debug)]
 pub enum Content {
-    /// In memory.
+    /// In memory, where it is small.
     Memory(Bytes),
+    /// A copy in a file in memory, which nobody changes and the kernel can send by itself.
+    Copy(Arc<OwnedFd>),
     /// To be read.
     Disk(Arc<File>),
 }
@@ -95,10 +100,16 @@ impl Found {
     /// How many bytes it keeps in memory; `None` where it keeps a file open.
     pub fn weight(&self) -> Option<u64> {
         let weight = |variant: &Variant| match &variant.content {
-            Content::Memory(bytes) => Some(bytes.len() as u64),
+            Content::Memory(_) | Content::Copy(_) => Some(variant.length()),
             Content::Disk(_) => None,
         };
         self.variants.iter().map(weight).sum()
+    }
+
+    /// How many descriptors it keeps open.
+    pub fn descriptors(&self) -> usize {
+        let keeps = |variant: &&Variant| !matches!(variant.content, Content::Memory(_));
+        self.variants.iter().filter(keeps).count()
     }
 
     fn has(&self, encoding: Option<Encoding>, stamp: Stamp) -> Option<&Variant> {
@@ -159,6 +170,7 @@ fn represent(
         let same = known.and_then(|known| known.has(encoding, stamp));
         let (content, stamp) = match same.map(|same| &same.content) {
             Some(Content::Memory(bytes)) => (Content::Memory(bytes.clone()), stamp),
+            Some(Content::Copy(copy)) => (Content::Copy(Arc::clone(copy)), stamp),
             _ if stamp.size <= policy.in_memory() => read(&opened, stamp)?,
             _ => (Content::Disk(Arc::new(opened)), stamp),
         };
@@ -173,16 +185,33 @@ fn represent(
 /// Reads a whole file in one state of it: one that is being written meanwhile is not there yet.
 fn read(file: &File, mut stamp: Stamp) -> io::Result<(Content, Stamp)> {
     for _ in 0..3 {
-        let mut bytes = vec![0; usize::try_from(stamp.size).map_err(io::Error::other)?];
-        let read = file.read_exact_at(&mut bytes, 0);
+        let content = if stamp.size <= CHUNK { load(file, stamp) } else { copy(file, stamp) };
         let now = Stamp::of(file)?;
         if now == stamp {
-            read?;
-            return Ok((Content::Memory(bytes.into()), stamp));
+            return Ok((content?, stamp));
         }
         stamp = now;
     }
     Err(io::ErrorKind::ResourceBusy.into())
+}
+
+fn load(file: &File, stamp: Stamp) -> io::Result<Content> {
+    let mut bytes = vec![0; usize::try_from(stamp.size).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(Content::Memory(bytes.into()))
+}
+
+fn copy(mut file: &File, stamp: Stamp) -> io::Result<Content> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut copy = File::from(memfd_create(c"pybolt-file", flags)?);
+    file.seek(SeekFrom::Start(0))?;
+    let copied = io::copy(&mut file.take(stamp.size), &mut copy)?;
+    if copied < stamp.size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals)?;
+    Ok(Content::Copy(Arc::new(copy.into())))
 }
 
 fn variant(

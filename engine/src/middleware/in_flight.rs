@@ -29,7 +29,7 @@ use tower_service::Service;
 
 use super::rate_limit::{AsRequest, RateKey, Scope};
 use super::rejection::{Rejection, RejectionKind};
-use crate::body::{Body, BodyStream};
+use crate::body::{Body, BodyStream, Chunks, Span};
 use crate::config;
 use crate::config::decode::{OneOrMany, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
@@ -208,7 +208,7 @@ where
                 Body::Full(bytes) => Body::Full(Bytes::from_owner(Held { bytes, _place: place })),
                 Body::Stream(stream) => {
                     let length = stream.length();
-                    Body::stream(HeldStream { stream, _place: place }, length)
+                    Body::chunks(HeldStream { stream, _place: place }, length)
                 }
             };
             response
@@ -239,6 +239,16 @@ impl Stream for HeldStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.stream.poll_next(cx)
+    }
+}
+
+impl Chunks for HeldStream {
+    fn span(&self) -> Option<Span> {
+        self.stream.span()
+    }
+
+    fn pass(&mut self, length: u64) {
+        self.stream.pass(length);
     }
 }
 

@@ -23,7 +23,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::fs::sendfile;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -47,6 +48,9 @@ pub const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// How much a connection that is being closed is read.
 pub const LINGER_BYTES: usize = 256 << 10;
+
+/// So much of a file is sent before others have a turn.
+const SENT_AT_ONCE: u64 = 1 << 20;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -339,6 +343,42 @@ impl Connection {
         Ok(())
     }
 
+    /// The client takes nothing more for now: waits, or fails where it has for too long.
+    fn block<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let since = *self.blocked.get_or_insert_with(Instant::now);
+        if self.timer.passed(since + self.limits.write_idle, cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+
+    /// Has the kernel send what the answer asked for (see [`Span`](crate::body::Span)).
+    fn send_span(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(span) = self.link.unsent() else { return Poll::Ready(Ok(())) };
+        let mut offset = span.range.start;
+        let end = span.range.end.min(offset + SENT_AT_ONCE);
+        while offset < end {
+            if self.stream.poll_write_ready(cx)?.is_pending() {
+                return self.block(cx);
+            }
+            let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
+            let send = || Ok(sendfile(&self.stream, &span.file, Some(&mut offset), length)?);
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Ok(sent) => {
+                    self.blocked = None;
+                    self.link.sent(sent as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        // What comes next is the answer's to say, or others' turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Reads from the socket into `out`, and lets pass what may.
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
@@ -420,15 +460,12 @@ impl AsyncWrite for Connection {
             this.blocked = None;
             return Poll::Ready(written);
         }
-        let since = *this.blocked.get_or_insert_with(Instant::now);
-        if this.timer.passed(since + this.limits.write_idle, cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
+        this.block(cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.send_span(cx))?;
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
         this.flushed = true;
         let turned = this.turn(cx);

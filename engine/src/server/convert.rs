@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_http::body::{BodySize, MessageBody};
 use actix_http::{ConnectionType, Payload};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::link::{Answering, BodyState, Link};
-use crate::body::Body;
+use crate::body::{Body, BodyStream, Chunks};
 use crate::http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::request::Request;
 use crate::response::Response;
@@ -82,11 +82,19 @@ pub fn outgoing(
             length = response.body.length();
             Content::Omitted(BodySize::Stream)
         }
-        _ => Content::Sent(response.body),
+        _ => match response.body {
+            // Also framed by hand: the connection sends a part of it past actix-http.
+            Body::Stream(stream) if stream.span().is_some() => {
+                length = stream.length();
+                Content::Spans(stream)
+            }
+            body => Content::Sent(body),
+        },
     };
-    let body = OutgoingBody { content: body, _answering: answering };
+    let by_hand = method_is_head || matches!(body, Content::Spans(_));
+    let body = OutgoingBody { content: body, answering };
     let mut message = actix_http::Response::with_body(response.status, body);
-    if method_is_head {
+    if by_hand {
         message.head_mut().no_chunking(true);
     }
     let headers = message.headers_mut();
@@ -115,13 +123,15 @@ fn is_framing(name: &HeaderName) -> bool {
 /// A response body as actix-http wants it. When it is dropped all of it was handed over.
 pub struct OutgoingBody {
     content: Content,
-    _answering: Answering,
+    answering: Answering,
 }
 
 /// What follows the head.
 enum Content {
     /// The body.
     Sent(Body),
+    /// A body of which the connection sends spans by itself.
+    Spans(BodyStream),
     /// None follows, whatever its size would be.
     Omitted(BodySize),
 }
@@ -136,6 +146,7 @@ impl MessageBody for OutgoingBody {
             Content::Sent(Body::Stream(stream)) => {
                 stream.length().map_or(BodySize::Stream, BodySize::Sized)
             }
+            Content::Spans(_) => BodySize::Stream,
             Content::Omitted(size) => *size,
         }
     }
@@ -144,14 +155,29 @@ impl MessageBody for OutgoingBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, io::Error>>> {
-        match &mut self.content {
+        let this = &mut *self;
+        match &mut this.content {
             Content::Omitted(_) | Content::Sent(Body::Empty) => Poll::Ready(None),
             Content::Sent(Body::Full(bytes)) => {
                 let bytes = mem::take(bytes);
-                self.content = Content::Sent(Body::Empty);
+                this.content = Content::Sent(Body::Empty);
                 Poll::Ready(Some(Ok(bytes)))
             }
             Content::Sent(Body::Stream(stream)) => stream.poll_next(cx),
+            Content::Spans(stream) => {
+                let link = this.answering.link();
+                if let Some(sent) = ready!(link.take_sent()) {
+                    stream.pass(sent);
+                }
+                match stream.span() {
+                    // The connection is flushed next, and wakes its task when all is sent.
+                    Some(span) => {
+                        link.send(span);
+                        Poll::Pending
+                    }
+                    None => stream.poll_next(cx),
+                }
+            }
         }
     }
 }

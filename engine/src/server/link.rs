@@ -6,9 +6,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::refused::Refused;
+use crate::body::Span;
 use crate::middleware::rejection::RejectionKind;
 
 /// How much of the current request's body has come.
@@ -44,11 +45,19 @@ pub enum Continue {
     Wanted,
 }
 
+/// A span that the connection sends by itself, and how much of it it has sent.
+#[derive(Debug)]
+struct Sending {
+    span: Span,
+    sent: u64,
+}
+
 /// The link between a connection and the request on it.
 pub struct Link {
     pub(super) body: Cell<BodyState>,
     pub(super) answer: Cell<AnswerState>,
     pub(super) proceed: Cell<Continue>,
+    sending: RefCell<Option<Sending>>,
     refused: RefCell<Option<Box<Refused>>>,
     /// Who waits for the body.
     body_waker: RefCell<Option<Waker>>,
@@ -62,6 +71,7 @@ impl Default for Link {
             body: Cell::new(BodyState::Complete),
             answer: Cell::new(AnswerState::Awaited),
             proceed: Cell::new(Continue::No),
+            sending: RefCell::new(None),
             refused: RefCell::new(None),
             body_waker: RefCell::new(None),
             connection: RefCell::new(None),
@@ -112,11 +122,43 @@ impl Link {
         *self.connection.borrow_mut() = Some(cx.waker().clone());
     }
 
+    /// The connection is to send `span` by itself, after what was written.
+    pub fn send(&self, span: Span) {
+        *self.sending.borrow_mut() = Some(Sending { span, sent: 0 });
+    }
+
+    /// What is left of the span that the connection is to send.
+    pub fn unsent(&self) -> Option<Span> {
+        self.sending
+            .borrow()
+            .as_ref()
+            .map(|sending| sending.span.clone())
+            .filter(|span| !span.range.is_empty())
+    }
+
+    /// So much of that span was sent.
+    pub fn sent(&self, length: u64) {
+        if let Some(sending) = &mut *self.sending.borrow_mut() {
+            sending.span.range.start += length;
+            sending.sent += length;
+        }
+    }
+
+    /// How much was sent of the span that was asked for last, once that is all of it.
+    pub fn take_sent(&self) -> Poll<Option<u64>> {
+        let mut sending = self.sending.borrow_mut();
+        match &*sending {
+            Some(sending) if !sending.span.range.is_empty() => Poll::Pending,
+            _ => Poll::Ready(sending.take().map(|sending| sending.sent)),
+        }
+    }
+
     /// Turns to the next request.
     pub fn turn(&self) {
         self.body.set(BodyState::Complete);
         self.answer.set(AnswerState::Awaited);
         self.proceed.set(Continue::No);
+        *self.sending.borrow_mut() = None;
         *self.body_waker.borrow_mut() = None;
     }
 }
@@ -129,6 +171,11 @@ impl Answering {
     pub fn begin(link: Rc<Link>) -> Self {
         link.answer.set(AnswerState::Begun);
         Self(link)
+    }
+
+    /// Whose answer it is.
+    pub fn link(&self) -> &Link {
+        &self.0
     }
 }
 

@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::config::AccessLogPolicy;
 use super::line::{Entry, Outcome};
 use super::sink::{LogSink, sink};
-use crate::body::{Body, BodyStream};
+use crate::body::{Body, BodyStream, Chunks, Span};
 use crate::middleware::rejection::RejectionKind;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -106,7 +106,7 @@ impl Pending {
         if let Body::Stream(stream) = response.body {
             self.outcome = Some(Outcome { cut: true, ..outcome });
             let length = stream.length();
-            response.body = Body::stream(Logged { stream, pending: self }, length);
+            response.body = Body::chunks(Logged { stream, pending: self }, length);
         } else {
             self.outcome = None;
             self.sink.write(self.entry.line(&outcome));
@@ -150,5 +150,16 @@ impl Stream for Logged {
             _ => {}
         }
         polled
+    }
+}
+
+impl Chunks for Logged {
+    fn span(&self) -> Option<Span> {
+        self.stream.span()
+    }
+
+    fn pass(&mut self, length: u64) {
+        self.pending.sent += length;
+        self.stream.pass(length);
     }
 }
