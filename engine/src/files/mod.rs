@@ -19,8 +19,8 @@
 //!
 //! Opening and reading happens on a few threads of the route's own (`pool.rs`): a disk that hangs
 //! stalls its own files, never the I/O thread; what waits five seconds for it is 503. Small files that
-//! were looked at within a second come from memory (`cache.rs`); a larger one is read a chunk ahead of
-//! its client (`body.rs`).
+//! were looked at within a second come from memory (`cache.rs`), from where the kernel sends those over
+//! 64 KiB by itself; a larger one is read a chunk ahead of its client (`body.rs`).
 //!
 //! Options: `files: {root, precompressed, index, fallback, cache, immutable, dotfiles, symlinks, types,
 //! memory}`. Refusals: `not_found`, `precondition_failed`, `range_not_satisfiable`, `overloaded`,
