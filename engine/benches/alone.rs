@@ -23,7 +23,7 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use pybolt_engine::body::Body;
 use pybolt_engine::engine::Engine;
 use pybolt_engine::handler::Handler;
@@ -33,7 +33,7 @@ use pybolt_engine::plan::Plan;
 use pybolt_engine::reply::Reply;
 use pybolt_engine::request::Request;
 use pybolt_engine::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const ROUNDS: usize = 15;
 const SECRET: &str = "bench-only-secret-key-of-32-bytes!";
@@ -147,20 +147,23 @@ fn cold_token(
     let asked = |path: &str, token: &HeaderValue| {
         drop(black_box(ask(&engine, path, Some((&header::AUTHORIZATION, token)))));
     };
-    judge(
-        name,
-        1.3,
-        tokens,
-        |token| asked("/jwt", token),
-        |token| asked("/public", token),
-        |token| {
-            let token = &token.to_str().unwrap()["Bearer ".len()..];
-            let (message, signature) = token.rsplit_once('.').unwrap();
-            let verified =
-                jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm);
-            assert!(black_box(verified).unwrap());
-        },
-    )
+    let bare = |token: &HeaderValue| {
+        let token = &token.to_str().unwrap()["Bearer ".len()..];
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let verified = jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm);
+        assert!(black_box(verified).unwrap());
+    };
+    // What a program without this engine calls: the signature, the header, the claims.
+    let validation = Validation::new(algorithm);
+    let whole = |token: &HeaderValue| {
+        let token = &token.to_str().unwrap()["Bearer ".len()..];
+        black_box(jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation)).unwrap();
+    };
+    let (with, without) =
+        (|token: &HeaderValue| asked("/jwt", token), |token: &HeaderValue| asked("/public", token));
+    let against_bare = judge(name, 1.3, tokens, with, without, bare);
+    let against_whole = judge(&format!("{name}_whole"), 1.3, tokens, with, without, whole);
+    against_bare && against_whole
 }
 
 fn hs256() -> bool {
