@@ -10,6 +10,7 @@ __all__ = [
     "BodyReader",
     "Finished",
     "RequestThread",
+    "Step",
     "check",
     "check_online",
     "codes",
@@ -173,3 +174,11 @@ class RequestThread:
 @final
 class Finished:
     def __call__(self, task: Any) -> None: ...
+
+@final
+class Step:
+    _cancelled: bool
+    def __new__(
+        cls, event_loop: Any, callback: Any, arguments: tuple[Any, ...], context: Any
+    ) -> Step: ...
+    def _run(self) -> None: ...

@@ -12,12 +12,16 @@ import contextvars
 import selectors
 import sys
 from collections.abc import Coroutine
+from types import BuiltinFunctionType
 from typing import Any, Protocol
 
-from ._engine import Finished
+from ._engine import Finished, Step
 
 #: The name of every task that the engine starts.
 TASK_NAME = "bolt-request"
+
+#: What asyncio's tasks ask their loop to call: the type of their steps, the name of their wake-ups.
+_STEP, _WAKEUP = "TaskStepMethWrapper", "task_wakeup"
 
 
 class Slot(Protocol):
@@ -133,6 +137,11 @@ class SlotLoop(asyncio.SelectorEventLoop):
             return None
         if self._debug or self._closed:  # type: ignore[attr-defined]
             return super().call_soon(callback, *args, context=context)
+        kind = type(callback)
+        if (kind is BuiltinFunctionType and callback.__name__ == _WAKEUP) or kind.__name__ == _STEP:
+            # No task keeps the handle of its own calls.
+            self._ready.append(Step(self, callback, args, context))  # type: ignore[attr-defined]
+            return None
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)  # type: ignore[attr-defined]
         return handle

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from pybolt._engine import Step
 from pybolt.loop import SlotLoop, pump, pump_sync, set_running_loop
 
 seen = contextvars.ContextVar("seen", default=0)
@@ -171,6 +172,65 @@ def test_a_task_made_in_the_first_step_is_not_taken_for_the_handlers(engine):
         return await made is made
 
     assert engine.run(handler())
+
+
+def test_a_tasks_own_calls_make_no_handles_and_everybody_elses_do(engine, monkeypatch):
+    made = []
+
+    class Handle(asyncio.Handle):
+        __slots__ = ()
+
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self._callback)
+
+    monkeypatch.setattr(asyncio, "Handle", Handle)
+    called = []
+
+    async def handler():
+        loop = asyncio.get_running_loop()
+        waited = loop.create_future()
+        for number in range(3):
+            await asyncio.sleep(0)
+            assert not made
+            if number == 1:
+                loop.call_later(0.001, waited.set_result, "woken")
+        assert await waited == "woken"
+        loop.call_soon(called.append, "cancelled").cancel()
+        kept = loop.call_soon(called.append, "kept")
+        await asyncio.sleep(0)
+        return kept.cancelled()
+
+    assert engine.run(handler()) is False
+    assert called == ["kept"]
+    assert made[:2] == [called.append, called.append]
+
+
+def test_what_a_step_raises_is_told_to_its_loop_and_ends_nothing():
+    told = []
+
+    class Loop:
+        def call_exception_handler(self, context):
+            told.append(context)
+
+    def fails(*args):
+        raise asyncio.CancelledError(*args)
+
+    def exits():
+        raise SystemExit(3)
+
+    context = contextvars.Context()
+    step = Step(Loop(), fails, ("a",), context)
+    step._run()
+    step._run()  # once is all
+    [failure] = told
+    assert repr(fails) in failure["message"]
+    assert failure["exception"].args == ("a",)
+    with pytest.raises(SystemExit):
+        Step(Loop(), exits, (), context)._run()
+    context.run(Step(Loop(), fails, (), context)._run)
+    assert isinstance(told[1]["exception"], RuntimeError)  # it is entered already
+    assert len(told) == 2
 
 
 def test_exceptions_come_out_of_the_task(engine):

@@ -29,6 +29,7 @@ mod request;
 mod run;
 mod serving;
 mod slot;
+mod step;
 mod stream;
 mod tasks;
 
@@ -45,6 +46,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Principal>()?;
     module.add_class::<multidict::MultiDict>()?;
     module.add_class::<inlet::BodyReader>()?;
+    module.add_class::<step::Step>()?;
     module.add_class::<tasks::Finished>()?;
     module.add_class::<tasks::RequestThread>()?;
     module.add_function(wrap_pyfunction!(inspect::check, module)?)?;
