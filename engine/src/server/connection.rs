@@ -16,6 +16,8 @@
 //!   [`LINGER_TIME`] and [`LINGER_BYTES`], because closing a socket with unread bytes may take the
 //!   answer back (RFC 9112, 9.6).
 
+mod sending;
+
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,8 +25,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rustix::fs::sendfile;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -48,9 +49,6 @@ pub const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// How much a connection that is being closed is read.
 pub const LINGER_BYTES: usize = 256 << 10;
-
-/// So much of a file is sent before others have a turn.
-const SENT_AT_ONCE: u64 = 1 << 20;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -341,42 +339,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// The client takes nothing more for now: waits, or fails where it has for too long.
-    fn block<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let since = *self.blocked.get_or_insert_with(Instant::now);
-        if self.timer.passed(since + self.limits.write_idle, cx) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-
-    /// Has the kernel send what the answer asked for (see [`Span`](crate::body::Span)).
-    fn send_span(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(span) = self.link.unsent() else { return Poll::Ready(Ok(())) };
-        let mut offset = span.range.start;
-        let end = span.range.end.min(offset + SENT_AT_ONCE);
-        while offset < end {
-            if self.stream.poll_write_ready(cx)?.is_pending() {
-                return self.block(cx);
-            }
-            let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
-            let send = || Ok(sendfile(&self.stream, &span.file, Some(&mut offset), length)?);
-            match self.stream.try_io(Interest::WRITABLE, send) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                Ok(sent) => {
-                    self.blocked = None;
-                    self.link.sent(sent as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        // What comes next is the answer's to say, or others' turn.
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Reads from the socket into `out`, and lets pass what may.

@@ -1,0 +1,51 @@
+//! What the connection sends by itself, past actix-http, and how long it waits for who takes nothing.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use rustix::fs::sendfile;
+use tokio::io::Interest;
+use tokio::time::Instant;
+
+use super::Connection;
+
+/// So much of a file is sent before others have a turn.
+const SENT_AT_ONCE: u64 = 1 << 20;
+
+impl Connection {
+    /// The client takes nothing more for now: waits, or fails where it has for too long.
+    pub(super) fn block<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let since = *self.blocked.get_or_insert_with(Instant::now);
+        if self.timer.passed(since + self.limits.write_idle, cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+
+    /// Has the kernel send what the answer asked for (see [`Span`](crate::body::Span)).
+    pub(super) fn send_span(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(span) = self.link.unsent() else { return Poll::Ready(Ok(())) };
+        let mut offset = span.range.start;
+        let end = span.range.end.min(offset + SENT_AT_ONCE);
+        while offset < end {
+            if self.stream.poll_write_ready(cx)?.is_pending() {
+                return self.block(cx);
+            }
+            let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
+            let send = || Ok(sendfile(&self.stream, &span.file, Some(&mut offset), length)?);
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Ok(sent) => {
+                    self.blocked = None;
+                    self.link.sent(sent as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        // What comes next is the answer's to say, or others' turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
