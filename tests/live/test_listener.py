@@ -222,6 +222,32 @@ def test_a_thousand_pipelined_requests_are_all_answered(server):
 
 
 @pytest.mark.parametrize(
+    ("sent", "length"),
+    [
+        pytest.param(GET, 2, id="from Rust"),
+        pytest.param(b"GET /started HTTP/1.1\r\nHost: a\r\n\r\n", None, id="from a handler"),
+        pytest.param(POST + b"Content-Length: 3\r\n\r\nabc", 10, id="with a body"),
+        pytest.param(GET + POST + CHUNKED + b"1\r\na\r\n0\r\n\r\n", 10, id="pipelined"),
+        pytest.param(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n", 8_000_000, id="slow to take"),
+    ],
+)
+def test_a_client_that_sends_no_more_gets_its_answer(server, sent, length):
+    for _ in range(5):
+        with connected(server) as raw:
+            raw.sendall(sent)
+            raw.shutdown(socket.SHUT_WR)
+            if length == 8_000_000:
+                # The kernel has taken all that it will, and waits for longer than an answer may.
+                head = raw.recv(1)
+                time.sleep(0.2)
+                *_, (status, _, body) = answers(head + rest(raw))
+            else:
+                *_, (status, _, body) = answers(rest(raw))
+        assert status == 200
+        assert length is None or len(body) == length
+
+
+@pytest.mark.parametrize(
     "head",
     [
         pytest.param(LOCKED + b"Content-Length: 70\r\n\r\n", id="refused by the route"),

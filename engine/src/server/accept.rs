@@ -64,7 +64,7 @@ impl Places {
 
     /// A place for a connection from `peer`, perhaps among the refused; none where there are
     /// enough of these.
-    fn take(self: &Rc<Self>, peer: IpAddr) -> Option<Place> {
+    pub(super) fn take(self: &Rc<Self>, peer: IpAddr) -> Option<Place> {
         let refuse = || {
             let refused = self.refused.get();
             (refused < REFUSED_AT_ONCE).then(|| {

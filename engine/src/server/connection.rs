@@ -12,6 +12,9 @@
 //!   wrong inside a body ends that body with the reason as its error. After either, and after any
 //!   answer that was given before its request's body was complete, nothing more is ever read as a
 //!   request: the connection is closed.
+//! * **A client that sends no more** may have gone or wait for its answer; both look alike. Its
+//!   request goes on while the answer is being taken and for [`PARTING_TIME`] beyond, then it is
+//!   cancelled.
 //! * **The end** lingers: what the client still sends is thrown away for at most
 //!   [`LINGER_TIME`] and [`LINGER_BYTES`], because closing a socket with unread bytes may take the
 //!   answer back (RFC 9112, 9.6).
@@ -43,6 +46,9 @@ const READ_AHEAD: usize = 64 << 10;
 
 /// How long a connection past a cap may take to say in which form it wants to hear so.
 const REFUSED_TIME: Duration = Duration::from_secs(1);
+
+/// How long an answer may pause for a client that has sent its end.
+pub const PARTING_TIME: Duration = Duration::from_millis(50);
 
 /// How long a connection that is being closed is read.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -83,6 +89,8 @@ pub struct Connection {
     interim: &'static [u8],
     /// The client has sent all that it will.
     ended: bool,
+    /// When it did, or when it last took something of its answer after that.
+    parting: Option<Instant>,
     /// Everything written so far is with the kernel.
     flushed: bool,
     /// Since when the client has taken nothing of what is to be written.
@@ -106,6 +114,7 @@ impl Connection {
             admitted: 0,
             interim: &[],
             ended: false,
+            parting: None,
             flushed: true,
             blocked: None,
             linger: None,
@@ -334,11 +343,26 @@ impl Connection {
         }
         while !self.interim.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, self.interim) {
-                Poll::Ready(written) => self.interim = &self.interim[written?..],
-                Poll::Pending => break,
+                Poll::Ready(written) => {
+                    self.interim = &self.interim[written?..];
+                    self.blocked = None;
+                }
+                Poll::Pending => {
+                    self.blocked.get_or_insert_with(Instant::now);
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether a client that has sent its end may still be there to take its answer.
+    fn may_wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(since) = self.parting else { return false };
+        let awaited = self.phase == Phase::Request && self.scanner.is_complete();
+        awaited
+            && self.link.answer.get() != AnswerState::Done
+            && (self.blocked.is_some() || !self.timer.passed(since + PARTING_TIME, cx))
     }
 
     /// Reads from the socket into `out`, and lets pass what may.
@@ -347,7 +371,7 @@ impl Connection {
         ready!(Pin::new(&mut self.stream).poll_read(cx, out))?;
         let came = out.filled().len() - before;
         if came == 0 {
-            self.ended = true;
+            (self.ended, self.parting) = (true, Some(Instant::now()));
         } else if self.phase == Phase::Last {
             // Nothing of it is read any more.
             out.set_filled(before);
@@ -384,13 +408,17 @@ impl AsyncRead for Connection {
                 out.put_slice(&this.held[..passing]);
                 this.held.advance(passing);
                 this.admitted -= passing;
+                if this.held.is_empty() {
+                    // An idle connection keeps nothing of what was once pipelined.
+                    this.held = BytesMut::new();
+                }
             }
             if out.filled().len() > before || this.is_over() {
                 return Poll::Ready(Ok(()));
             }
             // What is held behind a request has its turn before the end that came after it.
             let waits = this.phase == Phase::Request && !this.held.is_empty();
-            if this.ended && !waits {
+            if this.ended && !waits && !this.may_wait(cx) {
                 return Poll::Ready(Ok(()));
             }
             if this.ended || (waits && this.held.len() >= READ_AHEAD) {
@@ -420,6 +448,9 @@ impl AsyncWrite for Connection {
             && let Poll::Ready(written) = Pin::new(&mut this.stream).poll_write(cx, bytes)
         {
             this.blocked = None;
+            if this.parting.is_some() {
+                this.parting = Some(Instant::now());
+            }
             return Poll::Ready(written);
         }
         this.block(cx)
@@ -465,3 +496,6 @@ impl AsyncWrite for Connection {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,15 +14,16 @@ pub struct Timer(Option<Pin<Box<Sleep>>>);
 impl Timer {
     /// Whether `deadline` is over; otherwise the task is polled again when it is, or before.
     pub fn passed(&mut self, deadline: Instant, cx: &mut Context<'_>) -> bool {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        let fresh = sleep.deadline() == deadline;
-        if !fresh && sleep.deadline() < deadline && !sleep.is_elapsed() {
+        let known = self.0.as_ref().map(|sleep| (sleep.deadline(), sleep.is_elapsed()));
+        if known.is_some_and(|(rings, rang)| rings < deadline && !rang) {
             return false;
         }
         if Instant::now() >= deadline {
+            // No timer is made for what is over: one that was never polled would never ring.
             return true;
         }
-        if !fresh {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
         sleep.as_mut().poll(cx).is_ready()
@@ -31,7 +32,9 @@ impl Timer {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
     use std::time::Duration;
 
     use super::*;
@@ -52,5 +55,29 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(timer.passed(after(20), &mut cx));
         assert!(!timer.passed(after(75), &mut cx));
+    }
+    /// Counts how often a task is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_after_one_that_was_over_when_it_was_first_looked_at() {
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut timer = Timer::default();
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert!(timer.passed(begun + Duration::from_secs(10), &mut cx));
+        assert!(!timer.passed(begun + Duration::from_secs(22), &mut cx));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(timer.passed(begun + Duration::from_secs(22), &mut cx));
     }
 }

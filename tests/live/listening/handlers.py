@@ -29,6 +29,11 @@ def framed(request):
     )
 
 
+def big(request):
+    """More than the kernel takes at once."""
+    return pybolt.Bytes(b"a" * 8_000_000)
+
+
 def long(request):
     async def chunks():
         while True:
