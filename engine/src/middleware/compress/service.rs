@@ -13,7 +13,7 @@ use super::config::{Coding, CompressPolicy, Encoding};
 use super::encoder::whole;
 use super::stream::Encoded;
 use crate::body::Body;
-use crate::http::{HeaderName, HeaderValue, Headers, Method, StatusCode, header};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, Headers, Method, StatusCode, header};
 use crate::middleware::policy_layer::{Inner, policy_layer};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -34,14 +34,19 @@ impl<S: Inner<Request>> Compress<S> {
         let whole = |_: &Coding| !request.headers.contains_key(header::RANGE);
         let coding = self.policy.choose(&request.headers).filter(whole);
         let head = request.method == Method::HEAD;
+        // Only what was encoded has a weak tag of ours.
+        let has_encoded = coding.is_some() && names_weak_tag(&request.headers);
         let policy = Arc::clone(&self.policy);
-        match self.inner.call(request) {
-            Reply::Ready(response) => {
-                let response = response.expect("a reply is ready once");
-                encode(&policy, coding, head, response)
+        let dress = move |response: Response| match response.status {
+            StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT => {
+                in_place(has_encoded, response).into()
             }
+            _ => encode(&policy, coding, head, response),
+        };
+        match self.inner.call(request) {
+            Reply::Ready(response) => dress(response.expect("a reply is ready once")),
             Reply::Pending(answer) => Reply::pending(async move {
-                let Ok(response) = encode(&policy, coding, head, answer.await).await;
+                let Ok(response) = dress(answer.await).await;
                 response
             }),
         }
@@ -61,6 +66,25 @@ fn encode(
     let Some(coding) = coding else { return response.into() };
     let reply = encode_body(policy, coding, response);
     if head { reply.map(without_body) } else { reply }
+}
+
+/// A 206 and a 304 have the `Vary` of the answer in whose place they stand, and a 304 its tag
+/// (RFC 9110, 15.3.7 and 15.4.5): a cache that has an encoded one, whose tag is weak, must not update
+/// it by a strong one (RFC 9111, 4.3.4). Whether its type or size would have kept that answer as it
+/// is nobody knows here; then a `Vary` too many does no harm.
+fn in_place(has_encoded: bool, mut response: Response) -> Response {
+    if may_be_changed(&response.headers) {
+        response.headers.vary(header::ACCEPT_ENCODING);
+        if has_encoded && response.status == StatusCode::NOT_MODIFIED {
+            weaken(&mut response.headers);
+        }
+    }
+    response
+}
+
+fn names_weak_tag(headers: &HeaderMap) -> bool {
+    let weak = |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), b"W/\"").is_some();
+    headers.get_all(header::IF_NONE_MATCH).any(weak)
 }
 
 fn encode_body(policy: &CompressPolicy, coding: Coding, mut response: Response) -> Reply {
@@ -137,6 +161,11 @@ fn announce(headers: &mut Headers, encoding: Encoding) {
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
     headers.remove(&header::ACCEPT_RANGES);
     headers.remove(&header::CONTENT_LENGTH);
+    weaken(headers);
+}
+
+/// The encoded bytes are others each time, so that no strong tag is theirs.
+fn weaken(headers: &mut Headers) {
     let weak = headers
         .get(&header::ETAG)
         .filter(|tag| !tag.as_bytes().starts_with(b"W/"))
@@ -148,16 +177,18 @@ fn announce(headers: &mut Headers, encoding: Encoding) {
 
 fn could_be_encoded(policy: &CompressPolicy, response: &Response) -> bool {
     let headers = &response.headers;
-    !matches!(
-        response.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
-    ) && response.body.length().is_none_or(|length| length >= policy.min_size)
+    response.status != StatusCode::NO_CONTENT
+        && response.body.length().is_none_or(|length| length >= policy.min_size)
         && !headers.contains(&header::CONTENT_ENCODING)
         && !headers.contains(&header::CONTENT_RANGE)
         // It would be the digest of another content (RFC 9530).
         && !headers.contains(&CONTENT_DIGEST)
-        && !headers.get_all(&header::CACHE_CONTROL).any(|value| mentions(value, "no-transform"))
+        && may_be_changed(headers)
         && headers.get(&header::CONTENT_TYPE).is_some_and(gains)
+}
+
+fn may_be_changed(headers: &Headers) -> bool {
+    !headers.get_all(&header::CACHE_CONTROL).any(|value| mentions(value, "no-transform"))
 }
 
 fn mentions(value: &HeaderValue, word: &str) -> bool {
@@ -210,7 +241,6 @@ mod tests {
 
     use super::*;
     use crate::config::diagnostic::Diagnostics;
-    use crate::http::HeaderMap;
     use crate::middleware::compress::CompressConfig;
     use std::convert::Infallible;
     use tower_layer::Layer;
