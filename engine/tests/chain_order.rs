@@ -263,6 +263,9 @@ fn check(stages: &Stages, asked: &Asked, response: &Response, ran: &Ran, before:
         assert_eq!(values(response, &HeaderName::from_static("x-set")), ["ours"]);
     }
     if ran.times.get() > before {
+        let after = stages.limit_after.filter(|_| stages.has("auth"));
+        let limits = [stages.limit_before, after].iter().flatten().count();
+        assert_eq!(left(response).len(), limits, "who was counted is told so, after a panic too");
         assert!(!stages.has("ip") && !stages.has("maintenance"));
         assert!(!stages.has("csrf") || asked.method != "POST" || asked.origin.is_none());
         assert!(!stages.has("auth") || ran.permitted.get(), "the handler ran before authorization");

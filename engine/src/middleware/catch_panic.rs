@@ -2,7 +2,8 @@
 //!
 //! Twice in the chain: below CORS and the security headers, so that the `500` is dressed like every
 //! other answer, and outside them, so that they cannot take a worker down either; inside the access
-//! log, so that it is logged. The panic itself goes to stderr by the process's panic hook.
+//! log, so that it is logged. Rate limits catch what panics below them too ([`caught`]): whoever was
+//! counted is told so. The panic itself goes to stderr by the process's panic hook.
 //!
 //! Refusal: `internal`.
 
@@ -46,15 +47,19 @@ where
     }
 
     fn call(&mut self, request: Request) -> Reply {
-        let form = request.form;
-        match catch_unwind(AssertUnwindSafe(|| self.0.call(request))) {
-            Ok(Reply::Pending(mut answer)) => Reply::pending(poll_fn(move |cx| {
-                catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))
-                    .unwrap_or_else(|_| Poll::Ready(internal(form)))
-            })),
-            Ok(ready) => ready,
-            Err(_) => internal(form).into(),
-        }
+        caught(request.form, || self.0.call(request))
+    }
+}
+
+/// What `call` replies; where it panics, now or while it is waited for, a `500` in `form`.
+pub fn caught(form: Form, call: impl FnOnce() -> Reply) -> Reply {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Reply::Pending(mut answer)) => Reply::pending(poll_fn(move |cx| {
+            catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))
+                .unwrap_or_else(|_| Poll::Ready(internal(form)))
+        })),
+        Ok(ready) => ready,
+        Err(_) => internal(form).into(),
     }
 }
 

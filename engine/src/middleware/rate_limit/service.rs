@@ -14,6 +14,7 @@ use super::config::RateLimitPolicy;
 use super::gcra::Decision;
 use super::limits::{Limits, Verdict};
 use crate::http::{HeaderName, HeaderValue, Headers, header};
+use crate::middleware::catch_panic::caught;
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -72,7 +73,7 @@ where
             limits.tell(verdict, &mut response);
             return response.into();
         }
-        self.inner.call(request).map(move |mut response| {
+        caught(parts.form, || self.inner.call(request)).map(move |mut response| {
             limits.tell(verdict, &mut response);
             response
         })
