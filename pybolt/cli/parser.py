@@ -67,7 +67,7 @@ Findings go to standard output; `bolt run` writes the same to standard error bef
 examples:
   bolt check                               ./bolt.yaml
   bolt check app.py --config bolt.yaml --strict
-  bolt check --online                      and every JWKS URL, for ten seconds at most
+  bolt check --online                      and every JWKS URL, each for ten seconds at most
   bolt check --format sarif > bolt.sarif   for code scanning
   bolt check --explain E014                what a code means, and what to do
 """

@@ -14,11 +14,15 @@ from tests.unit.command import bolt
 JWK = {"kty": "OKP", "crv": "Ed25519", "x": "JTnsBKhvKKULjGOWHUfVbuJ8lDJBh5ecnlGyiUHhVbM"}
 RSA = {"kty": "RSA", "kid": "rsa", "n": "u" * 342, "e": "AQAB"}
 
+#: So many are asked at once.
+AT_ONCE = 8
+
 KEYS = json.dumps({"keys": [JWK | {"kid": "one"}]})
 
 #: What each path answers: status, body.
 ANSWERS = {
     "/fine": (200, KEYS),
+    "/held": (200, KEYS),
     "/hop": (302, "/fine"),
     "/away": (302, "http://localhost:{port}/fine"),
     "/round": (302, "/round"),
@@ -34,6 +38,8 @@ class Issuer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.partition("?")[0]
         self.server.asked.append(path)
+        if path == "/held":
+            self.server.hold()
         if path == "/slow":
             self.server.over.wait(60)
             return
@@ -52,9 +58,27 @@ class Issuer(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Issuers(http.server.ThreadingHTTPServer):
+    """Keeps whoever asks for what is held until so many have asked, or no more come."""
+
+    request_queue_size = 128
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.here, self.most, self.came = 0, 0, threading.Condition()
+
+    def hold(self):
+        with self.came:
+            self.here += 1
+            self.most = max(self.most, self.here)
+            self.came.notify_all()
+            self.came.wait_for(lambda: self.most > AT_ONCE, 0.5)
+            self.here -= 1
+
+
 @pytest.fixture
 def issuer():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    server = Issuers(("127.0.0.1", 0), Issuer)
     server.asked, server.over = [], threading.Event()
     server.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -114,6 +138,14 @@ def test_every_url_that_brings_no_keys_is_a_mistake_at_its_place(tmp_path, issue
         assert item["hint"]
     # A redirect to another origin was not followed: only `/fine` itself and `/hop` led there.
     assert issuer.asked.count("/fine") == 2
+
+
+def test_no_more_than_some_are_asked_at_once(tmp_path, issuer):
+    configure(tmp_path, *(f"{issuer.url}/held?{number}" for number in range(40)))
+    done = bolt(tmp_path, "check", "--online")
+    assert done.returncode == 0, done.stdout
+    assert issuer.asked.count("/held") == 40
+    assert issuer.most == AT_ONCE
 
 
 def test_what_is_not_fetched_is_one_line(tmp_path, issuer):

@@ -22,6 +22,7 @@ use pybolt_engine::response::Response;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::bridge::{Bridge, Route};
 use crate::counters::Place;
@@ -48,15 +49,25 @@ pub fn check(py: Python<'_>, wire: &str) -> PyResult<String> {
     serde_json::to_string(&diagnostics).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-/// Fetches the keys of a plan that are at URLs, all at once, and gives the diagnostics as a JSON
-/// array.
+/// So many URLs are asked at once.
+const AT_ONCE: usize = 8;
+
+/// Fetches the keys of a plan that are at URLs, [`AT_ONCE`] of them at once, and gives the
+/// diagnostics as a JSON array.
 #[pyfunction]
 pub fn check_online(py: Python<'_>, wire: &str) -> PyResult<String> {
     let remotes = plan(py, wire)?.remotes();
     let found = py.detach(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let probes = remotes.into_iter().map(|remote| async move { remote.probe().await });
+            let places = Arc::new(Semaphore::new(AT_ONCE));
+            let probes = remotes.into_iter().map(|remote| {
+                let places = Arc::clone(&places);
+                async move {
+                    let _place = places.acquire_owned().await;
+                    remote.probe().await
+                }
+            });
             let mut found = Vec::new();
             // Each has its own task; they end in any order and are told of in the plan's.
             for probe in probes.map(tokio::spawn).collect::<Vec<_>>() {
