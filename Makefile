@@ -63,6 +63,9 @@ fuzz: | tools            ## what must hold of every input, tried on mutated ones
 	cargo build --quiet -p pybolt-fuzz
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -I TARGET cargo run --quiet -p pybolt-fuzz --bin TARGET
 
+soak: $(VENV)/.built      ## the scenarios that take minutes at full size: 100,000 hostile requests, 9,000 connections
+	BOLT_SOAK=1 $(PY) -m pytest tests/soak
+
 bench: $(VENV)/.built     ## ApacheBench: 50,000 requests, 100 concurrent
 	@command -v ab >/dev/null || { echo "ab is missing: apt-get install apache2-utils" >&2; exit 1; }
 	@$(MAKE) --no-print-directory run-bg && { ab -q -k -n 50000 -c 100 http://$(HOST):$(PORT)/hello; status=$$?; $(MAKE) --no-print-directory stop; exit $$status; }

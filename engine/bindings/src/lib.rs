@@ -21,6 +21,7 @@ mod inspect;
 mod job;
 mod lanes;
 mod loop_queue;
+mod memory;
 mod multidict;
 mod orders;
 mod rebuild;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::bridge::Bridge;
 use crate::generation::Generation;
+use crate::memory::give_back;
 use crate::orders::Ending;
 use crate::reports::Reports;
 
@@ -55,6 +56,7 @@ pub async fn serve(
     let drain = Drain::default();
     let terminate = signal(SignalKind::terminate())?;
     actix_rt::spawn(end(Arc::clone(&bridge), drain.clone(), endings, terminate));
+    actix_rt::spawn(give_back(drain.clone()));
     let answering = Arc::clone(&bridge);
     actix_rt::spawn(async move { answering.completions.hand_out().await });
     let surroundings = Surroundings { drain: drain.clone(), switches };

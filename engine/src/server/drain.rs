@@ -17,6 +17,8 @@ struct State {
     deadline: Cell<Option<Instant>>,
     lingered: Cell<bool>,
     open: Cell<usize>,
+    /// The most that were open since somebody asked.
+    most: Cell<usize>,
     /// The end came nearer: the accept loops and every connection wait for this.
     changed: Notify,
     /// A connection was closed: only [`Drain::finished`] waits for this.
@@ -32,6 +34,7 @@ impl Default for Drain {
             deadline: Cell::new(None),
             lingered: Cell::new(false),
             open: Cell::new(0),
+            most: Cell::new(0),
             changed: Notify::new(),
             closed: Notify::new(),
         }))
@@ -94,7 +97,13 @@ impl Drain {
     /// Counts a connection until the guard is dropped.
     pub fn open(&self) -> OpenConnection {
         self.0.open.set(self.0.open.get() + 1);
+        self.0.most.set(self.0.most.get().max(self.0.open.get()));
         OpenConnection(self.clone())
+    }
+
+    /// How many connections were open at most since this was last asked.
+    pub fn take_most(&self) -> usize {
+        self.0.most.replace(self.0.open.get())
     }
 
     /// How many connections are open.

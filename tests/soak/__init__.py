@@ -1,0 +1,1 @@
+"""What takes minutes at full size: ``make soak``. Every run of the tests has a small one."""
