@@ -10,12 +10,12 @@ WORKERS ?= 1
 APP     ?= examples/embedded_app.py
 PIDFILE := bolt.pid
 LOGFILE := bolt.log
-FUZZ    := plan path expression forwarded request
+FUZZ    := plan path expression forwarded request wire
 RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone migrate makemigrations \
-        orm-smoke create-user test test-tools check generate fuzz fmt clean reinstall
+        orm-smoke create-user test test-tools check generate fuzz soak fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,67 +1,16 @@
 //! The listener's scanner: the table of raw requests, any split of their bytes, and actix-http's own
 //! idea of where messages end.
 
-#![allow(clippy::unwrap_used)] // a table that cannot be read is a failed test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // what cannot be read is a failed test
 
-use actix_codec::Decoder;
-use actix_http::HttpMessage as _;
-use actix_http::h1::{Codec, Message};
-use bytes::BytesMut;
+#[path = "properties/wire.rs"]
+mod wire;
+
 use proptest::prelude::*;
 use pybolt_engine::middleware::rejection::RejectionKind;
 use pybolt_engine::server::limits::LimitsPolicy;
-use pybolt_engine::server::scan::{Scanner, Step, keep_line};
 use serde_json::Value;
-
-/// What a scan of some bytes found.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Found {
-    /// Where each complete request ends.
-    ends: Vec<usize>,
-    /// What is wrong with the next.
-    refused: Option<RejectionKind>,
-    /// What passes to actix-http.
-    passed: Vec<u8>,
-}
-
-/// Scans `raw` as it arrives in pieces that end at `cuts`.
-fn scan(raw: &[u8], cuts: &[usize], limits: &LimitsPolicy) -> Found {
-    let mut scanner = Scanner::default();
-    let mut found = Found::default();
-    let mut at = 0;
-    for arrived in cuts.iter().copied().chain([raw.len()]) {
-        while at < arrived {
-            match scanner.advance(&raw[at..arrived], limits) {
-                Step::Skip(length) => at += length,
-                Step::Head(head) => {
-                    let lines = raw[at..at + head.length].split_inclusive(|byte| *byte == b'\n');
-                    for (number, line) in lines.enumerate() {
-                        if number == 0 || keep_line(line, limits) {
-                            found.passed.extend_from_slice(line);
-                        }
-                    }
-                    at += head.length;
-                }
-                Step::Body(length) => {
-                    assert!(length > 0);
-                    found.passed.extend_from_slice(&raw[at..at + length]);
-                    at += length;
-                }
-                Step::More => break,
-                Step::Complete => unreachable!("it is turned at once"),
-                Step::Refuse(kind) | Step::Fail(_, kind) => {
-                    found.refused = Some(kind);
-                    return found;
-                }
-            }
-            if scanner.is_complete() {
-                found.ends.push(at);
-                scanner.turn();
-            }
-        }
-    }
-    found
-}
+use wire::{agrees, scan};
 
 fn rows() -> Vec<Value> {
     let text = std::fs::read_to_string("../tests/vectors/http1.yaml").unwrap();
@@ -145,61 +94,8 @@ fn what_never_ends_its_line_is_refused_at_the_limit() {
     assert_eq!(found.refused, Some(RejectionKind::HeadersTooLarge));
 }
 
-/// Where actix-http finds the ends of the requests in `bytes`, which were admitted.
-fn actix_ends(bytes: &[u8]) -> Vec<usize> {
-    thread_local! {
-        // Its codec has a clock, which wants to be spawned.
-        static LOCAL: (tokio::runtime::Runtime, tokio::task::LocalSet) = (
-            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
-            tokio::task::LocalSet::new(),
-        );
-    }
-    LOCAL.with(|(runtime, local)| {
-        let _runtime = runtime.enter();
-        let _local = local.enter();
-        decode(bytes)
-    })
-}
-
-fn decode(bytes: &[u8]) -> Vec<usize> {
-    let mut codec = Codec::default();
-    let mut buffer = BytesMut::from(bytes);
-    let mut ends = Vec::new();
-    let mut in_body;
-    loop {
-        match codec.decode(&mut buffer).expect("actix-http admits what the scanner admits") {
-            None => return ends,
-            Some(Message::Item(request)) => {
-                let field = |name: &str| request.headers().get(name)?.to_str().ok();
-                let length: u64 = field("content-length").map_or(0, |text| text.parse().unwrap());
-                in_body = length > 0 || field("transfer-encoding").is_some();
-            }
-            Some(Message::Chunk(Some(_))) => continue,
-            Some(Message::Chunk(None)) => in_body = false,
-        }
-        if !in_body {
-            ends.push(bytes.len() - buffer.len());
-        }
-    }
-}
-
-/// Whether scanner and actix-http agree on what was admitted of `raw`, however it arrives.
-fn agrees(raw: &[u8], cuts: &[usize]) {
-    let limits = LimitsPolicy::default();
-    let whole = scan(raw, &[], &limits);
-    let split = scan(raw, cuts, &limits);
-    assert_eq!((&whole.ends, whole.refused), (&split.ends, split.refused));
-    // A head in the middle of which the bytes end is nothing that actix-http has seen.
-    let requests = whole.ends.len();
-    let ends = actix_ends(&whole.passed);
-    assert!(ends.len() == requests, "{ends:?} {:?}", whole.ends);
-    if requests > 0 && whole.refused.is_none() && whole.passed.len() == raw.len() {
-        assert_eq!(ends, whole.ends);
-    }
-}
-
 #[test]
-fn actix_http_finds_the_same_ends_in_every_row() {
+fn actix_http_reads_every_row_alike() {
     for row in rows() {
         agrees(&raw(&row), &[]);
     }
@@ -242,13 +138,14 @@ proptest! {
         row in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
-        cut in any::<prop::sample::Index>(),
+        cuts in any::<[u8; 2]>(),
     ) {
         let rows = rows_once();
         let mut raw = rows[row.index(rows.len())].clone();
         let at = at.index(raw.len());
         raw[at] = byte;
-        agrees(&raw, &[cut.index(raw.len())]);
+        raw.extend(cuts);
+        wire::holds(&raw);
     }
 }
 

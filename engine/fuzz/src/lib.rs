@@ -10,6 +10,9 @@ pub mod seeds;
 #[path = "../../tests/properties/mod.rs"]
 pub mod properties;
 
+#[path = "../../tests/properties/wire.rs"]
+pub mod wire;
+
 /// Documents: JSON as it is where it begins with a brace, else edits of a document that is right.
 pub fn plan(data: &[u8]) {
     match str::from_utf8(data) {
@@ -35,6 +38,11 @@ pub fn expression(data: &[u8]) {
 /// Forwarding headers.
 pub fn forwarded(data: &[u8]) {
     properties::forwarded::holds(data);
+}
+
+/// What a connection brings.
+pub fn wire(data: &[u8]) {
+    wire::holds(data);
 }
 
 /// Requests.

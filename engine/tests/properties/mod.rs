@@ -1,5 +1,5 @@
 //! What must hold of every input, whoever sent it. Stated once: `engine/fuzz` drives it with bytes,
-//! `tests/properties.rs` with proptest's values.
+//! `tests/fuzzed.rs` with proptest's values. `wire` is beside its table, in `tests/http1.rs`.
 
 pub mod expression;
 pub mod forwarded;
