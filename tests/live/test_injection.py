@@ -151,6 +151,27 @@ def test_a_stream_keeps_to_its_length_or_takes_its_connection_along(server, way,
             assert answer[2] == b"12345"[:length], headers
 
 
+@pytest.mark.parametrize("way", ["stream", "async stream"])
+def test_a_stream_to_http_1_0_has_no_chunks_and_ends_with_its_connection(server, way):
+    def received(method, said=way):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw:
+            head = f"{method} {what('/say', said, {})} HTTP/1.0\r\nHost: a\r\n"
+            raw.sendall(head.encode() + b"Connection: keep-alive\r\n\r\n" + NEXT)
+            found = b""
+            while chunk := raw.recv(65536):
+                found += chunk
+            return found
+
+    head, _, body = received("GET").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert b"transfer-encoding" not in head
+    assert b"keep-alive" not in head
+    assert body == b"12345", "nothing behind it, no chunks around it"
+    # Without a body, or with a length, the connection stays.
+    assert received("HEAD").endswith(b"\r\n\r\nnext")
+    assert received("GET", "bytes").endswith(b"\r\n\r\nnext")
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("way", ["bytes", "stream", "tuple", "error"])
 @pytest.mark.parametrize("status", [204, 205, 304])

@@ -66,9 +66,12 @@ impl Stream for Incoming {
 /// Hands a response to a request of `method` to actix-http. Framing is the server's: whatever an
 /// application says about length, encoding of the transfer or the connection is dropped, and a
 /// body where RFC 9110 has none is never sent, because the client would read it as the next answer.
+/// A client of HTTP/1.0 knows no chunks: a body of unknown length ends with its connection (RFC 9112,
+/// 6.1 and 6.3).
 pub fn outgoing(
     response: Response,
     method_is_head: bool,
+    http10: bool,
     closing: bool,
     answering: Answering,
 ) -> actix_http::Response<OutgoingBody> {
@@ -93,8 +96,9 @@ pub fn outgoing(
     };
     let by_hand = method_is_head || matches!(body, Content::Spans(_));
     let body = OutgoingBody { content: body, answering };
+    let endless = http10 && !by_hand && body.size() == BodySize::Stream;
     let mut message = actix_http::Response::with_body(response.status, body);
-    if by_hand {
+    if by_hand || endless {
         message.head_mut().no_chunking(true);
     }
     let headers = message.headers_mut();
@@ -106,7 +110,7 @@ pub fn outgoing(
             headers.append(name, value);
         }
     }
-    if closing {
+    if closing || endless {
         message.head_mut().set_connection_type(ConnectionType::Close);
     }
     message

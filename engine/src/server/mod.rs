@@ -41,7 +41,7 @@ use self::convert::OutgoingBody;
 pub use self::drain::Drain;
 use self::link::{Answering, BodyState, Link};
 use crate::engine::Live;
-use crate::http::{HeaderValue, Method, header};
+use crate::http::{HeaderValue, Method, Version, header};
 use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::reply::Reply;
 use actix_http::{HttpService, KeepAlive};
@@ -124,11 +124,13 @@ impl Service<actix_http::Request> for RequestService {
             let request = refused.into_request(request.peer_addr());
             let method_is_head = request.method == Method::HEAD;
             let reply = self.engine.refuse(request, refusal(kind));
-            return Answer { reply, method_is_head, closing: true, drain, link };
+            let http10 = false;
+            return Answer { reply, method_is_head, http10, closing: true, drain, link };
         }
         let method_is_head = request.method() == Method::HEAD;
+        let http10 = request.version() == Version::HTTP_10;
         let reply = self.engine.call(convert::incoming(request, &link));
-        Answer { reply, method_is_head, closing: false, drain, link }
+        Answer { reply, method_is_head, http10, closing: false, drain, link }
     }
 }
 
@@ -145,6 +147,7 @@ fn refusal(kind: RejectionKind) -> Rejection {
 struct Answer {
     reply: Reply,
     method_is_head: bool,
+    http10: bool,
     closing: bool,
     drain: Drain,
     link: Rc<Link>,
@@ -161,6 +164,7 @@ impl Future for Answer {
         let unread = self.link.body.get() != BodyState::Complete;
         let closing = self.closing || unread || self.drain.is_draining();
         let answering = Answering::begin(Rc::clone(&self.link));
-        Poll::Ready(Ok(convert::outgoing(response, self.method_is_head, closing, answering)))
+        let (head, http10) = (self.method_is_head, self.http10);
+        Poll::Ready(Ok(convert::outgoing(response, head, http10, closing, answering)))
     }
 }
