@@ -64,11 +64,17 @@ pub struct CompressPolicy {
     pub(super) min_size: u64,
     /// Places for bodies that are encoded off the I/O thread.
     pub(super) places: Arc<Semaphore>,
+    /// Mebibytes for the codecs of streams under way.
+    pub(super) memory: Arc<Semaphore>,
 }
 
 /// So many bodies or chunks of a policy are encoded off the I/O thread at once; more would only
 /// fight for the cores.
 const AT_ONCE: usize = 2;
+
+/// So many mebibytes the codecs of a policy's streams may have together. A client that does not read
+/// keeps its codec: past this a stream goes out as it is.
+pub(super) const MEMORY: u32 = 256;
 
 impl Encoding {
     /// The name in `Content-Encoding`.
@@ -116,6 +122,7 @@ impl CompressConfig {
             codings: codings.into_iter().collect::<Option<_>>()?,
             min_size: self.min_size.as_ref().map_or(1024, |size| size.0),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            memory: Arc::new(Semaphore::new(MEMORY as usize)),
         })
     }
 
@@ -146,6 +153,21 @@ impl CompressConfig {
 }
 
 impl Coding {
+    /// How many mebibytes the codec of a stream has, at most: its window and its tables.
+    pub(super) const fn mebibytes(self) -> u32 {
+        match (self.encoding, self.level) {
+            (Encoding::Gzip, _) => 1,
+            (Encoding::Zstd, 0..=3) => 2,
+            (Encoding::Zstd, 4 | 5) | (Encoding::Brotli, 6) => 6,
+            (Encoding::Zstd, 6 | 7) => 12,
+            (Encoding::Zstd, _) => 32,
+            (Encoding::Brotli, 0..=5) => 4,
+            (Encoding::Brotli, 7) => 10,
+            (Encoding::Brotli, 8) => 20,
+            (Encoding::Brotli, _) => 40,
+        }
+    }
+
     /// How many bytes are encoded on the I/O thread, so that nobody else waits for more than about
     /// a millisecond. (`how_long_a_body_takes` in the encoder's tests prints what they take.)
     pub(super) const fn inline_bytes(self) -> usize {

@@ -7,7 +7,9 @@
 //!
 //! No body keeps the I/O thread: what takes longer than about a millisecond at its level is encoded
 //! on another thread, few at a time, and a stream that has many chunks ready lets others run in
-//! between. An answer with a `Content-Digest` stays as it is.
+//! between. A stream's codec has megabytes for as long as its client takes to read: all of a policy's
+//! together have 256 MiB, and a stream that finds none left goes out as it is. An answer with a
+//! `Content-Digest` stays as it is.
 //!
 //! Against BREACH every answer carries 1 to 100 bytes, at random, as Django's own gzip does: gzip has
 //! them in its file name, Brotli in a metadata block, zstd in a skippable frame.

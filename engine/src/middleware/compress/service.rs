@@ -104,12 +104,12 @@ fn encode_body(policy: &CompressPolicy, coding: Coding, mut response: Response) 
             finish(response, encoding, bytes, encoded).into()
         }
         Body::Stream(stream) => {
-            match Encoded::new(stream, coding, &policy.places) {
+            match Encoded::new(stream, coding, policy) {
                 Ok(encoded) => {
                     announce(&mut response.headers, encoding);
                     response.body = Body::stream(encoded, None);
                 }
-                // Without memory for a codec the plain body is still right.
+                // Without memory for one more codec the plain body is still right.
                 Err(stream) => response.body = Body::Stream(stream),
             }
             response.into()

@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::config::Coding;
+use super::config::{Coding, CompressPolicy};
 use super::encoder::Encoder;
 use super::service::elsewhere;
 use crate::body::BodyStream;
@@ -33,6 +33,8 @@ pub struct Encoded {
     stream: BodyStream,
     state: State,
     places: Arc<Semaphore>,
+    /// What its codec may have of the policy's memory.
+    _memory: OwnedSemaphorePermit,
     inline_bytes: usize,
     /// How much was encoded on the I/O thread since it was last let go.
     spent: usize,
@@ -43,18 +45,18 @@ impl Encoded {
     pub fn new(
         stream: BodyStream,
         coding: Coding,
-        places: &Arc<Semaphore>,
+        policy: &CompressPolicy,
     ) -> Result<Self, BodyStream> {
-        match Encoder::new(coding) {
-            Ok(encoder) => Ok(Self {
-                stream,
-                state: State::Idle(encoder),
-                places: Arc::clone(places),
-                inline_bytes: coding.inline_bytes(),
-                spent: 0,
-            }),
-            Err(_) => Err(stream),
-        }
+        let memory = Arc::clone(&policy.memory).try_acquire_many_owned(coding.mebibytes());
+        let (Ok(memory), Ok(encoder)) = (memory, Encoder::new(coding)) else { return Err(stream) };
+        Ok(Self {
+            stream,
+            state: State::Idle(encoder),
+            places: Arc::clone(&policy.places),
+            _memory: memory,
+            inline_bytes: coding.inline_bytes(),
+            spent: 0,
+        })
     }
 
     /// What comes of a chunk: its encoded bytes at once, or a place in the queue of other threads.
@@ -136,7 +138,8 @@ mod tests {
     use super::*;
     use crate::body::Body;
     use crate::config::diagnostic::Diagnostics;
-    use crate::middleware::compress::{CompressConfig, CompressPolicy};
+    use crate::middleware::compress::CompressConfig;
+    use crate::middleware::compress::config::MEMORY;
 
     /// Chunks that are all there.
     struct Chunks(VecDeque<Bytes>);
@@ -157,7 +160,7 @@ mod tests {
     fn encoded(coding: Coding, policy: &CompressPolicy, chunks: &[Bytes]) -> Encoded {
         let chunks = Chunks(chunks.iter().cloned().collect());
         let Body::Stream(stream) = Body::stream(chunks, None) else { unreachable!("it is one") };
-        Encoded::new(stream, coding, &policy.places).unwrap_or_else(|_| unreachable!("no memory"))
+        Encoded::new(stream, coding, policy).unwrap_or_else(|_| unreachable!("no memory"))
     }
 
     /// Reads to the end: what came, and how often the thread was let go before it.
@@ -222,6 +225,31 @@ mod tests {
             let (body, pauses) = drained(encoded(coding, &policy, &chunks)).await;
             assert_eq!(pauses, 4, "{coding:?}");
             assert_eq!(decoded(coding, &body), chunks.concat(), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_codecs_than_memory_for_them_and_each_gives_its_own_back() {
+        let policy = policy();
+        let stream = || {
+            let chunks = Chunks([Bytes::from_static(b"plain")].into());
+            let Body::Stream(stream) = Body::stream(chunks, None) else {
+                unreachable!("it is one")
+            };
+            stream
+        };
+        for coding in policy.codings.clone() {
+            let new = || Encoded::new(stream(), coding, &policy);
+            let count = MEMORY / coding.mebibytes();
+            let mut under_way: Vec<_> = (0..count).map(|_| new().ok().unwrap()).collect();
+            let Err(mut plain) = new() else { unreachable!("there is no memory left") };
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let Poll::Ready(Some(Ok(chunk))) = plain.poll_next(&mut cx) else {
+                unreachable!("it is as it was")
+            };
+            assert_eq!(chunk, "plain");
+            under_way.pop();
+            assert!(new().is_ok(), "{coding:?}");
         }
     }
 
