@@ -13,12 +13,12 @@
 //!   answer that was given before its request's body was complete, nothing more is ever read as a
 //!   request: the connection is closed.
 //! * **A client that sends no more** may have gone or wait for its answer; both look alike. Its
-//!   request goes on while the answer is being taken and for [`PARTING_TIME`] beyond, then it is
-//!   cancelled.
-//! * **The end** lingers: what the client still sends is thrown away for at most
-//!   [`LINGER_TIME`] and [`LINGER_BYTES`], because closing a socket with unread bytes may take the
+//!   request goes on while the answer is being taken and for 50 ms beyond, then it is cancelled.
+//! * **The end** (`end.rs`) lingers: what the client still sends is thrown away for at most
+//!   two seconds and 256 KiB, because closing a socket with unread bytes may take the
 //!   answer back (RFC 9112, 9.6).
 
+mod end;
 mod sending;
 
 use std::io;
@@ -46,15 +46,6 @@ const READ_AHEAD: usize = 64 << 10;
 
 /// How long a connection past a cap may take to say in which form it wants to hear so.
 const REFUSED_TIME: Duration = Duration::from_secs(1);
-
-/// How long an answer may pause for a client that has sent its end.
-pub const PARTING_TIME: Duration = Duration::from_millis(50);
-
-/// How long a connection that is being closed is read.
-pub const LINGER_TIME: Duration = Duration::from_secs(2);
-
-/// How much a connection that is being closed is read.
-pub const LINGER_BYTES: usize = 256 << 10;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -345,7 +336,7 @@ impl Connection {
             match Pin::new(&mut self.stream).poll_write(cx, self.interim) {
                 Poll::Ready(written) => {
                     self.interim = &self.interim[written?..];
-                    self.blocked = None;
+                    self.progress();
                 }
                 Poll::Pending => {
                     self.blocked.get_or_insert_with(Instant::now);
@@ -354,15 +345,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// Whether a client that has sent its end may still be there to take its answer.
-    fn may_wait(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(since) = self.parting else { return false };
-        let awaited = self.phase == Phase::Request && self.scanner.is_complete();
-        awaited
-            && self.link.answer.get() != AnswerState::Done
-            && (self.blocked.is_some() || !self.timer.passed(since + PARTING_TIME, cx))
     }
 
     /// Reads from the socket into `out`, and lets pass what may.
@@ -418,10 +400,14 @@ impl AsyncRead for Connection {
             }
             // What is held behind a request has its turn before the end that came after it.
             let waits = this.phase == Phase::Request && !this.held.is_empty();
-            if this.ended && !waits && !this.may_wait(cx) {
+            let full = waits && this.held.len() >= READ_AHEAD;
+            if full {
+                this.look_for_end(cx);
+            }
+            if this.ended && !this.may_wait(cx) {
                 return Poll::Ready(Ok(()));
             }
-            if this.ended || (waits && this.held.len() >= READ_AHEAD) {
+            if this.ended || full {
                 return Poll::Pending;
             }
             match this.fill(cx, out) {
@@ -447,10 +433,7 @@ impl AsyncWrite for Connection {
         if this.interim.is_empty()
             && let Poll::Ready(written) = Pin::new(&mut this.stream).poll_write(cx, bytes)
         {
-            this.blocked = None;
-            if this.parting.is_some() {
-                this.parting = Some(Instant::now());
-            }
+            this.progress();
             return Poll::Ready(written);
         }
         this.block(cx)
@@ -473,29 +456,6 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.linger.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            this.linger = Some((Instant::now() + LINGER_TIME, LINGER_BYTES));
-        }
-        let unread = this.scanner.in_body() || !this.held.is_empty();
-        let expected = this.phase == Phase::Last || unread;
-        let mut scratch = [0; 4096];
-        while let Some((deadline, left)) = this.linger {
-            let mut scratch = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut this.stream).poll_read(cx, &mut scratch) {
-                Poll::Ready(Ok(())) if !scratch.filled().is_empty() && left > 0 => {
-                    this.linger = Some((deadline, left.saturating_sub(scratch.filled().len())));
-                }
-                Poll::Pending if expected && !this.timer.passed(deadline, cx) => {
-                    return Poll::Pending;
-                }
-                _ => break,
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.get_mut().linger(cx)
     }
 }
-
-#[cfg(test)]
-mod tests;

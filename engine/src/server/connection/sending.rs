@@ -36,7 +36,7 @@ impl Connection {
             match self.stream.try_io(Interest::WRITABLE, send) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 Ok(sent) => {
-                    self.blocked = None;
+                    self.progress();
                     self.link.sent(sent as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
