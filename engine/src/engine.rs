@@ -128,8 +128,22 @@ impl Engine {
             RouteError::NotFound => self.find_slashed(request).unwrap_or_else(|| miss(error)),
             _ => miss(error),
         })?;
+        if self.is_rest_of_django(found.route)
+            && let Some(miss) = self.find_slashed(request)
+            && miss.0 != Some(found.route)
+        {
+            return Err(miss);
+        }
         request.params = found.params;
         Ok(found.route)
+    }
+
+    /// Whether `route` gives Django whatever nobody else has: a path that another route has with a
+    /// slash at its end is not there by it.
+    fn is_rest_of_django(&self, route: RouteId) -> bool {
+        let route = &self.plan.routes[route.0 as usize];
+        route.handler.as_ref().is_some_and(|handler| handler.is_django)
+            && route.pattern.contains("{*")
     }
 
     /// A path that is there with a slash at its end, under `trailing_slash: django`: where a safe

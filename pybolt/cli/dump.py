@@ -59,7 +59,9 @@ def _route(route: ResolvedRoute, resolved: Resolved) -> list[str]:
     ]
     if route.name is not None:
         lines.append(f"    name: {flow(route.name)}")
-    lines.append(f"    {_line(key, target)}")
+    if key != "django":
+        # What names nothing is the project's.
+        lines.append(f"    {_line(key, target)}")
     lines += [f"    {_line(slot, setting)}" for slot, setting in route.slots.items()]
     switched_off = resolved.default_limits.keys() - route.limits.keys()
     off = {name: Setting(False, False, route.limited) for name in sorted(switched_off)}

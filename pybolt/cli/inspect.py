@@ -6,9 +6,12 @@ import json
 import sys
 from typing import Any
 
+from ..bootstrap import is_attached
 from ..config import LoadedConfig, Position, RunOptions, load
 from ..config.diagnostics import Diagnostic, count, render
-from . import control
+from ..config.importing import ImportFailed
+from ..django.urls import view_of
+from . import control, covered
 
 
 def check(options: RunOptions, form: str, *, strict: bool, online: bool = False) -> int:
@@ -66,18 +69,26 @@ def _public(loaded: LoadedConfig) -> str:
     from .. import _engine
 
     routes = json.loads(_engine.routes(loaded.wire))
+    left = covered.uncovered(loaded)
     if not json.loads(_engine.server(loaded.wire))["has_auth"]:
-        return f"fine: {count(len(routes), 'route')}, all public: no auth is declared anywhere"
+        fine = f"fine: {count(len(routes), 'route')}, all public: no auth is declared anywhere"
+        return "\n".join([fine, *left])
     public = [f"  {','.join(r['methods'])} {r['path']}" for r in routes if r["public"]]
-    return "\n".join([f"fine: {count(len(routes), 'route')}, {len(public)} public", *public])
+    lines = [f"fine: {count(len(routes), 'route')}, {len(public)} public", *public]
+    decided = [f"  {','.join(r['methods'])} {r['path']}" for r in routes if r["auth"] == "django"]
+    if decided:
+        lines += [f"{len(decided)} where Django decides", *decided]
+    return "\n".join([*lines, *left])
 
 
-def routes(options: RunOptions) -> int:
-    """Prints a table of all routes."""
+def routes(options: RunOptions, *, django: bool = False) -> int:
+    """Prints a table of all routes, or of the URLs of the Django project with theirs."""
     from .. import _engine
 
     loaded = load(options)
     loaded.require()
+    if django:
+        return _project(loaded)
     rows: list[tuple[str, ...]] = [("METHODS", "PATH", "HANDLER", "AUTH", "WHERE")]
     for route in json.loads(_engine.routes(loaded.wire)):
         rows.append(
@@ -90,6 +101,19 @@ def routes(options: RunOptions) -> int:
             )
         )
     print(_table(rows))
+    return 0
+
+
+def _project(loaded: LoadedConfig) -> int:
+    if not is_attached(loaded.settings):
+        hint = "name its settings: `settings: mysite.settings`"
+        print(f"bolt routes: there is no Django project; {hint}", file=sys.stderr)
+        return 2
+    try:
+        print(_table(covered.rows(covered.urls(loaded))))
+    except ImportFailed as error:
+        print(f"bolt routes: {error.message}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -122,6 +146,7 @@ def explain(
         hint = "; write /path?query, a space as %20" if "URL" in str(error) else ""
         print(f"bolt explain: {error}{hint}", file=sys.stderr)
         return 2
+    told["django"] = _view(told)
     if live:
         try:
             told["live"] = _live(options, told["route"])
@@ -133,6 +158,14 @@ def explain(
         return 0
     print(render_explanation(told, loaded))
     return 0
+
+
+def _view(told: dict[str, Any]) -> str | None:
+    """The name of the view that Django would lead to; what `rewrite` shows it is not known here."""
+    rewritten = any(stage["slot"] == "rewrite" for stage in told["stages"])
+    if not told["route"]["is_django"] or not told["matched"] or rewritten:
+        return None
+    return view_of(told["path"]) or "no such path"
 
 
 def _live(options: RunOptions, route: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +241,11 @@ def _heading(told: dict[str, Any], shown: _Places) -> list[str]:
     params = "   ".join(f"{name}={value}" for name, value in told["params"].items())
     kind = "async" if route["is_async"] else "sync"
     handler = f"{route['handler']} ({kind})" if route["handler"] else "none: answered by Rust"
-    return [f"route   {declared}   {places}   {params}".rstrip(), f"handler {handler}"]
+    if route["is_django"]:
+        handler = "the Django project, by its own URLs"
+    view = f"django: {told['django']}" if told["django"] else ""
+    parts = [part for part in (declared, places, params, view) if part]
+    return [f"route   {'   '.join(parts)}", f"handler {handler}"]
 
 
 class _Places:

@@ -107,7 +107,7 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
                 options, arguments.format, strict=arguments.strict, online=arguments.online
             )
         case "routes":
-            return inspect.routes(options)
+            return inspect.routes(options, django=arguments.django)
         case "dump":
             from .dump import dump
 

@@ -86,7 +86,7 @@ examples:
 _ROUTES = """\
 examples:
   bolt routes
-  bolt routes shop.api:api
+  bolt routes --django           which of the project's URLs nobody would answer
 """
 
 _DUMP = """\
@@ -378,6 +378,11 @@ def _inspecting(commands: Commands[Parser]) -> None:
     )
     routes = _command(commands, "routes", "list every route, and who may use it", _ROUTES)
     routes.add_argument("app", nargs="?", metavar="APP", help=_APP)
+    routes.add_argument(
+        "--django",
+        action="store_true",
+        help="list the Django project's URLs, with the routes that cover them (default: off)",
+    )
 
 
 def _describing(commands: Commands[Parser]) -> None:

@@ -2,7 +2,8 @@
 
 Rules, per slot of a route; everything else that changes is told, and is neither:
 
-* auth: less is asked (``public``, ``optional``, one more method) or other credentials are taken.
+* auth: less is asked (``public``, ``optional``, one more method) or other credentials are taken;
+  ``django``, whose own views decide, asks less than a method and more than ``public``.
 * ``allow``: removed, or another expression: nobody can tell which of two is the narrower.
 * ``rate_limit``: removed, a higher rate or burst, or counted by something else.
 * ``cors``: an origin, a method, a header or credentials that were not.
@@ -288,9 +289,13 @@ def auth(old: Any, new: Any) -> list[Verdict]:
     if new == "public":
         return [("loosened", f"public now; was {_asked(old)}")]
     if old == "deny":
-        return [("loosened", f"was denied; asks for {_asked(new)} now")]
+        return [("loosened", f"was denied; {_asks(new)} now")]
     if old == "public":
-        return [("tightened", f"was public; asks for {_asked(new)} now")]
+        return [("tightened", f"was public; {_asks(new)} now")]
+    if new == "django":
+        return [("loosened", f"Django alone decides now; was {_asked(old)}")]
+    if old == "django":
+        return [("tightened", f"Django alone decided; asks for {_asked(new)} now")]
     first, second = _methods(old), _methods(new)
     added = [method for method in second if not any(same(method, known) for known in first)]
     removed = [method for method in first if not any(same(method, known) for known in second)]
@@ -310,6 +315,10 @@ def _asked(value: Any) -> str:
     if not isinstance(value, dict):
         return shown(value)
     return " or ".join(str(method.get("type", "?")) for method in _methods(value))
+
+
+def _asks(value: Any) -> str:
+    return "Django alone decides" if value == "django" else f"asks for {_asked(value)}"
 
 
 def _allow(old: Any, new: Any) -> list[Verdict]:

@@ -21,12 +21,14 @@ from .diagnostics import (
     in_full,
     render,
 )
-from .importing import ImportFailed, import_object, make_cwd_importable, split_app
+from .importing import ImportFailed, explained, import_object, make_cwd_importable, split_app
 from .include import File, Includes
 from .interpolate import from_files, interpolate
+from .mounting import is_mounted, site
 from .options import RunOptions
 from .python import ApiDocument
 from .sources import Sources
+from .written import prefix_of, routes_of, text, value_at
 from .yaml import Reader, Table
 
 
@@ -93,6 +95,8 @@ class _Loading:
         self.incomplete = False
         self.lacking = False
         self.failed_modules: set[str] = set()
+        #: The Django project, where it answers routes of its own.
+        self.django: dict[str, Any] | str | None = None
 
     def report(
         self,
@@ -189,8 +193,8 @@ class _Loading:
         for at, message, hint in document.misfits:
             self.report("E012", message, at, hint)
         for at, (handler, route) in document.handlers.items():
-            config = _at(document.config, at)
-            path = _prefix(document.config, at) + (_text(config["path"]) or "")
+            config = value_at(document.config, at)
+            path = prefix_of(document.config, at) + (text(config["path"]) or "")
             described = self._bind(
                 handler, path, config["methods"], route.request_body, (*at, "handler")
             )
@@ -207,7 +211,7 @@ class _Loading:
 
     def _find_django_files(self, config: dict[str, Any], index: int) -> None:
         """``files: {root: django}`` is the project's ``STATIC_ROOT``."""
-        for at, route, _ in _routes(config, (index,), ""):
+        for at, route, _ in routes_of(config, (index,)):
             files = route.get("files")
             if not isinstance(files, dict) or files.get("root") != "django":
                 continue
@@ -249,7 +253,7 @@ class _Loading:
     def bind_file(self, config: dict[str, Any], index: int) -> None:
         """Resolves the handlers and the project's files that a file names."""
         self._find_django_files(config, index)
-        for at, route, path in _routes(config, (index,), ""):
+        for at, route, path in routes_of(config, (index,)):
             if "handler" not in route:
                 continue
             name = route["handler"]
@@ -278,6 +282,36 @@ class _Loading:
             self.failed_modules.add(module)
         self._import_failed(error, at)
 
+    def mount_django(self, settings: str | None, *, made: bool) -> None:
+        """Has the project answer the routes that name nothing else. Without ``made`` its code is
+        not asked for."""
+        from ..bootstrap import is_attached
+
+        routes = [
+            (route, path)
+            for document in self.documents
+            if isinstance(document["config"], dict)
+            for _, route, path in routes_of(document["config"], ())
+        ]
+        if not is_attached(settings) or not is_mounted(routes):
+            return
+        self.django = "django"
+        if not made:
+            return
+        try:
+            with explained("loading the middleware and the URLs of the project"):
+                self.callables.append(site())
+        except ImportFailed as error:
+            self.app_failed(error, (0, "settings") if settings else ())
+            return
+        self.django = {
+            "index": len(self.callables) - 1,
+            "name": "django",
+            "is_async": False,
+            "awaits": True,
+            "request_body": "buffer",
+        }
+
     def override(self) -> None:
         """The command line wins over the file; who works on it wants to see the requests."""
         options = self.options
@@ -304,7 +338,10 @@ class _Loading:
 
     def wire(self) -> str:
         """The documents as the engine reads them."""
-        return json.dumps({"documents": self.documents}, allow_nan=False)
+        wire: dict[str, Any] = {"documents": self.documents}
+        if self.django is not None:
+            wire["django"] = self.django
+        return json.dumps(wire, allow_nan=False)
 
 
 def load(
@@ -325,7 +362,7 @@ def load(
     loading = _Loading(options, sources)
     configs = loading.read_files()
     config = configs[0] if configs else {}
-    app = options.app or _text(config.get("app"))
+    app = options.app or text(config.get("app"))
     at: Location = (0, "app") if options.app is None else ()
     module = None
     if app is not None:
@@ -334,7 +371,7 @@ def load(
         except ImportFailed as error:
             loading.app_failed(error, at)
             app = None
-    settings = _text(config.get("settings"))
+    settings = text(config.get("settings"))
     try:
         if handlers or app is not None:
             bootstrap.setup(settings, module)
@@ -355,6 +392,7 @@ def load(
         api = loading.import_app(app, at)
         if api is not None:
             loading.bind_api(api, app)
+    loading.mount_django(settings, made=handlers and not loading.incomplete)
     loading.override()
     return LoadedConfig(
         wire=loading.wire(),
@@ -407,38 +445,3 @@ def _says_what_is_logged(document: dict[str, Any]) -> bool:
 
 def _name(handler: Callable[..., Any]) -> str:
     return f"{getattr(handler, '__module__', '?')}:{getattr(handler, '__qualname__', handler)}"
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _at(config: dict[str, Any], at: Location) -> Any:
-    found: Any = config
-    for key in at[1:]:
-        found = found[key]
-    return found
-
-
-def _prefix(config: dict[str, Any], at: Location) -> str:
-    prefix, found = "", config
-    for key in at[1:]:
-        found = found[key]  # type: ignore[index]
-        if isinstance(found, dict):
-            prefix += found.get("prefix", "")
-    return prefix
-
-
-def _routes(config: dict[str, Any], at: Location, prefix: str) -> Any:
-    """Every route of a document: location, route, full path. Malformed parts are skipped here
-    and reported by the engine."""
-    routes = config.get("routes")
-    for number, route in enumerate(routes if isinstance(routes, list) else []):
-        if isinstance(route, dict):
-            path = prefix + (_text(route.get("path")) or "")
-            yield (*at, "routes", number), route, path
-    groups = config.get("groups")
-    for number, group in enumerate(groups if isinstance(groups, list) else []):
-        if isinstance(group, dict):
-            inner = prefix + (_text(group.get("prefix")) or "")
-            yield from _routes(group, (*at, "groups", number), inner)

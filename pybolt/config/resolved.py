@@ -36,7 +36,8 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedRoute:
-    """A route with its effective slots; ``limits`` are those of ``rate_limit``."""
+    """A route with its effective slots; ``limits`` are those of ``rate_limit``. The target is a key
+    of the route with its value, or ``django`` where none says what answers it."""
 
     path: str
     methods: tuple[str, ...]
@@ -161,23 +162,27 @@ class _Resolving:
         for key, part in self.schema["$defs"]["Route"]["properties"].items():
             if key not in slots and key in _slots(self.schema) and "default" in part:
                 slots[key] = Setting(part["default"], part["default"])
-        target = tuple(found["target"])
-        route = self.schema["$defs"]["Route"]["properties"]
-        answer = self.setting(route[target[-1]], target)
-        if isinstance(answer.value, dict) and target[-1] == "handler":
-            answer = dataclasses.replace(
-                answer, written=answer.value["name"], value=answer.value["name"]
-            )
         return ResolvedRoute(
             path=found["path"],
             methods=tuple(found["methods"]),
             name=found["name"],
-            target=(target[-1], answer),
+            target=self.target(found["target"]),
             declared=self.places([tuple(at) for at in found["locations"]], "key"),
             slots=slots,
             limits={name: self.limit(name, tuple(at)) for name, at in found["limits"]},
             limited=self.places([tuple(found["no_limits"] or ())]),
         )
+
+    def target(self, at: list[Any] | None) -> tuple[str, Setting]:
+        """What answers a route: the key that says so, and its value."""
+        if at is None:
+            return "django", Setting(True, True)
+        target = tuple(at)
+        answer = self.setting(self.schema["$defs"]["Route"]["properties"][target[-1]], target)
+        if isinstance(answer.value, dict) and target[-1] == "handler":
+            name = answer.value["name"]
+            answer = dataclasses.replace(answer, written=name, value=name)
+        return target[-1], answer
 
     def slot(self, key: str, at: Location) -> Setting:
         """A slot's value; the definition that it names in full."""

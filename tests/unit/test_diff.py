@@ -22,6 +22,11 @@ def route(**slots: Any) -> dict[str, Any]:
     return {"routes": [{"path": "/r", "respond": {"body": "ok"}, **slots}]}
 
 
+def mounted(auth: Any) -> dict[str, Any]:
+    """A route that a Django project answers."""
+    return {"settings": "shop.settings", "routes": [{"path": "/r", "auth": auth}]}
+
+
 def server(**settings: Any) -> dict[str, Any]:
     return {"server": settings, **route()}
 
@@ -51,6 +56,9 @@ ROWS = {
     "one more method": (route(auth=JWT), route(auth={"any": [JWT, KEY]})),
     "another method": (route(auth=JWT), route(auth=KEY)),
     "asked where it was denied": (route(auth="deny"), route(auth=JWT)),
+    "Django where it was denied": (mounted("deny"), mounted("django")),
+    "Django where it was asked": (mounted(JWT), mounted("django")),
+    "public where Django decided": (mounted("django"), mounted("public")),
     "another secret": (route(auth=JWT), route(auth=JWT | {"secret": "y" * 32})),
     "one more algorithm": (
         route(auth=JWT),

@@ -133,6 +133,8 @@ impl Route {
         let mode = match plan.python.run {
             // Whoever reads a body as it arrives waits for its client, however quick it is.
             _ if handler.request_body == RequestBody::Stream => RunMode::Thread,
+            // A project's middleware and views are anything; its async views make a loop of their own.
+            _ if handler.is_django => RunMode::Thread,
             PythonRun::Auto => RunMode::Auto,
             PythonRun::Inline => RunMode::Inline,
             PythonRun::Queue => RunMode::Queue,

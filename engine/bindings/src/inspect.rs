@@ -197,6 +197,7 @@ fn describe(
         );
     }
     described["hash"] = json!(plan.version.hash);
+    described["path"] = json!(probe.original_path());
     described["matched"] = json!(route.is_some());
     described["params"] =
         probe.params.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();

@@ -13,6 +13,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E022", "A slot cannot be switched like this."),
     ("E023", "A definition has a name that means something else in a slot."),
     ("E024", "`allow` stands on a route that asks nobody who they are."),
+    ("E026", "Django is to decide who may use a route that it does not answer."),
     ("E031", "A number has no unit."),
     ("E032", "A text is not a duration, a size or a rate."),
     ("E033", "A rate admits nothing, or has no period."),

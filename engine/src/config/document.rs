@@ -51,7 +51,8 @@ config! {
     pub struct Config {
         /// The version of the format: 1.
         version: Lenient<Spanned<u64>> = optional(1) of [1],
-        /// The Django settings module; left out: embedded Django.
+        /// The Django settings module; left out: embedded Django. With it, a route that names nothing
+        /// that answers it is answered by the project's own URLs.
         settings: String = optional like "mysite.settings",
         /// The routes declared in Python, `module:attribute`.
         app: String = optional like "mysite.api:api",
@@ -234,8 +235,9 @@ slots! {
     rate_limit: Limits,
     /// How many requests may be under way at once, by client or another key.
     in_flight: Slot<InFlightConfig>,
-    /// Who may ask: `public`, `deny`, an authentication method, or `any` of several; `deny` where
-    /// nothing is said and any method is declared.
+    /// Who may ask: `public`, `deny`, an authentication method, or `any` of several; `django` where
+    /// the Django project answers and decides itself; `deny` where nothing is said and any method is
+    /// declared.
     auth: AuthSlot = "public",
     /// What the one who asks must have.
     allow: Switch<Spanned<String>>,
@@ -332,7 +334,8 @@ pub struct RouteConfig {
     pub at: Location,
     /// The pattern, without the groups' prefixes.
     pub path: Spanned<String>,
-    /// The methods; `None` = `GET`, or for a policy alone all that the route has.
+    /// The methods; `None` = `GET`, or for a policy alone all that the route has; of what Django
+    /// answers, all.
     pub methods: Option<Vec<Spanned<MethodName>>>,
     /// What explains call it.
     pub name: Option<String>,
@@ -378,7 +381,8 @@ impl Decode for RouteConfig {
 
     fn schema(book: &mut Book) -> Value {
         book.define("Route", |book| {
-            let methods = "The methods; `GET` where nothing is said.";
+            let methods =
+                "The methods; `GET` where nothing is said, all where the Django project answers.";
             let mut fields = vec![
                 own::<String>(
                     "path",
@@ -520,4 +524,10 @@ pub fn decode(wire: &Value, out: &mut Diagnostics) -> Vec<Document> {
             Some(Document { source, index, directory: directory.into(), config })
         })
         .collect()
+}
+
+/// The Django project as a handler, where there is one: what answers routes that name nothing else.
+pub fn django(wire: &Value, out: &mut Diagnostics) -> Option<HandlerConfig> {
+    let value = wire.get("django")?;
+    HandlerConfig::decode(Node { value, at: &Location::default() }, out)
 }

@@ -29,6 +29,8 @@ pub enum AuthSlot {
     Public,
     /// Nobody may ask.
     Deny,
+    /// Django decides.
+    Django,
     /// A definition's name.
     Name(String),
     /// Written in place.
@@ -115,7 +117,7 @@ impl<T: Decode> Decode for Slot<T> {
 }
 
 impl Decode for AuthSlot {
-    const EXPECTED: &'static str = "`public`, `deny`, a definition's name or a block";
+    const EXPECTED: &'static str = "`public`, `deny`, `django`, a definition's name or a block";
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         match (switch(node.value), node.value) {
@@ -132,6 +134,7 @@ impl Decode for AuthSlot {
             }
             (None, Value::String(text)) if text == "public" => Some(Self::Public),
             (None, Value::String(text)) if text == "deny" => Some(Self::Deny),
+            (None, Value::String(text)) if text == "django" => Some(Self::Django),
             (None, Value::String(name)) => Some(Self::Name(name.clone())),
             (None, Value::Object(object)) if object.contains_key("any") => {
                 AnyAuth::decode(node, out).map(|auth| Self::Any(Box::new(auth)))
@@ -161,7 +164,9 @@ impl Decode for AuthRef {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         match (switch(node.value), node.value) {
-            (None, Value::String(text)) if text == "public" || text == "deny" => {
+            (None, Value::String(text))
+                if matches!(text.as_str(), "public" | "deny" | "django") =>
+            {
                 out.push(
                     Diagnostic::error("E085", node.at, format!("`{text}` is no method")).hint(
                         "`optional: true` beside `any` lets requests without credentials pass",

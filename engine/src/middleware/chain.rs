@@ -19,6 +19,7 @@ use super::catch_panic::CatchPanicLayer;
 use super::compress::CompressLayer;
 use super::cors::CorsLayer;
 use super::csrf::CsrfLayer;
+use super::forwarded::{ForwardedLayer, Proxies};
 use super::gate::GateLayer;
 use super::in_flight::{Counts, InFlightLayer, InFlightPolicy};
 use super::ip::IpLayer;
@@ -49,6 +50,7 @@ pub struct Assembly {
     under_way: HashMap<*const InFlightPolicy, Arc<Counts>>,
     surroundings: Surroundings,
     health: Health,
+    trusted: Arc<Proxies>,
 }
 
 impl Assembly {
@@ -64,6 +66,7 @@ impl Assembly {
             under_way: HashMap::new(),
             surroundings,
             health,
+            trusted: Arc::clone(&plan.server.trusted),
         }
     }
 
@@ -87,6 +90,9 @@ impl Assembly {
         inner = stack(inner, guards.rewrite.map(RewriteLayer::new));
         // Everything above was decided by what the client sent; the handler sees what we say.
         inner = stack(inner, guards.request_headers.map(RequestHeadersLayer::new));
+        // A project may believe whatever its usual proxy says, and only a trusted one may say it.
+        let is_django = route.handler.as_ref().is_some_and(|handler| handler.is_django);
+        inner = stack(inner, is_django.then(|| ForwardedLayer::new(Arc::clone(&self.trusted))));
         // Whoever sends slowly takes no place meanwhile.
         let buffers = |handler: &HandlerRef| handler.request_body == RequestBody::Buffer;
         let buffers = route.handler.as_ref().is_some_and(buffers);

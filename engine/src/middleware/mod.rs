@@ -8,7 +8,7 @@
 //! → compression → gate → maintenance → address rules → CSRF by origin → rate limits whose key needs
 //! no identity → in-flight limit whose key needs none → `Content-Length` check → authenticate →
 //! authorize → rate limits and in-flight limit keyed by identity → timeout → body limit → the whole
-//! body → request headers → rewrite → CSP nonce → Python bulkhead → handler.
+//! body → forwarding headers (Django) → request headers → rewrite → CSP nonce → Python bulkhead → handler.
 
 pub mod access_log;
 pub mod authenticate;
@@ -23,6 +23,7 @@ pub mod client_ip;
 pub mod compress;
 pub mod cors;
 pub mod csrf;
+pub mod forwarded;
 pub mod gate;
 pub mod host;
 pub mod in_flight;

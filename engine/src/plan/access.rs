@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::merge::{Inherited, Merged};
 use super::resolve::{Resolver, innermost};
-use super::{Access, StagePlan};
+use super::{Access, RoutePlan, StagePlan};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{Document, Slots};
@@ -32,6 +32,30 @@ pub(super) fn has_auth(documents: &[Document], routes: &[Merged<'_>]) -> bool {
     }) || routes.iter().any(|route| route.slots().any(|slots| method(&slots)))
 }
 
+/// `auth: django` needs Django: of what is answered otherwise nobody would decide.
+pub(super) fn check_django(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
+    let mounted = route.handler.as_ref().is_some_and(|handler| handler.is_django);
+    let Some(written) = innermost(slots, |s| s.auth.as_ref()) else { return };
+    if mounted || !matches!(route.access, Access::Django) {
+        return;
+    }
+    let what = match (&route.handler, &route.answer) {
+        (Some(handler), _) => format!("`{}`", handler.name),
+        (None, Some(answer)) => format!("`{}`", answer.slot()),
+        // What should have answered is a mistake that has been told of.
+        (None, None) => return,
+    };
+    let message = format!("`auth: django` on a route that {what} answers: Django never sees it");
+    let hint = "write `public`, `deny` or an auth method on this route";
+    let own = route.locations.iter().any(|place| written.at.is_within(place));
+    out.push(match route.locations.first() {
+        Some(place) if !own => Diagnostic::error("E026", place, message)
+            .hint(hint)
+            .related(&written.at, "it is inherited from here"),
+        _ => Diagnostic::error("E026", &written.at, message).hint(hint),
+    });
+}
+
 /// The headers that any auth method reads: no log writes their values.
 pub(super) fn credentials(documents: &[Document], routes: &[Merged<'_>]) -> Vec<HeaderName> {
     let defined = documents
@@ -46,7 +70,7 @@ pub(super) fn credentials(documents: &[Document], routes: &[Merged<'_>]) -> Vec<
         .flat_map(|auth| match &auth.value {
             AuthSlot::Inline(method) => vec![&**method],
             AuthSlot::Any(several) => several.any.iter().filter_map(|one| one.inline()).collect(),
-            AuthSlot::Public | AuthSlot::Deny | AuthSlot::Name(_) => Vec::new(),
+            AuthSlot::Public | AuthSlot::Deny | AuthSlot::Django | AuthSlot::Name(_) => Vec::new(),
         });
     let mut headers: Vec<HeaderName> =
         defined.chain(inline).filter_map(AuthConfig::header).collect();
@@ -222,6 +246,10 @@ impl<'a> Resolver<'a> {
                 stage(vec![at.clone()], None, "denied".into());
                 Access::Deny
             }
+            Some((AuthSlot::Django, at)) => {
+                stage(vec![at.clone()], None, "django: its own session decides".into());
+                Access::Django
+            }
             Some((slot, at)) => self.methods(slot, at, stages, out),
         };
         let requirement = self.requirement(slots, &access, stages, out);
@@ -247,7 +275,7 @@ impl<'a> Resolver<'a> {
             }
             AuthSlot::Inline(config) => self.one(at, config, at, out),
             AuthSlot::Any(several) => self.several(several, at, &mut origin, out),
-            AuthSlot::Public | AuthSlot::Deny => None,
+            AuthSlot::Public | AuthSlot::Deny | AuthSlot::Django => None,
         };
         let summary = known.as_ref().map(|methods| methods.summary()).unwrap_or_default();
         stages.push(StagePlan { order: 10, slot: "auth", origin, name, summary });
@@ -338,6 +366,14 @@ impl<'a> Resolver<'a> {
                     "`allow` on a route whose auth is optional: nobody's requests are refused all the same",
                 )
                 .hint("remove `optional`, or `allow: off`"),
+            ),
+            Access::Django => out.push(
+                Diagnostic::error(
+                    "E024",
+                    &text.at,
+                    "`allow` where Django decides: nobody is known before it",
+                )
+                .hint("name an auth method, or remove `allow` and ask in the view"),
             ),
             Access::Authenticate(_) | Access::Deny => {}
         }

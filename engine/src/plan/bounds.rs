@@ -9,7 +9,7 @@ use crate::config::units::Size;
 use crate::middleware::timeout::TimeoutPolicy;
 
 /// A body longer than this is refused where nothing is said, in bytes.
-const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
+pub const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
 
 const MAX_BODY_LIMIT: u64 = 1 << 40;
 

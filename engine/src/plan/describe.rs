@@ -27,6 +27,7 @@ impl Plan {
                 "methods": route.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "name": route.name,
                 "handler": route.handler.as_ref().map(|handler| &handler.name),
+                "is_django": is_django(route),
                 "answer": describe_answer(route),
                 "is_async": route.handler.as_ref().map(|handler| handler.is_async),
                 "locations": route.locations,
@@ -48,6 +49,7 @@ impl Plan {
                     "handler": route.handler.as_ref().map(|handler| &handler.name),
                     "answer": describe_answer(route),
                     "auth": describe_access(route),
+                    "is_django": is_django(route),
                     "public": matches!(route.access, Access::Public),
                     "logged": route.access_log.is_some(),
                     "locations": route.locations,
@@ -85,6 +87,11 @@ fn describe_stage(stage: &StagePlan) -> Value {
     })
 }
 
+/// Whether the Django project answers, by its own URLs.
+fn is_django(route: &RoutePlan) -> bool {
+    route.handler.as_ref().is_some_and(|handler| handler.is_django)
+}
+
 /// What answers in Rust instead of a handler.
 fn describe_answer(route: &RoutePlan) -> Option<String> {
     route.answer.as_ref().map(|answer| format!("{} {}", answer.slot(), answer.summary()))
@@ -94,6 +101,7 @@ fn describe_access(route: &RoutePlan) -> String {
     match &route.access {
         Access::Public => "public".into(),
         Access::Deny => "denied".into(),
+        Access::Django => "django".into(),
         Access::Authenticate(methods) => match &route.requirement {
             None => methods.summary(),
             Some(requirement) => format!("{}, {requirement}", methods.summary()),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Plan;
 use super::access::limits;
-use super::merge::{self, Inherited, Merged};
+use super::merge::{self, Inherited, Merged, Target};
 use super::resolve::innermost;
 use crate::config::diagnostic::{Diagnostics, Location};
 use crate::config::document::{self, Slots};
@@ -17,8 +17,9 @@ pub fn effective(wire: &str) -> Option<Value> {
     let wire = serde_json::from_str(wire).ok()?;
     let mut out = Diagnostics::default();
     let documents = document::decode(&wire, &mut out);
+    let django = document::django(&wire, &mut out);
     let defaults = merge::defaults(&documents, &mut out);
-    let merged = merge::routes(&documents, &mut out);
+    let merged = merge::routes(&documents, django.as_ref(), &mut out);
     let routes: Vec<Value> = merged.iter().map(|route| describe(route, &defaults)).collect();
     Some(json!({"routes": routes, "secrets": out.secrets()}))
 }
@@ -35,7 +36,10 @@ fn describe<'a>(route: &Merged<'a>, defaults: &Inherited<'a>) -> Value {
         "methods": route.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
         "name": route.name,
         "locations": route.locations,
-        "target": route.target.at,
+        "target": match route.target {
+            Target::Written(target) => Some(&target.at),
+            Target::Django(_) => None,
+        },
         "slots": places,
         "limits": limits,
         "no_limits": innermost(&slots, |slots| slots.rate_limit.as_ref()).map(|limits| &limits.at),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::mounting;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use crate::config::document::{Document, GroupConfig, RouteConfig, Slots};
+use crate::config::route::HandlerConfig;
 use crate::config::slot::Limits;
 use crate::config::target::TargetConfig;
 use crate::http::Method;
@@ -14,14 +16,30 @@ use crate::router::parameter_names;
 pub type Inherited<'a> = Vec<&'a Slots>;
 
 /// One declaration of a route with its groups.
-struct Declared<'a> {
+pub(super) struct Declared<'a> {
     document: usize,
-    pattern: String,
-    route: &'a RouteConfig,
+    pub pattern: String,
+    pub route: &'a RouteConfig,
     groups: Inherited<'a>,
     /// The names of its groups, the outermost first.
-    inside: Vec<&'a str>,
+    pub inside: Vec<&'a str>,
     group: Option<&'a str>,
+}
+
+impl Declared<'_> {
+    /// The name of the group that it stands in.
+    pub fn group_name(&self) -> Option<String> {
+        self.group.map(str::to_owned)
+    }
+}
+
+/// What answers a route.
+#[derive(Clone, Copy)]
+pub enum Target<'a> {
+    /// What its declaration says.
+    Written(&'a Spanned<TargetConfig>),
+    /// The Django project, by its own URLs.
+    Django(&'a HandlerConfig),
 }
 
 /// A route with all that is said of it.
@@ -35,15 +53,15 @@ pub struct Merged<'a> {
     /// The names of the groups that it is in, in the document of its target.
     pub inside: Vec<&'a str>,
     /// What answers it.
-    pub target: &'a Spanned<TargetConfig>,
+    pub target: Target<'a>,
     /// Where it is declared, the target's place first.
     pub locations: Vec<Location>,
     /// The document that declares the target.
-    document: usize,
+    pub(super) document: Option<usize>,
     /// The slots of its groups, in every document, the outermost first.
-    groups: Inherited<'a>,
+    pub(super) groups: Inherited<'a>,
     /// The slots of the declarations themselves.
-    own: Inherited<'a>,
+    pub(super) own: Inherited<'a>,
 }
 
 impl<'a> Merged<'a> {
@@ -87,8 +105,12 @@ pub fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherit
     all
 }
 
-/// All routes of all documents.
-pub fn routes<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Vec<Merged<'a>> {
+/// All routes of all documents; what nothing else answers `django` does.
+pub fn routes<'a>(
+    documents: &'a [Document],
+    django: Option<&'a HandlerConfig>,
+    out: &mut Diagnostics,
+) -> Vec<Merged<'a>> {
     let mut declared = Vec::new();
     for (document, source) in documents.iter().enumerate() {
         let config = &source.config;
@@ -109,7 +131,7 @@ pub fn routes<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Vec<Merge
         .map(|one| one.pattern.as_str())
         .collect();
     let mut merged: Vec<Merged<'a>> =
-        patterns.values().flat_map(|same| merge(same, &known, out)).collect();
+        patterns.values().flat_map(|same| merge(same, django, &known, out)).collect();
     merged.sort_by_key(|route| route.locations.first().map(|at| format!("{:?}", at.segments())));
     merged
 }
@@ -217,7 +239,7 @@ fn malformed(text: &str) -> Option<(String, String)> {
     })
 }
 
-fn methods(one: &Declared<'_>) -> Vec<Method> {
+pub(super) fn methods(one: &Declared<'_>) -> Vec<Method> {
     match &one.route.methods {
         Some(methods) => methods.iter().map(|method| method.value.0.clone()).collect(),
         None => vec![Method::GET],
@@ -225,7 +247,12 @@ fn methods(one: &Declared<'_>) -> Vec<Method> {
 }
 
 /// The routes of one pattern.
-fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> Vec<Merged<'a>> {
+fn merge<'a>(
+    same: &[&Declared<'a>],
+    django: Option<&'a HandlerConfig>,
+    known: &[&str],
+    out: &mut Diagnostics,
+) -> Vec<Merged<'a>> {
     let (targets, policies): (Vec<_>, Vec<_>) =
         same.iter().partition(|one| one.route.target.is_some());
     let mut merged: Vec<Merged<'a>> = Vec::new();
@@ -247,15 +274,16 @@ fn merge<'a>(same: &[&Declared<'a>], known: &[&str], out: &mut Diagnostics) -> V
         merged.push(Merged {
             pattern: one.pattern.clone(),
             methods,
-            name: one.route.name.clone().or_else(|| one.group.map(str::to_owned)),
+            name: one.route.name.clone().or_else(|| one.group_name()),
             inside: one.inside.clone(),
-            target,
+            target: Target::Written(target),
             locations: vec![one.route.at.clone()],
-            document: one.document,
+            document: Some(one.document),
             groups: one.groups.clone(),
             own: vec![&one.route.slots],
         });
     }
+    merged.extend(django.and_then(|django| mounting::mounted(&policies, &merged, django)));
     // HEAD goes where GET goes, unless a policy speaks of HEAD itself.
     let names_head =
         |one: &&Declared<'_>| one.route.methods.is_some() && methods(one).contains(&Method::HEAD);
@@ -292,7 +320,7 @@ fn apply<'a>(
     if concerned.is_empty() {
         return vec![route];
     }
-    if route.document == policy.document {
+    if route.document == Some(policy.document) {
         out.push(
             Diagnostic::error(
                 "E051",
@@ -337,7 +365,9 @@ fn check_reach(
             Diagnostic::error("E052", at, format!("no handler for {}", policy.pattern));
         let hint = match did_you_mean(&policy.pattern, known.iter().copied()) {
             Some(near) if near != policy.pattern => format!("did you mean `{near}`?"),
-            _ => "add `handler: \"module:function\"`, or declare the route in Python".to_owned(),
+            _ => "add `handler: \"module:function\"`, declare it in Python, or name a Django project's \
+                  `settings`"
+                .to_owned(),
         };
         out.push(diagnostic.hint(hint));
         return;

@@ -1,6 +1,7 @@
 //! The plan: what the engine runs. Compiled once from the documents, immutable, shared by all.
 //!
-//! `merge.rs` makes one set of declarations of several documents, `resolve.rs` lets every route
+//! `merge.rs` makes one set of declarations of several documents, `mounting.rs` gives what nothing
+//! answers to the Django project, `resolve.rs` lets every route
 //! inherit, `access.rs` and `bounds.rs` with it, `server.rs` checks the server's settings, `targets.rs`
 //! says what answers, `describe.rs` and `effective.rs` tell what came out, `succession.rs` says what a plan
 //! takes over from the one before it.
@@ -11,6 +12,7 @@ mod describe;
 mod effective;
 mod guards;
 mod merge;
+mod mounting;
 mod policies;
 mod resolve;
 mod server;
@@ -119,6 +121,8 @@ pub enum Access {
     Public,
     /// Nobody.
     Deny,
+    /// Whomever Django lets: its own middleware and views decide.
+    Django,
     /// Whoever these methods know.
     Authenticate(Arc<Authentication>),
 }
@@ -136,6 +140,8 @@ pub struct HandlerRef {
     pub awaits: bool,
     /// What it does with the body.
     pub request_body: RequestBody,
+    /// Whether it is the Django project, which answers by its own URLs.
+    pub is_django: bool,
 }
 
 /// Where a handler may run.
@@ -214,8 +220,10 @@ impl Plan {
         let plan = match serde_json::from_str::<Value>(wire) {
             Ok(value) => {
                 let documents = document::decode(&value, &mut out);
+                let django = document::django(&value, &mut out);
                 let before = Inheritance::of(before);
-                resolve::plan(&documents, &before, Version::of(&value), &mut out)
+                let version = Version::of(&value);
+                resolve::plan(&documents, django.as_ref(), &before, version, &mut out)
             }
             Err(error) => {
                 out.error("E010", &Location::default(), format!("the wire is not JSON: {error}"));

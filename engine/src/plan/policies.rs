@@ -12,7 +12,7 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean}
 use crate::config::document::{DefineConfig, Document, PythonConfig};
 
 /// Words that mean something in a slot.
-const RESERVED: [&str; 5] = ["on", "off", "public", "deny", "default"];
+const RESERVED: [&str; 6] = ["on", "off", "public", "deny", "django", "default"];
 
 /// The definitions of one kind and what has been compiled of it.
 pub struct Kind<'a, C, P> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::access::{credentials, has_auth};
+use super::access::{self, credentials, has_auth};
 use super::guards::GuardKinds;
 use super::merge::{self, Inherited, Merged};
 use super::policies::{self, Kind, kind};
@@ -16,6 +16,7 @@ use crate::answer::Answer;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::document::{Document, PythonConfig, Slots};
+use crate::config::route::HandlerConfig;
 use crate::config::slot::Slot;
 use crate::http::HeaderName;
 use crate::middleware::access_log::{AccessLogConfig, AccessLogPolicy};
@@ -32,13 +33,14 @@ use crate::router::Router;
 /// Compiles the documents.
 pub(super) fn plan(
     documents: &[Document],
+    django: Option<&HandlerConfig>,
     before: &Inheritance,
     version: Version,
     out: &mut Diagnostics,
 ) -> Option<Plan> {
     let server = server::compile(documents, out);
     let defaults = merge::defaults(documents, out);
-    let merged = merge::routes(documents, out);
+    let merged = merge::routes(documents, django, out);
     let has_auth = has_auth(documents, &merged);
     let credentials = credentials(documents, &merged);
     let mut resolver = Resolver::new(documents, &server, before, credentials, has_auth, out);
@@ -174,6 +176,7 @@ impl<'a> Resolver<'a> {
         route.groups = merged.inside.iter().map(|&name| name.to_owned()).collect();
         route.locations.clone_from(&merged.locations);
         self.target(&mut route, merged.target, out);
+        access::check_django(&route, &slots, out);
         warnings::nobody_asked_where_from(&route, &slots, out);
         warnings::nothing_to_run(&route, merged, out);
         route

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::merge::Target;
 use super::resolve::Resolver;
-use super::{HandlerRef, RoutePlan, StagePlan, guards};
+use super::{
+    HandlerRef, PythonPolicy, PythonRun, RequestBody, RoutePlan, StagePlan, bounds, guards,
+};
 use crate::answer::Answer;
 use crate::answer::health::HealthPolicy;
-use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostics, Location};
 use crate::config::document::Document;
+use crate::config::route::HandlerConfig;
 use crate::config::target::TargetConfig;
 
 impl<'a> Resolver<'a> {
@@ -17,9 +20,13 @@ impl<'a> Resolver<'a> {
     pub(super) fn target(
         &mut self,
         route: &mut RoutePlan,
-        target: &Spanned<TargetConfig>,
+        target: Target<'_>,
         out: &mut Diagnostics,
     ) {
+        let target = match target {
+            Target::Written(target) => target,
+            Target::Django(handler) => return mount(route, handler, out),
+        };
         let at = &target.at;
         route.answer = match &target.value {
             TargetConfig::Broken => None,
@@ -30,6 +37,7 @@ impl<'a> Resolver<'a> {
                     is_async: handler.is_async,
                     awaits: handler.awaits,
                     request_body: handler.request_body,
+                    is_django: false,
                 });
                 guards::check_rewrite(route, out);
                 return;
@@ -75,4 +83,31 @@ impl<'a> Resolver<'a> {
         let is_it = |document: &&Document| Some(document.index) == at.document_index();
         self.documents.iter().find(is_it).map_or(Path::new(""), |document| &document.directory)
     }
+}
+
+/// Has the Django project answer `route`. Bodies that are small by their limit are read before a
+/// thread is taken, so that whoever sends slowly takes none; others arrive while they are read. It
+/// runs on the pool, whatever `python: {run: …}` says: its middleware and views are anything.
+fn mount(route: &mut RoutePlan, handler: &HandlerConfig, out: &mut Diagnostics) {
+    let small = route.body_limit.is_some_and(|limit| limit <= bounds::DEFAULT_BODY_LIMIT);
+    route.handler = Some(HandlerRef {
+        index: handler.index,
+        name: handler.name.clone(),
+        is_async: handler.is_async,
+        awaits: handler.awaits,
+        request_body: if small { RequestBody::Buffer } else { RequestBody::Stream },
+        is_django: true,
+    });
+    let on_threads = PythonPolicy { run: PythonRun::Thread, ..(*route.python).clone() };
+    let origin = route.stages.iter().find(|stage| stage.slot == "python");
+    let origin = origin.map(|stage| (stage.origin.clone(), stage.name.clone())).unwrap_or_default();
+    route.stages.retain(|stage| stage.slot != "python");
+    route.stages.push(StagePlan {
+        order: 16,
+        slot: "python",
+        origin: origin.0,
+        name: origin.1,
+        summary: on_threads.summary(),
+    });
+    guards::check_rewrite(route, out);
 }

@@ -9,10 +9,8 @@ use crate::http::Method;
 
 /// A limit by who asks, on a route that asks nobody, is one bucket for all.
 pub fn nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
-    let Some(limit) = route.limits_after.first().filter(|_| matches!(route.access, Access::Public))
-    else {
-        return;
-    };
+    let unknown = matches!(route.access, Access::Public | Access::Django);
+    let Some(limit) = route.limits_after.first().filter(|_| unknown) else { return };
     let at = innermost(slots, |s| s.rate_limit.as_ref())
         .map_or_else(Location::default, |limits| limits.at.clone());
     out.push(Diagnostic::warning(
@@ -29,7 +27,7 @@ pub fn nobody_asked(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnost
 pub fn nobody_held(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnostics) {
     let late = route.guards.in_flight.as_ref().is_some_and(|policy| policy.needs_identity());
     if late
-        && matches!(route.access, Access::Public)
+        && matches!(route.access, Access::Public | Access::Django)
         && let Some(written) = innermost(slots, |s| s.in_flight.as_ref())
     {
         let message = "this counts by who asks, and nobody is asked: all share one count";

@@ -26,7 +26,7 @@ impl AuthenticateLayer {
     pub fn of(route: &RoutePlan) -> Option<Self> {
         match &route.access {
             Access::Authenticate(methods) => Some(Self { methods: Arc::clone(methods) }),
-            Access::Public | Access::Deny => None,
+            Access::Public | Access::Django | Access::Deny => None,
         }
     }
 }

@@ -72,7 +72,7 @@ impl AuthorizeLayer {
     /// The layer of `route`.
     pub fn new(route: &RoutePlan) -> Self {
         let rule = match &route.access {
-            Access::Public => Rule::Everybody,
+            Access::Public | Access::Django => Rule::Everybody,
             Access::Deny => Rule::Nobody,
             Access::Authenticate(methods) => {
                 Rule::Principal(Arc::clone(methods), route.requirement.clone())
