@@ -3,11 +3,13 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from urllib.parse import urlencode
 
 import pytest
 
@@ -209,6 +211,67 @@ def test_static_files_of_the_site(site, tmp_path):
     assert gzip.decompress(body) == b"<svg/>"
     assert site.request("GET", "/static/articles/")[0] == 404
     assert site.request("GET", "/static/../manage.py")[0] == 400
+
+
+def test_the_admin_of_the_site(site, tmp_path):
+    """Through routes that name nothing: sessions, forms with their tokens, static files."""
+    database = sqlite3.connect(tmp_path / "site.sqlite3")
+    with database:
+        database.execute("UPDATE auth_user SET is_staff = 1, is_superuser = 1")
+    database.close()
+    cookies: dict[str, str] = {}
+
+    def ask(method, url, **form):
+        connection = site.connect()
+        headers = {"Cookie": "; ".join(map("=".join, cookies.items()))}
+        if form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        connection.request(method, url, urlencode(form) if form else None, headers)
+        response = connection.getresponse()
+        body = response.read().decode()
+        for cookie in response.headers.get_all("set-cookie") or ():
+            name, _, value = cookie.partition(";")[0].partition("=")
+            cookies[name] = value
+        connection.close()
+        return response, body
+
+    response, body = ask("GET", "/")
+    assert (response.status, "There are none yet." in body) == (200, True)
+    response, _ = ask("GET", "/admin")
+    assert (response.status, response.getheader("location")) == (301, "/admin/")
+    response, _ = ask("GET", "/admin/")
+    assert (response.status, response.getheader("location")) == (302, "/admin/login/?next=/admin/")
+    response, body = ask("GET", "/admin/login/?next=/admin/")
+    assert response.status == 200
+    files = re.findall(r'(?:href|src)="(/static/[^"]+)"', body)
+    assert len(files) >= 4
+    for file in files:
+        status, headers, _ = site.request("GET", file)
+        assert (status, "immutable" in headers["cache-control"]) == (200, True), file
+    name, password = {"username": "ann"}, {"password": "secret"}
+    assert ask("POST", "/admin/login/", **name, **password)[0].status == 403
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', body)[1]
+    fields = {"csrfmiddlewaretoken": token, "next": "/admin/"}
+    response, body = ask("POST", "/admin/login/", **name, password="wrong", **fields)
+    assert (response.status, "enter the correct username" in body) == (200, True)
+    response, _ = ask("POST", "/admin/login/", **name, **password, **fields)
+    assert (response.status, response.getheader("location")) == (302, "/admin/")
+    response, body = ask("GET", "/admin/articles/comment/")
+    assert (response.status, "0 comments" in body) == (200, True)
+    # What is written in the admin the api reads, and the page shows who is logged in.
+    response, body = ask("GET", "/admin/articles/article/add/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', body)[1]
+    article = {"title": "On forms", "text": "They are long.", "author": "1"}
+    response, body = ask(
+        "POST", "/admin/articles/article/add/", csrfmiddlewaretoken=token, **article
+    )
+    assert response.status == 302, body
+    [found] = json.loads(site.request("GET", "/articles")[2])
+    assert (found["title"], found["author__name"]) == ("On forms", "Ann")
+    assert "You are ann." in ask("GET", "/")[1]
+    cookies.clear()
+    assert ask("GET", "/admin/")[0].status == 302
+    assert site.request("GET", "/nowhere/")[0] == 404
 
 
 def test_site(site):
