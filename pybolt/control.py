@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import select
 import socket
 import stat
 import struct
@@ -80,11 +81,12 @@ class Client:
     def receive(self) -> dict[str, Any] | None:
         """Reads on; the request, once it is there. Raises ``OSError`` and ``ValueError`` where
         there will be none."""
-        chunk = self.connection.recv(MAX_REQUEST)
-        if not chunk and not self.asked:
-            raise ConnectionResetError
         if self.asked:
-            return None
+            # Nothing more is read: what there is to hear is that the client has gone.
+            raise ConnectionResetError
+        chunk = self.connection.recv(MAX_REQUEST)
+        if not chunk:
+            raise ConnectionResetError
         self._request += chunk
         line, newline, _ = self._request.partition(b"\n")
         if not newline:
@@ -94,7 +96,10 @@ class Client:
         self.asked = True
         # What it asks for may take its time.
         self.deadline = float("inf")
-        request = json.loads(line)
+        try:
+            request = json.loads(line)
+        except RecursionError:
+            raise ValueError("the request is nested too deep") from None
         if not isinstance(request, dict):
             raise ValueError("the request is no object")
         return request
@@ -103,6 +108,13 @@ class Client:
         """Has ``reply`` sent."""
         self._reply = json.dumps(reply).encode() + b"\n"
         self.deadline = time.monotonic() + PATIENCE
+
+    def awaits(self) -> int:
+        """The events of ``poll`` that are waited for. Whoever has asked is not read from: one that
+        has said all and closed its side would be ready again and again."""
+        if self.has_reply:
+            return select.POLLOUT
+        return 0 if self.asked else select.POLLIN
 
     @property
     def has_reply(self) -> bool:
@@ -149,10 +161,10 @@ class ControlSocket:
                 _remove_stale(left)
         return cls(place / f"{name(options)}-{os.getpid()}.sock")
 
-    def descriptors(self) -> dict[int, bool]:
-        """What to wait for: each descriptor, and whether to write to it."""
-        waiting = {fd: client.has_reply for fd, client in self.clients.items()}
-        return waiting | {self.listener.fileno(): False}
+    def descriptors(self) -> dict[int, int]:
+        """What to wait for: each descriptor with the events of ``poll``."""
+        waiting = {fd: client.awaits() for fd, client in self.clients.items()}
+        return waiting | {self.listener.fileno(): select.POLLIN}
 
     def ready(self, fd: int) -> tuple[Client, dict[str, Any]] | None:
         """Goes on with a descriptor that is ready; a request, where that completes one."""

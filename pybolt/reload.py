@@ -91,7 +91,10 @@ class Reloads:
         if self.is_busy:
             before = self._next or (False, [])
             self._next = (before[0] or restarts, before[1] + clients)
-            return
+        else:
+            self._begin(restarts, clients)
+
+    def _begin(self, restarts: bool, clients: list[Client]) -> None:
         self._begun = time.monotonic()
         self._clients, self._restarts = clients, restarts
         if self.home.options.config is None and not restarts:
@@ -140,7 +143,6 @@ class Reloads:
                 "prepare",
                 number=self._number,
                 snapshot=[tried.read_fd, tried.length],
-                switches=self.home.served.switches,
             )
         self._look()
 
@@ -187,7 +189,10 @@ class Reloads:
 
     def cancel(self) -> None:
         """The server ends: nothing is reloaded any more."""
-        self._next = None
+        waiting, self._next = self._next, None
+        if waiting is not None:
+            for client in waiting[1]:
+                client.reply({"ok": False, "error": "not reloaded: the server ends"})
         if self.is_busy and not self._committing:
             self._fail("the server ends")
 
@@ -251,9 +256,8 @@ class Reloads:
             client.reply(reply)
         self._clients = []
         if self._next is not None:
-            (restarts, clients), self._next = self._next, None
-            self.begin(restarts=restarts)
-            self._clients += clients
+            following, self._next = self._next, None
+            self._begin(*following)
 
 
 def _shown(value: Any) -> str:

@@ -161,8 +161,8 @@ class Supervisor:
         poll = select.poll()
         for fd in (self.signals, *reporting):
             poll.register(fd, select.POLLIN)
-        for fd, writes in asking.items():
-            poll.register(fd, select.POLLOUT if writes else select.POLLIN)
+        for fd, events in asking.items():
+            poll.register(fd, events)
         check = self.reloads.check
         if check is not None:
             poll.register(check.fd, select.POLLIN)

@@ -82,6 +82,7 @@ class Worker:
         self.started = time.monotonic()
         self.is_ready = False
         self._unread = b""
+        self._unsent = b""
         self._heard: list[Report] = []
 
     def order(self, do: str, **details: Any) -> None:
@@ -96,8 +97,10 @@ class Worker:
             if do in ("drain", "end"):
                 self.process.kill()
             return
+        orders = self._unsent + json.dumps({"do": do} | details).encode() + b"\n"
         try:
-            os.write(self.control_fd, json.dumps({"do": do} | details).encode() + b"\n")
+            # The pipe may take a part; the rest goes before the next order, so that no two mix.
+            self._unsent = orders[os.write(self.control_fd, orders) :]
         except BrokenPipeError:
             return
         except BlockingIOError:

@@ -133,7 +133,7 @@ pub struct Placement {
     streak: AtomicU32,
     sure: AtomicU32,
     database: AtomicBool,
-    /// Runs so far.
+    /// Runs so far, over reloads.
     pub runs: AtomicU64,
     /// Runs on the I/O thread so far.
     pub inline_runs: AtomicU64,
@@ -155,6 +155,11 @@ impl Placement {
             runs: AtomicU64::new(0),
             inline_runs: AtomicU64::new(0),
         }
+    }
+
+    /// Whether it is the placement of such a route.
+    pub fn is_for(&self, mode: RunMode, is_async: bool) -> bool {
+        self.mode == mode && self.is_async == is_async
     }
 
     /// Whether the route may run on the I/O thread when the slot is free.

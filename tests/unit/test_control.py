@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 
 import pytest
@@ -118,6 +119,54 @@ def test_a_long_reply_is_sent_as_it_is_read(runtime):
         while chunk := asking.recv(1 << 20):
             received += chunk
     assert json.loads(received) == {"long": "x" * 1_000_000}
+    control.close()
+
+
+def ready(control):
+    """What ``poll`` finds, as the supervisor asks it."""
+    poll = select.poll()
+    for fd, events in control.descriptors().items():
+        poll.register(fd, events)
+    return [fd for fd, _ in poll.poll(0)]
+
+
+def test_who_has_said_all_and_waits_keeps_nobody_busy(runtime):
+    control = ControlSocket.of(RunOptions(app="app"))
+    with connect(control) as asking:
+        asking.sendall(b'{"do": "status"}\nand more')
+        asking.shutdown(socket.SHUT_WR)
+        [fd] = ready(control)
+        client, _ = control.ready(fd)
+        assert ready(control) == []
+        client.reply({"ok": True})
+        assert ready(control) == [fd]
+        control.ready(fd)
+        assert json.loads(asking.recv(100)) == {"ok": True}
+    control.close()
+
+
+def test_who_has_gone_before_the_reply_is_dropped_at_once(runtime):
+    control = ControlSocket.of(RunOptions(app="app"))
+    with connect(control) as asking:
+        asking.sendall(b'{"do": "reload"}\n')
+        [fd] = ready(control)
+        client, _ = control.ready(fd)
+    assert ready(control) == [fd]
+    control.ready(fd)
+    assert not control.clients
+    client.reply({"ok": True})
+    control.close()
+
+
+@pytest.mark.parametrize("request_", [b"[" * 60_000, b"\xff", b"[]", b"{", b""], ids=len)
+def test_what_is_no_request_is_told_so(runtime, request_):
+    control = ControlSocket.of(RunOptions(app="app"))
+    with connect(control) as asking:
+        asking.sendall(request_ + b"\n")
+        [fd] = ready(control)
+        assert control.ready(fd) is None
+        control.ready(fd)
+        assert json.loads(asking.recv(1000))["ok"] is False
     control.close()
 
 

@@ -1,6 +1,7 @@
 """The supervisor's parts that need no worker."""
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -286,6 +287,37 @@ def test_a_reload_while_another_is_under_way_is_the_next(supervisor, monkeypatch
     supervisor.slots[0].worker.close()
 
 
+class Asking:
+    """A client of the control socket."""
+
+    def __init__(self):
+        self.replies = []
+
+    def reply(self, reply):
+        self.replies.append(reply)
+
+
+def test_who_asks_while_another_is_under_way_is_answered_whatever_becomes_of_it(
+    supervisor, monkeypatch
+):
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    check = FakePreflight(dict(supervisor.summary), supervisor.served)
+    monkeypatch.setattr("pybolt.reload.Preflight", check)
+    supervisor.reloads.begin(restarts=True)
+    first, second = Asking(), Asking()
+    # There is no file: this one fails as soon as it begins.
+    supervisor.reloads.begin(client=first)
+    supervisor.reloads.readable()
+    supervisor.slots[0].worker.close()
+    [reply] = first.replies
+    assert "there is no file to read again" in reply["error"]
+    supervisor.reloads.begin(restarts=True)
+    supervisor.reloads.begin(client=second)
+    supervisor.reloads.cancel()
+    assert [reply["ok"] for reply in second.replies] == [False]
+    assert not supervisor.reloads.is_busy
+
+
 def raise_no_room():
     raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
@@ -371,7 +403,7 @@ def test_a_worker_that_serves_is_drained_though_nobody_has_heard_of_it():
     os.set_blocking(report, False)
     worker.process = process = Process()
     worker.report_fd, worker.control_fd = report, control
-    worker.is_ready, worker._unread, worker._heard = False, b"", []
+    worker.is_ready, worker._unread, worker._unsent, worker._heard = False, b"", b"", []
     os.write(says, b'{"is": "ready"}\n')
     worker.order("drain")
     assert not process.killed
@@ -380,3 +412,23 @@ def test_a_worker_that_serves_is_drained_though_nobody_has_heard_of_it():
     worker.close()
     for end in (says, hears):
         os.close(end)
+
+
+def test_orders_are_whole_lines_though_the_pipe_takes_a_part():
+    worker = object.__new__(Worker)
+    hears, control = os.pipe()
+    os.set_blocking(control, False)
+    size = fcntl.fcntl(control, fcntl.F_SETPIPE_SZ, 4096)
+    worker.is_ready, worker._unsent, worker.control_fd = True, b"", control
+    worker.order("switch", number=1, switches=["x" * 2 * size])
+    heard = os.read(hears, 3 * size)
+    worker.order("status", number=2)
+    heard += os.read(hears, 3 * size)
+    worker.order("status", number=3)
+    heard += os.read(hears, 3 * size)
+    worker.order("status", number=4)
+    heard += os.read(hears, 3 * size)
+    orders = [json.loads(line) for line in heard.splitlines()]
+    assert [order["number"] for order in orders] == [1, 2, 3, 4]
+    os.close(hears)
+    os.close(control)

@@ -1,5 +1,6 @@
 //! Everything the I/O thread, the lanes and the loop share about one engine's Python side.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
@@ -32,8 +33,9 @@ pub struct Route {
     pub label: String,
     /// What its handler does with the body.
     pub request_body: RequestBody,
-    /// Where it runs.
-    pub placement: Placement,
+    /// Where it runs; what was measured stays true of the same handler on the same route when the
+    /// plan is replaced.
+    pub placement: Arc<Placement>,
 }
 
 /// The Python functions that the bridge calls; `pybolt.bridge.Runtime` gives them.
@@ -116,12 +118,14 @@ pub const LOOP_CAPACITY: usize = 10_000;
 pub const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl Route {
-    /// The Python side of `plan`'s route, where it has a handler.
+    /// The Python side of `plan`'s route, where it has a handler; `before` finds the route of the
+    /// plan before by its label.
     pub fn new(
         py: Python<'_>,
         plan: &RoutePlan,
         callables: &[Py<PyAny>],
         runtime: &Runtime,
+        before: &HashMap<&str, &Self>,
     ) -> PyResult<Option<Self>> {
         let Some(handler) = plan.handler.as_ref() else { return Ok(None) };
         let Some(call) = callables.get(handler.index) else { return Ok(None) };
@@ -140,14 +144,22 @@ impl Route {
             PythonRun::Queue => RunMode::Queue,
             PythonRun::Thread => RunMode::Thread,
         };
+        let label = format!("{} {}", methods(plan), plan.pattern);
+        // A module is imported once in a process: one name is one function.
+        let known = before.get(label.as_str()).filter(|route| route.name == handler.name);
+        let known = known.filter(|route| route.placement.is_for(mode, handler.is_async));
+        let placement = known.map_or_else(
+            || Arc::new(Placement::new(mode, handler.is_async)),
+            |route| Arc::clone(&route.placement),
+        );
         Ok(Some(Self {
             call,
             is_async: handler.is_async,
             awaits: handler.awaits,
             name: handler.name.clone(),
-            label: format!("{} {}", methods(plan), plan.pattern),
+            label,
             request_body: handler.request_body,
-            placement: Placement::new(mode, handler.is_async),
+            placement,
         }))
     }
 }

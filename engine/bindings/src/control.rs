@@ -88,7 +88,7 @@ impl Engine {
         let slot = Py::new(py, SlotHandle::new())?;
         let event_loop = runtime.call_method1("new_loop", (&slot,))?;
         let functions = Runtime::new(runtime, &event_loop)?;
-        let generation = Generation::new(py, Arc::new(plan), &callables, &functions)?;
+        let generation = Generation::new(py, Arc::new(plan), &callables, &functions, None)?;
         let bridge = Arc::new(Bridge::new(generation, functions)?);
         slot.get().connect(&bridge);
         inspect::set_serving(&bridge);

@@ -28,17 +28,20 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// The routes of `plan` with their `callables`.
+    /// The routes of `plan` with their `callables`, which run where the same ones ran `before`.
     pub fn new(
         py: Python<'_>,
         plan: Arc<Plan>,
         callables: &[Py<PyAny>],
         runtime: &Runtime,
+        before: Option<&Self>,
     ) -> PyResult<Self> {
+        let known = before.into_iter().flat_map(|before| before.routes.iter().flatten());
+        let known = known.map(|route| (route.label.as_str(), &**route)).collect();
         let mut routes = Vec::with_capacity(plan.routes.len());
         for batch in plan.routes.chunks(BATCH) {
             for route in batch {
-                routes.push(Route::new(py, route, callables, runtime)?.map(Arc::new));
+                routes.push(Route::new(py, route, callables, runtime, &known)?.map(Arc::new));
             }
             // Whoever waits for the GIL gets it.
             py.detach(|| {});

@@ -33,7 +33,7 @@ enum Order {
     /// Ends now.
     End,
     /// Builds plan `number` from a snapshot of its files, and waits.
-    Prepare { number: u64, snapshot: (i32, usize), switches: Switches },
+    Prepare { number: u64, snapshot: (i32, usize) },
     /// Puts plan `number` in place.
     Commit { number: u64 },
     /// Forgets plan `number`.
@@ -94,8 +94,8 @@ impl Inbox {
         match order {
             Order::Drain => drop(self.endings.send(Ending::Drain)),
             Order::End => drop(self.endings.send(Ending::Now)),
-            Order::Prepare { number, snapshot, switches } => {
-                drop(self.builds.send(Build { number, snapshot, switches }));
+            Order::Prepare { number, snapshot } => {
+                drop(self.builds.send(Build { number, snapshot }));
             }
             Order::Commit { number } => drop(self.turns.send(Turn::Commit(number))),
             Order::Abort { number } => drop(self.turns.send(Turn::Abort(number))),

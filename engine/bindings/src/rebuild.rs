@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 use pybolt_engine::config::diagnostic::Severity;
-use pybolt_engine::middleware::maintenance::Switches;
 use pybolt_engine::plan::Plan;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -25,8 +24,6 @@ pub struct Build {
     pub number: u64,
     /// The descriptor that its files are in, and how many bytes they take there.
     pub snapshot: (i32, usize),
-    /// What is switched while it serves.
-    pub switches: Switches,
 }
 
 /// The body of the thread.
@@ -54,7 +51,7 @@ impl Rebuilder {
             drop(busy);
             match built {
                 Ok(generation) => {
-                    let turn = Turn::Prepared(number, generation, build.switches);
+                    let turn = Turn::Prepared(number, generation);
                     // Where nobody takes it the worker ends.
                     self.turns.send(turn).ok();
                 }
@@ -71,8 +68,8 @@ impl Rebuilder {
     fn build(&self, py: Python<'_>, build: &Build) -> PyResult<Arc<Generation>> {
         let loaded = self.load.bind(py).call1(build.snapshot)?;
         let (wire, callables) = loaded.extract::<(String, Vec<Py<PyAny>>)>()?;
-        let before = Arc::clone(&self.bridge.generation.lock().plan);
-        let (plan, found) = py.detach(|| Plan::compile_after(&wire, Some(&before)));
+        let before = Arc::clone(&self.bridge.generation.lock());
+        let (plan, found) = py.detach(|| Plan::compile_after(&wire, Some(&before.plan)));
         let Some(mut plan) = plan else {
             let first = found.into_iter().find(|one| one.severity == Severity::Error);
             let reason =
@@ -81,6 +78,6 @@ impl Rebuilder {
         };
         plan.version.number = build.number;
         let runtime = &self.bridge.runtime;
-        Ok(Arc::new(Generation::new(py, Arc::new(plan), &callables, runtime)?))
+        Ok(Arc::new(Generation::new(py, Arc::new(plan), &callables, runtime, Some(&before))?))
     }
 }

@@ -27,7 +27,7 @@ const ORPHAN_DRAIN: Duration = Duration::from_secs(1);
 /// What the I/O thread does between requests.
 pub enum Turn {
     /// Assembles the plan of this number and waits.
-    Prepared(u64, Arc<Generation>, Switches),
+    Prepared(u64, Arc<Generation>),
     /// Puts it in place.
     Commit(u64),
     /// Forgets it.
@@ -36,11 +36,10 @@ pub enum Turn {
     Switch(u64, Switches),
 }
 
-/// A plan that waits for its commit.
+/// A plan that waits for its commit, assembled as this worker is switched.
 struct Next {
     number: u64,
     generation: Arc<Generation>,
-    switches: Switches,
     engine: Engine,
 }
 
@@ -116,12 +115,9 @@ impl Worker {
     async fn take(mut self, mut turns: UnboundedReceiver<Turn>) {
         while let Some(turn) = turns.recv().await {
             match turn {
-                Turn::Prepared(number, generation, switches) => {
-                    let surroundings =
-                        Surroundings { switches: switches.clone(), ..self.surroundings.clone() };
-                    let engine = assemble(&self.bridge, &generation, surroundings, None).await;
+                Turn::Prepared(number, generation) => {
                     let hash = generation.plan.version.hash.clone();
-                    self.next = Some(Next { number, generation, switches, engine });
+                    self.prepare(number, generation).await;
                     self.reports.say(json!({"is": "prepared", "number": number, "hash": hash}));
                 }
                 Turn::Commit(number) => match self.next.take_if(|next| next.number == number) {
@@ -147,15 +143,25 @@ impl Worker {
                     let live = Some(&self.live);
                     let engine = assemble(&self.bridge, &present, surroundings, live).await;
                     retire(self.live.swap(engine));
+                    // What waits is to be committed as it is switched now, not as it was.
+                    if let Some(Next { number, generation, engine }) = self.next.take() {
+                        retire(Some(engine));
+                        self.prepare(number, generation).await;
+                    }
                     self.reports.say(json!({"is": "switched", "number": number}));
                 }
             }
         }
     }
 
+    async fn prepare(&mut self, number: u64, generation: Arc<Generation>) {
+        let surroundings = self.surroundings.clone();
+        let engine = assemble(&self.bridge, &generation, surroundings, None).await;
+        self.next = Some(Next { number, generation, engine });
+    }
+
     fn commit(&mut self, next: Next) {
         next.generation.plan.start();
-        self.surroundings.switches = next.switches;
         let old = std::mem::replace(&mut *self.bridge.generation.lock(), next.generation);
         let engine = self.live.swap(next.engine);
         drop(old);

@@ -3,7 +3,8 @@
 //! Innermost, so that only a permitted request takes a place. Past `concurrency` a request waits
 //! in a bounded queue for at most `max_wait`; past either it is refused with `Retry-After`. A
 //! place is given back when the handler's Python has ended, streams included, also where nobody waits
-//! for the answer any more.
+//! for the answer any more. Each worker process counts for itself, and after a reload each plan: while
+//! requests of the old one run, old and new places add up.
 //!
 //! Options: `python: {concurrency: 64, queue: 128, max_wait: 250ms}`. Refusal: `overloaded`.
 

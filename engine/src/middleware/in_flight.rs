@@ -6,7 +6,7 @@
 //! refused at once; it does not wait (that is the bulkhead's part). Each worker process counts for
 //! itself: a place whose worker is killed is gone with it, so nothing has to be given back for it.
 //! Only keys that have requests under way are remembered, so there are never more of them than
-//! connections.
+//! connections. After a reload each plan counts for itself until the old one's requests have ended.
 //!
 //! Options: `in_flight: {limit: 10, key: client_ip}`; the keys are those of `rate_limit`, by
 //! `ipv6_prefix` too. Refusal: `too_many_in_flight` with `Retry-After`.
