@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import linecache
 import os
+import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,8 +76,28 @@ def _relative(file: str) -> str:
     return file if relative.startswith("..") else relative
 
 
+#: A secret as it is written in a line of YAML or Python.
+_SECRET = re.compile(
+    r"""(?<![\w-])(?:secret|keys|htpasswd|users|password)["']?\s*[:=]\s*"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]?|(?:\$\{[^}]*\}|[^\s,})\]])+)"""
+)
+_REFERENCES = re.compile(r"""["'\[]*\$\{[^}]*\}["'\]]*""")
+
+
+def _without_secrets(line: str) -> str:
+    """A line as it is, but with each secret that stands in it as so many stars."""
+
+    def starred(found: re.Match[str]) -> str:
+        value = found["value"]
+        if _REFERENCES.fullmatch(value):
+            return found[0]
+        return found[0][: -len(value)] + "*" * len(value)
+
+    return _SECRET.sub(starred, line)
+
+
 def _excerpt(position: Position, hint: str | None) -> list[str]:
-    source = linecache.getline(position.file, position.line).rstrip("\n")
+    source = _without_secrets(linecache.getline(position.file, position.line).rstrip("\n"))
     if not source:
         return [f"       {hint}"] if hint else []
     lines = [f"{position.line:>5} | {source}"]
