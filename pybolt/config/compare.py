@@ -9,7 +9,10 @@ Rules, per slot of a route; everything else that changes is told, and is neither
 * ``cors``: an origin, a method, a header or credentials that were not.
 * ``ip``: a network that was not allowed, or one that is no longer denied.
 * ``csrf``, ``security_headers``, ``body_limit``: off, or more than before.
-* ``server``: a host or a trusted proxy that was not, or an address beyond this machine.
+* ``maintenance``: a route that was closed is open, or more addresses are let in.
+* ``server``: a host that was not, an address beyond this machine, or other trusted proxies: the
+  clients of one that is trusted no more have its address, which rules may let in.
+* What answers: files or a handler where neither was, another directory, links or dotfiles.
 * A change of a slot or a server's setting that is not known to be harmless, and that no rule calls
   tightened, counts as loosened.
 """
@@ -26,9 +29,11 @@ Kind = Literal["loosened", "tightened", "changed"]
 Verdict = tuple[Kind, str]
 
 #: Slots that decide how, not who: a change of one is told, no more.
-HARMLESS = frozenset({"request_id", "access_log", "compress", "python", "timeout", "maintenance"})
+HARMLESS = frozenset({"request_id", "access_log", "compress", "python", "timeout"})
 #: The same of the server.
 HARMLESS_IN_SERVER = frozenset({"workers", "drain_timeout", "python"})
+
+_QUANTITY = re.compile("[0-9]+[A-Za-z]+")
 
 _UNITS = {
     "ms": 1,
@@ -82,7 +87,8 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if one == other and type(one) is type(other):
         return True
-    if not (isinstance(one, str) and isinstance(other, str)) or "/" in one + other:
+    # A text of digits alone is a name like any other: `07` is not `7`.
+    if not all(isinstance(value, str) and _QUANTITY.fullmatch(value) for value in (one, other)):
         return False
     first, second = number(one), number(other)
     return first is not None and first == second
@@ -124,7 +130,9 @@ def server(key: str, old: Any, new: Any) -> list[Verdict]:
                 return [("loosened", "every host is ours now")]
             return _set(old, new, "host") if old else [("tightened", f"only {shown(new)}")]
         case "trusted_proxies":
-            return _networks(old or [], new or [], "a trusted proxy")
+            return [
+                ("loosened", told) for _, told in _networks(old or [], new or [], "a trusted proxy")
+            ]
         case "listen":
             beyond = [address for address in new or [] if not _is_local(address)]
             wider = [address for address in beyond if address not in (old or [])]
@@ -244,6 +252,53 @@ def _denied(old: Any, new: Any) -> list[Verdict]:
     return [(turned.get(kind, kind), told) for kind, told in found]
 
 
+def _maintenance(old: Any, new: Any) -> list[Verdict]:
+    """Closed or open comes first; who is let in matters only while it is closed."""
+    was, is_ = (_closed(value) for value in (old, new))
+    if was != is_:
+        told = "closed" if is_ else "open again"
+        return [("tightened" if is_ else "loosened", told)]
+    before, after = ((value or {}).get("allow") or [] for value in (_mapping(old), _mapping(new)))
+    if was and not same(before, after):
+        return _networks(before, after, "a network that is let in")
+    return [("changed", _told(old, new))]
+
+
+def _closed(value: Any) -> bool:
+    return bool(value) and _mapping(value).get("enabled", True) not in (False, "off", "false")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+#: What answers with what somebody has written elsewhere, and not with what stands here.
+_REACHING = ("handler", "files")
+#: Keys of ``files`` that decide how a file is sent, not which.
+_HOW_FILES_ARE_SENT = ("precompressed", "cache", "immutable", "types", "memory")
+_FILES = _block(
+    {
+        **{key: _neutral(key) for key in _HOW_FILES_ARE_SENT},
+        "dotfiles": _flag("dotfiles", on="loosened"),
+        "symlinks": _flag("symlinks", on="loosened"),
+    },
+    present="loosened",
+)
+
+
+def target(before: tuple[str, Any], after: tuple[str, Any]) -> list[Verdict]:
+    """What another answer means; of two handlers the configuration knows no more than the names."""
+    (old_key, old), (new_key, new) = before, after
+    if old_key == new_key and same(old, new):
+        return []
+    if old_key != new_key:
+        reaches = new_key in _REACHING
+        return [("loosened" if reaches else "changed", f"answered by `{new_key}`, not `{old_key}`")]
+    if new_key == "files":
+        return _FILES(old, new)
+    return [("changed", "answers otherwise")]
+
+
 def _is_local(address: str) -> bool:
     host = address.rsplit(":", 1)[0].strip("[]")
     return host == "localhost" or host.startswith("127.") or host == "::1"
@@ -273,6 +328,11 @@ _METHOD = _block(
 
 def _methods(value: Any) -> list[Any]:
     return value["any"] if isinstance(value, dict) and "any" in value else [value]
+
+
+def asks_nobody(value: Any) -> bool:
+    """Whether a request without credentials passes."""
+    return value == "public" or _is_optional(value)
 
 
 def _is_optional(value: Any) -> bool:
@@ -341,6 +401,13 @@ def _burst(old: Any, new: Any) -> list[Verdict]:
     return _more(old, new, "burst")
 
 
+def _policy(what: str) -> Callable[[Any, Any], list[Verdict]]:
+    """A field that was not there makes browsers careful; of two nobody can tell."""
+    return lambda old, new: [
+        ("loosened" if old else "tightened", f"{what}: {shown(old)} → {shown(new)}")
+    ]
+
+
 def _hsts(old: Any, new: Any) -> list[Verdict]:
     longer = (number(new) or 0) > (number(old) or 0)
     return [("tightened" if longer else "loosened", f"hsts {shown(old)} → {shown(new)}")]
@@ -371,12 +438,23 @@ _RULES: dict[str, Callable[[Any, Any], list[Verdict]]] = {
         present="loosened",
     ),
     "ip": _block({"allow": _allowed, "deny": _denied}, present="tightened"),
+    "maintenance": _maintenance,
     "csrf": _block({"trusted_origins": _members("trusted origin")}, present="tightened"),
     "security_headers": _block(
         {
             "hsts_subdomains": _flag("hsts_subdomains", on="tightened"),
             "nosniff": _flag("nosniff", on="tightened"),
             "hsts": _hsts,
+            **{
+                key: _policy(key)
+                for key in (
+                    "frame",
+                    "csp",
+                    "permissions_policy",
+                    "cross_origin_embedder_policy",
+                    "cross_origin_resource_policy",
+                )
+            },
         },
         present="tightened",
     ),

@@ -21,6 +21,7 @@ from .diagnostics import (
     in_full,
     render,
 )
+from .hidden import Hidden, masked, without_contents
 from .importing import ImportFailed, explained, import_object, make_cwd_importable, split_app
 from .include import File, Includes
 from .interpolate import from_files, interpolate
@@ -28,7 +29,7 @@ from .mounting import is_mounted, site
 from .options import RunOptions
 from .python import ApiDocument
 from .sources import Sources
-from .written import prefix_of, routes_of, text, value_at
+from .written import prefix_of, put_roots_aside, routes_of, says_what_is_logged, text, value_at
 from .yaml import Reader, Table
 
 
@@ -48,8 +49,10 @@ class LoadedConfig:
     incomplete: bool = False
     #: Whether files are missing that may have defined something.
     lacking: bool = False
-    #: Where a value was read from a file beside the configuration: shown nowhere.
-    hidden: frozenset[Location] = frozenset()
+    #: What was read from files beside the configuration: shown nowhere.
+    hidden: Hidden = dataclasses.field(default_factory=dict)
+    #: The directories of ``files`` where they are only named, by their places.
+    roots: dict[Location, str] = dataclasses.field(default_factory=dict)
     #: The files that it was read from.
     sources: Sources = dataclasses.field(default_factory=Sources)
 
@@ -67,13 +70,14 @@ class LoadedConfig:
             incomplete=self.incomplete,
             lacking=self.lacking,
         )
-        return self.diagnostics + from_engine(found, self.table)
+        return self.diagnostics + from_engine(masked(found, self.hidden), self.table)
 
     def check_online(self) -> list[Diagnostic]:
         """What is wrong with the keys at URLs, which are fetched; of a plan without errors."""
         from .. import _engine
 
-        return from_engine(json.loads(_engine.check_online(self.wire)), self.table)
+        found = json.loads(_engine.check_online(self.wire))
+        return from_engine(masked(found, self.hidden), self.table)
 
     def require(self) -> None:
         """Raises :class:`ConfigError` with all mistakes if there is an error."""
@@ -91,7 +95,8 @@ class _Loading:
         self.documents: list[dict[str, Any]] = []
         self.callables: list[Callable[..., Any]] = []
         self.broken: set[Location] = set()
-        self.hidden: set[Location] = set()
+        self.hidden: Hidden = {}
+        self.roots: dict[Location, str] = {}
         self.incomplete = False
         self.lacking = False
         self.failed_modules: set[str] = set()
@@ -112,6 +117,8 @@ class _Loading:
             self.broken.add(at)
         position = self.table.locate(at, target)
         others = tuple((self.table.locate(other, "value"), said) for other, said in related)
+        message = without_contents(message, at, self.hidden)
+        hint = hint and without_contents(hint, at, self.hidden)
         self.diagnostics.append(Diagnostic(code, message, position, hint, related=others))
 
     def read_files(self) -> list[dict[str, Any]]:
@@ -143,14 +150,16 @@ class _Loading:
                 return None
             # It keeps its number: the places in it are known already.
             self.lacking, config = True, {}
-        self.hidden.update(from_files(config, (index,)))
         config = self._interpolate(config, index)
         self._add(str(file.path), str(file.path), config)
         return config
 
     def _interpolate(self, config: Any, index: int) -> Any:
         report = self._interpolation_failed
-        return interpolate(config, (index,), report, sources=self.sources)
+        hidden = list(from_files(config, (index,)))
+        config = interpolate(config, (index,), report, sources=self.sources)
+        self.hidden |= {place: str(value_at(config, place)) for place in hidden}
+        return config
 
     def _interpolation_failed(self, at: Location, message: str, hint: str) -> None:
         self.report("E006", in_full(message, self.table.beyond(at)), at, hint)
@@ -199,7 +208,6 @@ class _Loading:
                 handler, path, config["methods"], route.request_body, (*at, "handler")
             )
             config["handler"] = described or _name(handler)
-        self.hidden.update(from_files(document.config, (index,)))
         config = self._interpolate(document.config, index)
         self._find_django_files(config, index)
         self._add(source, api.source.file, config)
@@ -322,7 +330,7 @@ class _Loading:
         given: dict[str, Any] = {"listen": listen, "workers": options.workers}
         given = {key: value for key, value in given.items() if value is not None}
         config: dict[str, Any] = {"version": 1}
-        if options.reload and not any(map(_says_what_is_logged, self.documents)):
+        if options.reload and not any(map(says_what_is_logged, self.documents)):
             config["defaults"] = {"access_log": {"format": "text"}}
         if given:
             config["server"] = given
@@ -351,8 +359,8 @@ def load(
 
     ``sources``: where the configuration's files are read from, for those who keep them.
 
-    Without ``handlers`` those that a file names are not imported, and Django is set up only for an
-    app: what is read is a policy, maybe one of yesterday's code.
+    Without ``handlers`` those that a file names are not imported, its directories are not opened,
+    and Django is set up only for an app: what is read is a policy, maybe one of yesterday's code.
 
     Mistakes are collected in ``diagnostics``; nothing is raised for them.
     """
@@ -386,8 +394,11 @@ def load(
         loading.app_failed(error, (0, "settings") if attached and settings else at)
         app = None
     else:
-        for index, written in enumerate(configs if handlers else ()):
-            loading.bind_file(written, index)
+        for index, written in enumerate(configs):
+            if handlers:
+                loading.bind_file(written, index)
+            else:
+                loading.roots |= put_roots_aside(written, (index,))
     if app is not None:
         api = loading.import_app(app, at)
         if api is not None:
@@ -404,7 +415,8 @@ def load(
         broken=frozenset(loading.broken),
         incomplete=loading.incomplete,
         lacking=loading.lacking,
-        hidden=frozenset(loading.hidden),
+        hidden=loading.hidden,
+        roots=loading.roots,
         sources=loading.sources,
     )
 
@@ -435,12 +447,6 @@ def parameter_names(path: str) -> list[str]:
         if closed:
             names.append(name.lstrip("*"))
     return names
-
-
-def _says_what_is_logged(document: dict[str, Any]) -> bool:
-    config = document["config"]
-    defaults = config.get("defaults") if isinstance(config, dict) else None
-    return isinstance(defaults, dict) and "access_log" in defaults
 
 
 def _name(handler: Callable[..., Any]) -> str:

@@ -104,6 +104,8 @@ class _Resolving:
         self.schema = schema()
         documents = json.loads(loaded.wire)["documents"]
         self.documents = [document["config"] for document in documents]
+        for place, root in loaded.roots.items():
+            _at(self.documents, place[:-1])["root"] = root
         for place in {*map(tuple, self.found["secrets"]), *loaded.hidden}:
             _hide(self.documents, place, hide)
         self.documents = _without_passwords(self.documents, hide)

@@ -47,3 +47,22 @@ def routes_of(
         if isinstance(group, dict):
             inner = prefix + (text(group.get("prefix")) or "")
             yield from routes_of(group, (*at, "groups", number), inner)
+
+
+def put_roots_aside(config: dict[str, Any], at: Location) -> dict[Location, str]:
+    """The directories of files by their places; what is left in their stead is there on every
+    machine, so that nothing of another one, or of yesterday, is opened."""
+    found = {}
+    for place, route, _ in routes_of(config, at):
+        files = route.get("files")
+        if isinstance(files, dict) and isinstance(files.get("root"), str):
+            found[(*place, "files", "root")] = files["root"]
+            files["root"] = "/"
+    return found
+
+
+def says_what_is_logged(document: dict[str, Any]) -> bool:
+    """Whether `defaults` have an access log."""
+    config = document["config"]
+    defaults = config.get("defaults") if isinstance(config, dict) else None
+    return isinstance(defaults, dict) and "access_log" in defaults
