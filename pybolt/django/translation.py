@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 YEAR = 31_536_000
 _NONCE = "<CSP_NONCE_SENTINEL>"
 _RATE = re.compile(r"(\d+)/([smhd])")
+#: REST framework's throttles that count whoever asks, by their scopes.
+_THROTTLES = {"anon": "AnonRateThrottle", "user": "UserRateThrottle"}
 
 
 @dataclasses.dataclass
@@ -323,6 +327,7 @@ def _size(count: int) -> str:
 def _throttles(given: Settings, found: Translation) -> None:
     drf = given.get("REST_FRAMEWORK") or {}
     classes = [str(name).rpartition(".")[2] for name in drf.get("DEFAULT_THROTTLE_CLASSES") or ()]
+    limits: list[str] = []
     for scope, rate in (drf.get("DEFAULT_THROTTLE_RATES") or {}).items():
         setting = f"REST_FRAMEWORK.DEFAULT_THROTTLE_RATES[{scope}]"
         parsed = _RATE.match(rate or "")
@@ -332,31 +337,57 @@ def _throttles(given: Settings, found: Translation) -> None:
             found.notes.append(f"{setting}: {rate} is not a rate")
             continue
         written = f"{parsed[1]}/1{parsed[2]}"
-        if scope == "anon" and "AnonRateThrottle" in classes:
-            if not found.define or "rate_limit:" not in found.define:
+        if scope in _THROTTLES and _THROTTLES[scope] in classes:
+            if not limits:
                 found.define.append("rate_limit:")
-            found.define.append(f"  anon: {{rate: {written}, key: client_ip}}  # {setting}")
-            found.defaults.append(
-                "rate_limit: {anon: on}  # AnonRateThrottle; it counts whoever comes, known or not"
-            )
-        elif scope == "user" and "UserRateThrottle" in classes:
-            found.notes.append(
-                f"{setting}: beside an auth method write "
-                f'`rate_limit: {{user: {{rate: {written}, key: "claim:sub"}}}}`'
-            )
+            limits.append(scope)
+            found.define.append(f"  {scope}: {{rate: {written}, key: client_ip}}  # {setting}")
         else:
             found.notes.append(
                 f"{setting}: write `rate_limit: {{{scope}: {{rate: {written}}}}}` on its routes"
             )
+    if limits:
+        named = ", ".join(f"{scope}: on" for scope in limits)
+        found.defaults.append(f"rate_limit: {{{named}}}  # DEFAULT_THROTTLE_CLASSES")
+        found.notes.append(
+            "REST_FRAMEWORK.DEFAULT_THROTTLE_CLASSES: until an auth method says who asks, every "
+            'limit counts by address, and whoever comes; then write `key: "claim:sub"` for users'
+        )
 
 
 def _static(given: Settings, found: Translation) -> None:
     url, root = given.get("STATIC_URL"), given.get("STATIC_ROOT")
-    served = given.middleware("whitenoise.middleware.WhiteNoiseMiddleware")
     if not (url and root):
         return
-    note = f"STATIC_URL {url}, STATIC_ROOT {root}: "
-    if served:
-        found.notes.append(f"{note}WhiteNoise or a proxy goes on serving them")
-    else:
-        found.notes.append(f"{note}whoever serves them goes on doing so")
+    path = urlsplit(str(url)).path
+    if not (path.startswith("/") and path.endswith("/")) or "//" in str(url):
+        found.notes.append(f"STATIC_URL {url}: who serves that goes on doing so")
+        return
+    whitenoise = given.middleware("whitenoise.middleware.WhiteNoiseMiddleware")
+    options = ["root: django", "precompressed: [br, gzip]"]
+    slots = ["auth: public"]
+    source = "STATIC_URL, STATIC_ROOT"
+    if any(line.startswith("rate_limit:") for line in found.defaults):
+        slots.append("rate_limit: off")
+    if whitenoise:
+        source += f", {whitenoise}"
+        found.replaced.append(whitenoise)
+        age = given.get("WHITENOISE_MAX_AGE", 0 if given.get("DEBUG") else 60)
+        options.append("cache: off" if age is None else f"cache: {int(age)}s")
+        if given.get("WHITENOISE_INDEX_FILE"):
+            index = given.get("WHITENOISE_INDEX_FILE")
+            options.append(f"index: {plain('index.html' if index is True else str(index))}")
+        if given.get("WHITENOISE_ALLOW_ALL_ORIGINS", True):
+            slots.append('cors: {origins: ["*"]}')
+        if given.get("WHITENOISE_ROOT"):
+            found.notes.append("WHITENOISE_ROOT: write a `files` route for what must be at the top")
+    files = f"files: {{{', '.join(options)}}}"
+    pattern = plain(f"{path}{{*path}}")
+    line = f"- {{path: {pattern}, {files}, {', '.join(slots)}}}  # {source}"
+    if os.path.isdir(root):
+        found.routes.append(line)
+        return
+    found.routes.append(f"# {line}")
+    found.notes.append(
+        f"STATIC_ROOT {root} is no directory yet: run `collectstatic`, then take the `#` off"
+    )

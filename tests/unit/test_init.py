@@ -34,6 +34,9 @@ STATIC_URL = "static/"
 """
 
 FULL = """\
+from pathlib import Path
+
+BASE_DIR = Path(__file__).parent.parent
 SECRET_KEY = "x" * 50
 ALLOWED_HOSTS = ["example.com", ".example.org"]
 INSTALLED_APPS = [
@@ -76,7 +79,8 @@ CORS_PREFLIGHT_MAX_AGE = 600
 CSRF_TRUSTED_ORIGINS = ["https://app.example.com", "https://*.example.org"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 STATIC_URL = "/static/"
-STATIC_ROOT = "/srv/static$x"
+STATIC_ROOT = BASE_DIR / "static$x"
+WHITENOISE_INDEX_FILE = True
 REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": [
         "rest_framework.throttling.AnonRateThrottle",
@@ -95,6 +99,8 @@ def site(tmp_path):
         (package / "__init__.py").touch()
         (package / "settings.py").write_text(settings)
         (tmp_path / "manage.py").write_text(MANAGE)
+        (tmp_path / "static$x").mkdir()
+        (tmp_path / "static$x" / "a.css").write_text("a {}")
         return tmp_path
 
     return make
@@ -105,7 +111,11 @@ def routed(directory: Path) -> Path:
     (directory / "handlers.py").write_text("def hello(request):\n    return {}\n")
     path = directory / "bolt.yaml"
     text = path.read_text()
-    path.write_text(f"{text}routes:\n  - {{path: /hello, handler: 'handlers:hello'}}\n")
+    route = "  - {path: /hello, handler: 'handlers:hello'}\n"
+    begun = "\nroutes:\n" in text
+    path.write_text(
+        text.replace("\nroutes:\n", f"\nroutes:\n{route}") if begun else f"{text}routes:\n{route}"
+    )
     return path
 
 
@@ -139,6 +149,7 @@ def test_what_was_set_is_what_is_done(site):
         "strict-transport-security",
         "zstd br gzip from 200B",
         "100/1d",
+        "20/1m",
         "5MiB",
         "200",
     ]:
@@ -146,7 +157,24 @@ def test_what_was_set_is_what_is_done(site):
     # The origin that would be told apart by nothing but its scheme is left out, and told of.
     document = yaml.safe_load((directory / "bolt.yaml").read_text())
     assert document["define"]["cors"]["site"]["origins"] == ["https://app.example.com"]
+    static = bolt(directory, "explain", "GET", "http://example.org/static/a.css").stdout
+    assert "rate_limit" not in static
+    assert "200" in static
     assert "421 (misdirected)" in bolt(directory, "explain", "GET", "http://evil.test/").stdout
+
+
+def test_a_root_that_is_not_there_yet_is_left_commented_out(site):
+    directory = site(FULL.replace('"static$x"', '"later"'))
+    made = bolt(directory, "init")
+    assert "later is no directory yet: run `collectstatic`" in made.stdout
+    assert bolt(directory, "check").returncode == 0
+    (directory / "later").mkdir()
+    text = (directory / "bolt.yaml").read_text()
+    written = text.replace("  # - {path:", "  - {path:")
+    assert written != text
+    (directory / "bolt.yaml").write_text(written.replace("\n  - {path:", "\nroutes:\n  - {path:"))
+    done = bolt(directory, "check", "--strict")
+    assert done.returncode == 0, done.stdout
 
 
 def test_any_origin_with_credentials_is_not_taken_over(site):
