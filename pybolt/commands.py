@@ -155,11 +155,13 @@ class Commands:
         self.home.served.switches = switches
         line = f"maintenance {told}: {_name(switch)}"
         say(line)
-        asked = len(self.home.living())
+        asked = self.home.living()
 
         def reply(found: dict[Worker, Report]) -> None:
-            if len(found) < asked:
-                missing = f"{asked - len(found)} of {asked} workers have not said that they do so"
+            # One that has ended meanwhile closes and opens nothing any more.
+            silent = [worker for worker in asked if worker not in found and worker.is_ready]
+            if silent:
+                missing = f"{len(silent)} of {len(asked)} workers have not said that they do so"
                 client.reply({"ok": False, "error": f"{line}; {missing}"})
             else:
                 client.reply({"ok": True, "said": line, "maintenance": switches})

@@ -22,6 +22,7 @@ from .workers import Report, Served, Slot, Worker
 
 #: Seconds that workers have to put a plan in place that they have prepared.
 COMMIT_WITHIN = 10.0
+_ENDS = "not reloaded: the server ends"
 #: What belongs to the process: by the name that a configuration has for it.
 OF_THE_PROCESS = {
     "server.listen": "listen",
@@ -69,6 +70,7 @@ class Reloads:
         self._numbers = home.served.version
         self._number = 0
         self._restarts = False
+        self._ends = False
         self._summary: dict[str, Any] | None = None
         #: Those that take part, and those of them that have yet to say what is waited for.
         self._prepared: set[Worker] = set()
@@ -88,7 +90,10 @@ class Reloads:
         """Begins one, or another when the present one is through; with new workers where it
         ``restarts``."""
         clients = [] if client is None else [client]
-        if self.is_busy:
+        if self._ends:
+            for asking in clients:
+                asking.reply({"ok": False, "error": _ENDS})
+        elif self.is_busy:
             before = self._next or (False, [])
             self._next = (before[0] or restarts, before[1] + clients)
         else:
@@ -160,7 +165,7 @@ class Reloads:
                 self._waiting.discard(worker)
                 self._look()
             case "refused" if self._committing:
-                worker.process.kill()
+                worker.replace()
             case "refused":
                 self._fail(report["reason"])
 
@@ -180,7 +185,7 @@ class Reloads:
             return
         if self._committing:
             for worker in self._waiting:
-                worker.process.kill()
+                worker.replace()
         elif self.check is not None:
             self._fail("checking it takes too long")
         else:
@@ -189,10 +194,11 @@ class Reloads:
 
     def cancel(self) -> None:
         """The server ends: nothing is reloaded any more."""
+        self._ends = True
         waiting, self._next = self._next, None
         if waiting is not None:
             for client in waiting[1]:
-                client.reply({"ok": False, "error": "not reloaded: the server ends"})
+                client.reply({"ok": False, "error": _ENDS})
         if self.is_busy and not self._committing:
             self._fail("the server ends")
 
@@ -211,7 +217,7 @@ class Reloads:
         for slot in self.home.slots:
             # One that was about to serve the old version begins anew.
             if slot.worker is not None and slot.worker not in self._prepared:
-                slot.worker.process.kill()
+                slot.worker.replace()
         if not self._waiting:
             self._finish("no worker serves yet")
 

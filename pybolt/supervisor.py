@@ -101,8 +101,9 @@ class Supervisor:
                 self.control.close()
 
     def living(self) -> list[Worker]:
-        """The workers that serve, in the order of their slots."""
-        workers = [slot.worker for slot in self.slots]
+        """The workers that serve, in the order of their slots; those that are about to be replaced
+        serve until they are."""
+        workers = [worker for slot in self.slots for worker in (slot.worker, *slot.old)]
         return [worker for worker in workers if worker is not None and worker.is_ready]
 
     def adopt(self, summary: dict[str, Any], version: int) -> None:
@@ -228,6 +229,7 @@ class Supervisor:
                 if worker.process.poll() is not None:
                     worker.close()
                     workers.remove(worker)
+                    self.commands.lost(worker)
         for slot in self.slots:
             worker_ = slot.worker
             if worker_ is None or worker_.process.poll() is None:
@@ -240,7 +242,7 @@ class Supervisor:
                 self._replace(slot, worker_)
 
     def _replace(self, slot: Slot, dead: Worker) -> None:
-        delay = slot.failed(time.monotonic() - dead.started)
+        delay = 0.0 if dead.is_outdated else slot.failed(time.monotonic() - dead.started)
         say(
             f"worker {dead.process.pid} ended with {exit_text(dead.process.returncode)}; "
             f"starting another{f' in {delay:.1f} s' if delay else ''}"
@@ -275,6 +277,9 @@ def run(options: RunOptions) -> int:
     before = {
         number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
     }
+    # What has changed while all is loaded for the first time is read again once that is done.
+    asked: list[int] = []
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
     begun = time.monotonic()
     with contextlib.closing(Snapshots()) as snapshots:
         try:
@@ -283,7 +288,10 @@ def run(options: RunOptions) -> int:
                 return 1
             # Workers load what the preflight has loaded; several at once take longer.
             patience = max(FIRST_START, 4 * (time.monotonic() - begun))
-            return Supervisor(options, summary, patience, snapshots).run()
+            supervisor = Supervisor(options, summary, patience, snapshots)
+            if asked:
+                supervisor.reloads.begin()
+            return supervisor.run()
         except StartFailed as error:
             say(str(error))
             return 1

@@ -81,6 +81,8 @@ class Worker:
         self.version = served.version
         self.started = time.monotonic()
         self.is_ready = False
+        #: Whether it was ended because it is out of date, which is no failure of its own.
+        self.is_outdated = False
         self._unread = b""
         self._unsent = b""
         self._heard: list[Report] = []
@@ -106,6 +108,11 @@ class Worker:
         except BlockingIOError:
             # It has not read for a long time: whoever waits for it gives up in time.
             return
+
+    def replace(self) -> None:
+        """Ends it now: one that begins with what is served comes instead."""
+        self.is_outdated = True
+        self.process.kill()
 
     def reports(self) -> list[Report]:
         """What it has reported since the last look."""

@@ -3,6 +3,7 @@ under way, where handlers run, what is switched, what is in a directory of files
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -183,6 +184,34 @@ def test_a_reload_of_the_same_text_looks_at_the_directory_of_files_again(directo
     assert server.request("GET", "/files/new.css")[0] == 404
     reloaded(directory)
     assert server.request("GET", "/files/new.css")[2] == b"b {}"
+
+
+def test_a_hangup_while_all_is_loaded_for_the_first_time_is_a_reload(directory):
+    """The file has changed since it was read: what is served in the end is the new one."""
+    (directory / "handlers.py").write_text(
+        f"import time\nfrom pathlib import Path\n{HANDLERS}"
+        "Path('loading').touch()\n"
+        "while not Path('loaded').exists():\n    time.sleep(0.02)\n"
+    )
+    run = [sys.executable, "-m", "pybolt", "run", "--config", "bolt.yaml", "--port", "0"]
+    process = subprocess.Popen(
+        run, cwd=directory, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 30
+    while not (directory / "loading").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (directory / "bolt.yaml").write_text(AFTER)
+    process.send_signal(signal.SIGHUP)
+    (directory / "loaded").touch()
+    said = ""
+    while "version 2" not in said:
+        line = process.stderr.readline().decode()
+        assert line, f"it ended: {said}"
+        said += line
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 class Alone:

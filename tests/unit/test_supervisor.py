@@ -190,7 +190,7 @@ def supervisor(monkeypatch, tmp_path):
 
 
 class FakeProcess:
-    pid, returncode = 1, None
+    pid, returncode, killed = 1, None, False
 
     def __init__(self, *_, **__):
         pass
@@ -199,7 +199,7 @@ class FakeProcess:
         return None
 
     def kill(self):
-        pass
+        self.killed = True
 
 
 def test_a_fork_that_fails_is_tried_again_and_leaves_nothing_open(supervisor, monkeypatch, capfd):
@@ -316,6 +316,46 @@ def test_who_asks_while_another_is_under_way_is_answered_whatever_becomes_of_it(
     supervisor.reloads.cancel()
     assert [reply["ok"] for reply in second.replies] == [False]
     assert not supervisor.reloads.is_busy
+    third = Asking()
+    supervisor.reloads.begin(client=third)
+    assert [reply["ok"] for reply in third.replies] == [False]
+    assert not supervisor.reloads.is_busy
+
+
+def test_a_worker_that_a_reload_replaces_before_it_serves_has_not_failed(supervisor, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    supervisor.options = RunOptions(config="bolt.yaml")
+    [slot] = supervisor.slots
+    for _ in range(4):
+        supervisor._fill_slots()
+        worker = slot.worker
+        check = FakePreflight(dict(supervisor.summary), supervisor.served)
+        monkeypatch.setattr("pybolt.reload.Preflight", check)
+        supervisor.reloads.begin()
+        supervisor.reloads.readable()
+        assert worker.process.killed
+        worker.process.returncode = -9
+        monkeypatch.setattr(worker.process, "poll", lambda: -9)
+        supervisor._reap()
+    assert (slot.failures, slot.next_start) == (0, 0.0)
+
+
+def test_workers_that_serve_until_others_do_are_asked_too(supervisor, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    supervisor._fill_slots()
+    [slot] = supervisor.slots
+    old = slot.worker
+    old.is_ready = True
+    supervisor.replace_workers(supervisor.slots)
+    assert slot.worker is not old
+    assert supervisor.living() == [old]
+    client = Asking()
+    supervisor.commands.answer(client, {"do": "maintenance", "switch": "on"})
+    assert not client.replies
+    old.process.poll = lambda: 0
+    supervisor._reap()
+    assert [reply["ok"] for reply in client.replies] == [True], "nobody waits for one that is gone"
+    slot.worker.close()
 
 
 def raise_no_room():
