@@ -7,6 +7,7 @@ Rules, per slot of a route; everything else that changes is told, and is neither
 * ``allow``: removed, or another expression: nobody can tell which of two is the narrower.
 * ``rate_limit``: removed, a higher rate or burst, or counted by something else.
 * ``cors``: an origin, a method, a header or credentials that were not.
+* ``in_flight``: removed, a higher limit, or counted by something else.
 * ``ip``: a network that was not allowed, or one that is no longer denied.
 * ``csrf``, ``security_headers``, ``body_limit``: off, or more than before.
 * ``maintenance``: a route that was closed is open, or more addresses are let in.
@@ -438,6 +439,9 @@ _RULES: dict[str, Callable[[Any, Any], list[Verdict]]] = {
         present="loosened",
     ),
     "ip": _block({"allow": _allowed, "deny": _denied}, present="tightened"),
+    "in_flight": _block(
+        {"limit": lambda old, new: _more(old, new, "at once")}, present="tightened"
+    ),
     "maintenance": _maintenance,
     "csrf": _block({"trusted_origins": _members("trusted origin")}, present="tightened"),
     "security_headers": _block(

@@ -160,6 +160,8 @@ ROWS = {
         route(request_headers={"remove": ["X-B"]}),
     ),
     "one more host": (server(hosts=["a.example.com"]), server(hosts=["a.example.com", "b.test"])),
+    "no in-flight limit": (route(in_flight={"limit": 2}), route()),
+    "more at once": (route(in_flight={"limit": 2}), route(in_flight={"limit": 3})),
     "open again": (route(maintenance=True), route(maintenance={"enabled": False})),
     "open to more while it is closed": (
         route(maintenance={"allow": ["10.0.0.0/16"]}),
