@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 _REFERENCE = "${"
+#: A store that is no URL.
+_LOCAL = "local"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,7 +36,8 @@ class Declaration:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            hidden = field.name in self._secret and not str(value).startswith(_REFERENCE)
+            shown = str(value).startswith(_REFERENCE) or str(value) == _LOCAL
+            hidden = field.name in self._secret and not shown
             parts.append(f"{field.name}={'***' if hidden else value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
@@ -261,9 +264,14 @@ class RateLimit(Declaration):
     ``key``: ``client_ip`` (IPv6 by ``ipv6_prefix`` bits, 64 unless told), ``header:NAME``,
     ``claim:NAME``, ``api_key``, ``route`` or a list. ``cost``: as how many requests one counts;
     ``allow``: who is not counted, networks and ``api_key:ID``s; ``shadow=True``: counts and tells
-    in the access log, refuses nothing. Without ``rate``: the definition of the same name, with
-    another ``cost``, ``shadow`` or ``allow``.
+    in the access log, refuses nothing. ``store="redis://host:6379/0"``: counted by all machines
+    that name it, each request waiting ``store_timeout`` at most (``"50ms"``); while it does not
+    answer ``on_store_error`` says ``"deny"`` (503) or ``"allow"`` (this machine counts alone).
+    Without ``rate``: the definition of the same name, with another ``cost``, ``shadow`` or
+    ``allow``.
     """
+
+    _secret: ClassVar[frozenset[str]] = frozenset({"store"})
 
     rate: str | None = dataclasses.field(default=None, kw_only=False)
     burst: int | None = None
@@ -272,6 +280,10 @@ class RateLimit(Declaration):
     cost: int | None = None
     shadow: bool | None = None
     allow: Sequence[str] | None = None
+    store: str | None = None
+    on_store_error: str | None = None
+    store_timeout: str | None = None
+    store_prefix: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

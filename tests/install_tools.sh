@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What the tests need besides Rust and Python: PostgreSQL's programs, which need not be running.
+# What the tests need besides Rust and Python: the programs of PostgreSQL and Redis, which need not
+# be running.
 set -euo pipefail
 
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
@@ -11,4 +12,13 @@ if ! has_postgres; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
   fi
   has_postgres || { echo "the tests need PostgreSQL's programs: apt-get install postgresql" >&2; exit 1; }
+fi
+
+if ! command -v redis-server >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing Redis for the tests"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null
+  fi
+  command -v redis-server >/dev/null || { echo "the tests need redis-server: apt-get install redis-server" >&2; exit 1; }
 fi

@@ -199,6 +199,12 @@ const FIELDS: &[Field] = &[
         &[],
     ),
     (
+        "RateLimitConfig.store_timeout",
+        |v| route("rate_limit", json!({"a": {"rate": "1/1m", "store_timeout": v}})),
+        "routes[0].rate_limit.a.store_timeout",
+        &["1ms"],
+    ),
+    (
         "CorsConfig.max_age",
         |v| route("cors", json!({"origins": ["*"], "max_age": v})),
         "routes[0].cors.max_age",

@@ -58,11 +58,16 @@ def _not_checked(loaded: LoadedConfig, found: list[Diagnostic], *, online: bool)
     from .. import _engine
 
     if any(item.is_error for item in found):
-        return "not checked: keys at URLs, before the rest is right" if online else ""
-    urls = json.loads(_engine.server(loaded.wire))["key_urls"]
-    if online or not urls:
+        what = "keys at URLs and stores of limits"
+        return f"not checked: {what}, before the rest is right" if online else ""
+    server = json.loads(_engine.server(loaded.wire))
+    urls, stores = server["key_urls"], server["limit_stores"]
+    left = [f"{count(urls, 'URL')} of keys"] if urls else []
+    left += [f"{count(stores, 'store')} of limits"] if stores else []
+    if online or not left:
         return ""
-    return f"not checked: {count(urls, 'URL')} of keys; `bolt check --online` fetches them"
+    asks = "asks them" if stores else "fetches them"
+    return f"not checked: {' and '.join(left)}; `bolt check --online` {asks}"
 
 
 def _public(loaded: LoadedConfig) -> str:

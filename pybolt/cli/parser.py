@@ -67,7 +67,7 @@ Findings go to standard output; `bolt run` writes the same to standard error bef
 examples:
   bolt check                               ./bolt.yaml
   bolt check app.py --config bolt.yaml --strict
-  bolt check --online                      and every JWKS URL, each for ten seconds at most
+  bolt check --online                      and every JWKS URL and Redis, for ten seconds each
   bolt check --format sarif > bolt.sarif   for code scanning
   bolt check --explain E014                what a code means, and what to do
 """
@@ -320,7 +320,7 @@ def _inspecting(commands: Commands[Parser]) -> None:
     check.add_argument(
         "--online",
         action="store_true",
-        help="also fetch the keys that are at URLs, as a server would (default: off)",
+        help="also fetch keys at URLs and ask stores of limits, as a server would (default: off)",
     )
     check.add_argument(
         "--explain",

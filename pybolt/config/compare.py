@@ -419,6 +419,15 @@ limit = _block(
         "rate": _rate,
         "burst": _burst,
         "shadow": _flag("shadow", on="loosened"),
+        "store": lambda old, new: [("loosened", "counted elsewhere, from nothing")],
+        "store_prefix": lambda old, new: [("loosened", "counted under other keys, from nothing")],
+        "store_timeout": _neutral("store_timeout"),
+        "on_store_error": lambda old, new: [
+            (
+                "loosened" if new == "allow" else "tightened",
+                f"on_store_error {shown(old)} → {shown(new)}",
+            )
+        ],
     },
     present="tightened",
 )

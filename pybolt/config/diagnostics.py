@@ -97,7 +97,10 @@ def _without_secrets(line: str) -> str:
 
 
 def _excerpt(position: Position, hint: str | None) -> list[str]:
-    source = _without_secrets(linecache.getline(position.file, position.line).rstrip("\n"))
+    line = linecache.getline(position.file, position.line).rstrip("\n")
+    # As wide as it is: the caret stands below what it means.
+    line = _PASSWORD.sub(lambda found: found[1] + "*" * len(found[2]), line)
+    source = _without_secrets(line)
     if not source:
         return [f"       {hint}"] if hint else []
     lines = [f"{position.line:>5} | {source}"]
@@ -106,6 +109,9 @@ def _excerpt(position: Position, hint: str | None) -> list[str]:
         lines.append(f"      | {indent}{'^' * max(1, position.width)} {hint}")
     return lines
 
+
+#: The password of a URL, also of one that is malformed.
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)(\S+)(?=@)")
 
 #: Mistakes that an unreadable part makes of the whole: nowhere to listen, no origin, no key,
 #: nothing that rules or sets anything.

@@ -73,7 +73,8 @@ class LoadedConfig:
         return self.diagnostics + from_engine(masked(found, self.hidden), self.table)
 
     def check_online(self) -> list[Diagnostic]:
-        """What is wrong with the keys at URLs, which are fetched; of a plan without errors."""
+        """What is wrong with the keys at URLs, which are fetched, and with the stores of limits,
+        which are asked; of a plan without errors."""
         from .. import _engine
 
         found = json.loads(_engine.check_online(self.wire))

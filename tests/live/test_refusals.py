@@ -37,6 +37,8 @@ WAYS = {
     "expectation_failed": ("GET /hello", ["Expect: tea"], b""),
     "misdirected": ("GET /hello", ["Host: other.test"], b""),
     "rate_limited": ("GET /limited", [], b""),
+    # Nobody listens on that port.
+    "limits_unavailable": ("GET /uncounted", [], b""),
     "too_many_in_flight": ("GET /busy", [], b""),
     "forbidden_address": ("GET /office", [], b""),
     "csrf": ("POST /write", ["Sec-Fetch-Site: cross-site", "Content-Length: 0"], b""),
@@ -171,6 +173,7 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
         "allow": {"method_not_allowed"},
         "retry-after": {
             "rate_limited",
+            "limits_unavailable",
             "too_many_in_flight",
             "overloaded",
             "maintenance",

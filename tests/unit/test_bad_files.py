@@ -18,7 +18,11 @@ ROOT = Path(__file__).parent.parent.parent
 VECTORS = ROOT / "tests" / "vectors"
 TABLE = yaml.load((VECTORS / "bad_files.yaml").read_text(), yaml.CSafeLoader)["rows"]
 EVERYTHING = yaml.load(
-    (VECTORS / "everything.yaml").read_text().replace(" on", " true").replace(" off", " false"),
+    re.sub(
+        r" (on|off)\b",
+        lambda found: {"on": " true", "off": " false"}[found[1]],
+        (VECTORS / "everything.yaml").read_text(),
+    ),
     yaml.CSafeLoader,
 )
 HEAD = "version: 1\nroutes:\n  - {path: /, respond: {body: x}}\n"

@@ -52,25 +52,28 @@ pub fn check(py: Python<'_>, wire: &str) -> PyResult<String> {
 /// So many URLs are asked at once.
 const AT_ONCE: usize = 8;
 
-/// Fetches the keys of a plan that are at URLs, [`AT_ONCE`] of them at once, and gives the
-/// diagnostics as a JSON array.
+/// Fetches the keys of a plan that are at URLs, [`AT_ONCE`] of them at once, and asks the stores of
+/// its limits; gives the diagnostics as a JSON array.
 #[pyfunction]
 pub fn check_online(py: Python<'_>, wire: &str) -> PyResult<String> {
-    let remotes = plan(py, wire)?.remotes();
+    let plan = plan(py, wire)?;
+    let (remotes, stores) = (plan.remotes(), plan.stores());
     let found = py.detach(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let places = Arc::new(Semaphore::new(AT_ONCE));
-            let probes = remotes.into_iter().map(|remote| {
+            let keys = remotes.into_iter().map(|remote| {
                 let places = Arc::clone(&places);
                 async move {
                     let _place = places.acquire_owned().await;
                     remote.probe().await
                 }
             });
+            let stores =
+                stores.into_iter().map(|one| tokio::spawn(async move { one.probe().await }));
             let mut found = Vec::new();
             // Each has its own task; they end in any order and are told of in the plan's.
-            for probe in probes.map(tokio::spawn).collect::<Vec<_>>() {
+            for probe in keys.map(tokio::spawn).chain(stores).collect::<Vec<_>>() {
                 found.extend(probe.await?);
             }
             Ok::<_, std::io::Error>(found)
@@ -270,7 +273,7 @@ fn stop(probe: &Request, response: &Response, route: Option<&RoutePlan>) -> &'st
         Some(RejectionKind::Maintenance) => "maintenance",
         Some(RejectionKind::ForbiddenAddress) => "ip",
         Some(RejectionKind::Csrf) => "csrf",
-        Some(RejectionKind::RateLimited) => "rate_limit",
+        Some(RejectionKind::RateLimited | RejectionKind::LimitsUnavailable) => "rate_limit",
         Some(RejectionKind::TooManyInFlight) => "in_flight",
         Some(RejectionKind::Forbidden) if !denied => "allow",
         Some(RejectionKind::BodyTooLarge) => "body_limit",

@@ -103,6 +103,8 @@ rejections! {
     TooManyConnections = 503, "too_many_connections", "Too Many Connections";
     /// The Python side has no room; carries `Retry-After`.
     Overloaded = 503, "overloaded", "Service Unavailable";
+    /// What counts for all machines does not answer; carries `Retry-After`.
+    LimitsUnavailable = 503, "limits_unavailable", "Rate Limits Unavailable";
     /// The route is closed for maintenance; carries `Retry-After`.
     Maintenance = 503, "maintenance", "Closed for Maintenance";
     /// The handler took longer than the route allows.

@@ -196,16 +196,17 @@ impl<'a> Resolver<'a> {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<Arc<RateLimitPolicy>> {
+        let stores = &mut self.stores;
         if let Some((own, place)) = own {
             return self.rate_limit.policy(place, || {
-                let config = own.over(definition);
-                config.compile(called, place, out).map(|policy| policy.told_apart("defined"))
+                let policy = own.over(definition).compile(called, place, out)?;
+                Some(policy.told_apart("defined").counted_with(stores))
             });
         }
         let is_defined = self.rate_limit.defines(called, at);
         let alike = &mut self.alike;
         self.rate_limit.policy(at, || {
-            let policy = definition.compile(called, at, out)?;
+            let policy = definition.compile(called, at, out)?.counted_with(stores);
             if is_defined {
                 return Some(policy.told_apart("defined"));
             }

@@ -72,6 +72,7 @@ impl Plan {
             "listener": format!("{:?} {:?}", self.server.limits, self.server.trusted),
             "has_auth": self.has_auth,
             "key_urls": self.remotes().len(),
+            "limit_stores": self.stores().len(),
             "hash": self.version.hash,
         })
     }

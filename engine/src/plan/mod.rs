@@ -194,6 +194,13 @@ impl Plan {
                 methods.start();
             }
         }
+        let stores = self.stores();
+        if !stores.is_empty() {
+            let table = self.memory.table();
+            for store in &stores {
+                store.start(&table);
+            }
+        }
     }
 
     /// The rate limits of all routes, each once.

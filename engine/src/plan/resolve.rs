@@ -24,7 +24,7 @@ use crate::middleware::authenticate::{AuthConfig, Authentication, Authenticator}
 use crate::middleware::authorize::Requirement;
 use crate::middleware::compress::{CompressConfig, CompressPolicy};
 use crate::middleware::cors::{CorsConfig, CorsPolicy};
-use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy};
+use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy, Store};
 use crate::middleware::request_id::{RequestIdConfig, RequestIdPolicy};
 use crate::middleware::security_headers::{SecurityHeadersConfig, SecurityHeadersPolicy};
 use crate::request::RouteId;
@@ -85,7 +85,9 @@ pub(super) fn plan(
         }
     };
     let memory = before.memory(server.rate_limit_memory);
-    Some(Plan { routes, fallback, router, server, memory, has_auth, version })
+    let plan = Plan { routes, fallback, router, server, memory, has_auth, version };
+    Store::check(&plan.stores(), out);
+    Some(plan)
 }
 
 /// The innermost setting of a slot.
@@ -110,6 +112,8 @@ pub(super) struct Resolver<'a> {
     compress: Kind<'a, CompressConfig, CompressPolicy>,
     /// How many limits that are written in place read the same so far.
     pub(super) alike: HashMap<String, u32>,
+    /// The stores that limits were found to be counted in, and those of the plan before.
+    pub(super) stores: Vec<Arc<Store>>,
     pub(super) rate_limit: Kind<'a, RateLimitConfig, RateLimitPolicy>,
     pub(super) auth: Kind<'a, AuthConfig, Authenticator>,
     pub(super) authentications: Kind<'a, (), Authentication>,
@@ -139,6 +143,7 @@ impl<'a> Resolver<'a> {
             credentials,
             has_auth,
             alike: HashMap::new(),
+            stores: before.stores(),
             request_id: kind!(request_id, documents, out),
             access_log: kind!(access_log, documents, out),
             security_headers: kind!(security_headers, documents, out),

@@ -1,11 +1,14 @@
 //! What may be written, and what it is compiled to.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::allow::Allowed;
 use super::gcra::{Pace, Quota};
 use super::key::RateKey;
+use super::store::far::Afar;
+use super::store::{OnStoreError, Store, StoreConfig, place};
 use crate::config;
 use serde_json::{Map, Value};
 
@@ -32,6 +35,16 @@ config! {
         shadow: Spanned<bool> = optional(false),
         /// Who is not counted: networks, and `api_key:ID`s where the limit knows who asks.
         allow: Spanned<Vec<Spanned<String>>> = optional like ["10.0.0.0/8"],
+        /// Where it is counted: `local`, by all workers of this machine; `redis://[[user]:password@]host[:port][/db]`
+        /// (6379, 0; `rediss` by TLS), by all machines that name it.
+        store: Spanned<StoreConfig> = optional("local"),
+        /// While the store does not answer: `deny` answers 503, `allow` has this machine count
+        /// alone, by the same quota.
+        on_store_error: Spanned<String> = optional("deny") of ["deny", "allow"],
+        /// How long a request waits for the store: 1ms to 5s.
+        store_timeout: Spanned<Span> = optional("50ms"),
+        /// What the store's keys begin with. Machines that count together have the same.
+        store_prefix: Spanned<String> = optional("pybolt"),
     }
 }
 
@@ -62,7 +75,10 @@ impl Decode for LimitConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let changes = |key: &String| matches!(key.as_str(), "cost" | "shadow" | "allow");
-        let owns = |key: &String| matches!(key.as_str(), "rate" | "burst" | "key" | "ipv6_prefix");
+        let owns = |key: &String| {
+            matches!(key.as_str(), "rate" | "burst" | "key" | "ipv6_prefix" | "on_store_error")
+                || key.starts_with("store")
+        };
         // A key that is neither's is told of as one that a change has not.
         let changed =
             |object: &Map<String, Value>| object.keys().any(changes) && !object.keys().any(owns);
@@ -81,6 +97,8 @@ const MAX_COUNT: u64 = 1_000_000_000;
 /// The longest name, in bytes: it goes along in every answer.
 const MAX_NAME: usize = 100;
 const MAX_PERIOD: Duration = Duration::from_secs(366 * 86_400);
+/// The longest that a store remembers a key: its numbers are exact to a few nanoseconds so far.
+const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// A compiled limit, shared by all routes that have it; its counts are in the table.
 #[derive(Debug)]
@@ -95,6 +113,8 @@ pub struct RateLimitPolicy {
     pub(super) allowed: Allowed,
     quota: Quota,
     pub(super) pace: Pace,
+    /// The store that counts it, where that is not this machine.
+    pub(super) afar: Option<Afar>,
     /// `"name";q=100;w=60`.
     pub(super) policy_header: HeaderValue,
     /// What it has refused in this process.
@@ -136,6 +156,8 @@ impl RateLimitConfig {
         let cost = bounded(self.cost.as_ref(), 1..=burst, 1, "requests, the burst", out);
         let allowed = Allowed::compile(self.allow.as_ref(), knows_identity, out);
         let quota = Quota { count: rate.count, period: rate.period, burst };
+        let pace = Pace::from(quota);
+        let afar = self.afar(pace, out);
         let (count, seconds) = in_seconds(rate);
         let header = format!("\"{name}\";q={count};w={seconds}");
         let ipv6_prefix = u32::try_from(ipv6_prefix?).ok()?;
@@ -148,11 +170,31 @@ impl RateLimitConfig {
             shadow: self.shadow.as_ref().is_some_and(|shadow| shadow.value),
             allowed: allowed?,
             quota,
-            pace: quota.into(),
+            pace,
+            afar: afar?,
             policy_header: HeaderValue::from_str(&header).ok()?,
             refused: AtomicU64::new(0),
             shadowed: AtomicU64::new(0),
         })
+    }
+}
+
+impl RateLimitConfig {
+    /// Where it is counted but here.
+    fn afar(&self, pace: Pace, out: &mut Diagnostics) -> Option<Option<Afar>> {
+        let (timeout, prefix) = (self.store_timeout.as_ref(), self.store_prefix.as_ref());
+        let place = place::compile(self.store.as_ref(), timeout, prefix, out);
+        let on_error = OnStoreError::compile(self.on_store_error.as_ref(), out);
+        let (place, on_error) = (place?, on_error?);
+        let kept = Duration::from_nanos(pace.tolerance);
+        if let Some(place) = place.as_ref().filter(|_| kept > MAX_KEPT) {
+            let message = "this burst is whole again too late for a store to remember it";
+            let hint = "a store counts what is whole again in ten years; write a higher rate or a \
+                        smaller burst";
+            out.push(Diagnostic::error("E196", &place.at, message).hint(hint));
+            return None;
+        }
+        Some(place.map(|place| Afar { store: Arc::new(Store::new(place)), on_error }))
     }
 }
 
@@ -221,6 +263,28 @@ impl RateLimitPolicy {
         &self.identity
     }
 
+    /// How many, in how long, and how many at once.
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// The store that counts it, where that is not this machine.
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.afar.as_ref().map(|afar| &afar.store)
+    }
+
+    /// The same limit, counted in one of the stores that are known already where it can be.
+    #[must_use]
+    pub fn counted_with(mut self, known: &mut Vec<Arc<Store>>) -> Self {
+        if let Some(afar) = &mut self.afar {
+            match known.iter().find(|store| store.place == afar.store.place) {
+                Some(store) => afar.store = Arc::clone(store),
+                None => known.push(Arc::clone(&afar.store)),
+            }
+        }
+        self
+    }
+
     /// Whether the limit must stand below authentication.
     pub fn needs_identity(&self) -> bool {
         self.key.iter().any(RateKey::needs_identity)
@@ -239,8 +303,19 @@ impl RateLimitPolicy {
             64 => String::new(),
             bits => format!(", IPv6 by /{bits}"),
         };
+        let store = match &self.afar {
+            None => String::new(),
+            Some(Afar { store, on_error }) => {
+                let without = match on_error {
+                    OnStoreError::Deny => "503",
+                    OnStoreError::Allow => "by this machine alone",
+                };
+                let shown = &store.place.shown;
+                format!("; counted by {shown}, asked at run time, without it {without}")
+            }
+        };
         format!(
-            "{}/{} +{} (key {}{prefix}){cost}{}{}",
+            "{}/{} +{} (key {}{prefix}){cost}{}{}{store}",
             self.quota.count,
             Span(self.quota.period),
             self.quota.burst,

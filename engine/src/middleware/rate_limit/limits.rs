@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::asking::Question;
 use super::config::RateLimitPolicy;
 use super::gcra::Decision;
 use super::key::Scope;
+use super::store::far::Names;
+use super::store::{Gate, OnStoreError};
 use super::table::{Key, Table};
 use crate::request::Parts;
 
@@ -18,7 +22,7 @@ pub const MAX_LIMITS: usize = 16;
 #[derive(Debug)]
 pub struct Limits {
     pub(super) limits: Box<[Limit]>,
-    table: Arc<Table>,
+    pub(super) table: Arc<Table>,
 }
 
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Limit {
     /// Has read the limit's identity already.
     hasher: SipHasher13,
     scope: Scope,
+    /// Its keys in the store, where one counts it.
+    pub names: Option<Names>,
 }
 
 /// What the limits say to one request.
@@ -34,6 +40,8 @@ pub(super) struct Limit {
 pub struct Verdict {
     /// Of the limits that refuse, the one that holds longest: before that, no request can pass.
     pub refused: Option<(usize, Decision)>,
+    /// A store that has to be asked does not answer, and may again after this time.
+    pub unavailable: Option<Duration>,
     /// Of those that admit, the one with the least left.
     pub tightest: Option<(usize, Decision)>,
     /// The limits that counted, one bit each; a client is told of these.
@@ -42,35 +50,89 @@ pub struct Verdict {
     pub shadowed: Option<usize>,
 }
 
+/// Whether there is something to say at once.
+pub enum Outcome {
+    /// There is.
+    Said(Verdict),
+    /// Stores have to be asked.
+    Asks(Box<Question>),
+}
+
+/// The keys of a request that are still to be taken in the table, limit by limit.
+pub(super) type Keys = [Option<Key>; MAX_LIMITS];
+
 impl Limits {
     /// The limits `policies` of the route that `route` names, counted in `table`.
     pub fn new(policies: &[Arc<RateLimitPolicy>], table: &Arc<Table>, route: &str) -> Self {
-        let route = table.hasher(route).finish128().h1;
+        let hashed = table.hasher(route).finish128().h1;
         let limit = |policy: &Arc<RateLimitPolicy>| Limit {
             hasher: table.hasher(&policy.identity),
-            scope: Scope { route, ipv6_prefix: policy.ipv6_prefix },
+            scope: Scope { route: hashed, ipv6_prefix: policy.ipv6_prefix },
+            names: policy.store().map(|store| Names::new(policy, store, route)),
             policy: Arc::clone(policy),
         };
         Self { limits: policies.iter().map(limit).collect(), table: Arc::clone(table) }
     }
 
     /// Asks all limits for one request, and takes it from all or from none.
-    pub fn decide(&self, parts: &Parts) -> Verdict {
+    pub fn decide(&self, parts: &Parts) -> Outcome {
         let mut verdict = Verdict::default();
-        // One limit, the common case, is asked and taken in one step.
-        let alone = self.limits.len() == 1;
         let mut keys = [None; MAX_LIMITS];
+        // The limits whose store is to be asked, one bit each.
+        let mut afar = 0_u16;
         for (at, limit) in self.limits.iter().enumerate() {
             if limit.policy.allowed.covers(parts) {
                 continue;
             }
             let key = limit.key(parts);
-            let take = alone || limit.policy.shadow;
-            verdict.count(at, limit, limit.decide(&self.table, key, take));
-            keys[at] = Some(key).filter(|_| !take);
+            if let Some(there) = &limit.policy.afar {
+                // What is certain needs no store.
+                if let Some(refusal) = limit.refuses(&self.table, key) {
+                    verdict.count(at, limit, refusal);
+                    continue;
+                }
+                match there.store.gate() {
+                    Gate::Unstarted => {}
+                    Gate::Open => {
+                        (afar, keys[at]) = (afar | 1 << at, Some(key));
+                        verdict.tells_of(at, limit);
+                        continue;
+                    }
+                    Gate::Shut(left) => {
+                        if limit.denies() {
+                            verdict.lacks(at, limit, left);
+                            continue;
+                        }
+                    }
+                }
+            }
+            self.ask(at, limit, key, &mut keys, &mut verdict);
         }
-        if !alone && verdict.refused.is_none() {
-            self.take(&keys, &mut verdict);
+        if verdict.refuses() || afar == 0 {
+            return Outcome::Said(self.finish(&keys, verdict));
+        }
+        Outcome::Asks(Box::new(Question::new(self, parts, verdict, keys, afar)))
+    }
+
+    /// Asks a limit here. What is not taken at once is left in `keys`, to be taken with the others.
+    pub(super) fn ask(
+        &self,
+        at: usize,
+        limit: &Limit,
+        key: Key,
+        keys: &mut Keys,
+        verdict: &mut Verdict,
+    ) {
+        // One limit, the common case, is asked and taken in one step.
+        let take = self.limits.len() == 1 || limit.policy.shadow;
+        verdict.count(at, limit, limit.decide(&self.table, key, take));
+        keys[at] = Some(key).filter(|_| !take);
+    }
+
+    /// Takes what was asked for here, where nothing refuses.
+    pub(super) fn finish(&self, keys: &Keys, mut verdict: Verdict) -> Verdict {
+        if !verdict.refuses() {
+            self.take(keys, &mut verdict);
         }
         if let Some((at, _)) = verdict.refused {
             self.limits[at].policy.refused.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +141,7 @@ impl Limits {
     }
 
     /// Takes what was asked for; gives it back where somebody else was quicker meanwhile.
-    fn take(&self, keys: &[Option<Key>; MAX_LIMITS], verdict: &mut Verdict) {
+    fn take(&self, keys: &Keys, verdict: &mut Verdict) {
         let asked = || self.limits.iter().zip(keys).enumerate();
         for (at, (limit, key)) in asked() {
             let Some(key) = *key else { continue };
@@ -111,10 +173,38 @@ impl Limit {
     fn decide(&self, table: &Table, key: Key, take: bool) -> Decision {
         table.decide(key, self.policy.pace, self.policy.cost, take)
     }
+
+    fn refuses(&self, table: &Table, key: Key) -> Option<Decision> {
+        table.refuses(key, self.policy.pace, self.policy.cost)
+    }
+
+    /// Whether nobody passes while its store does not answer.
+    pub fn denies(&self) -> bool {
+        let denies = |afar: &super::store::far::Afar| afar.on_error == OnStoreError::Deny;
+        !self.policy.shadow && self.policy.afar.as_ref().is_some_and(denies)
+    }
 }
 
 impl Verdict {
-    fn count(&mut self, at: usize, limit: &Limit, decision: Decision) {
+    /// Whether the request may not pass.
+    pub fn refuses(&self) -> bool {
+        self.refused.is_some() || self.unavailable.is_some()
+    }
+
+    /// The client is told of a limit, unless that is in the shadow.
+    fn tells_of(&mut self, at: usize, limit: &Limit) {
+        if !limit.policy.shadow {
+            self.counted |= 1 << at;
+        }
+    }
+
+    /// The limit's store does not answer, and nobody passes without it.
+    pub(super) fn lacks(&mut self, at: usize, limit: &Limit, left: Duration) {
+        self.tells_of(at, limit);
+        self.unavailable = self.unavailable.max(Some(left));
+    }
+
+    pub(super) fn count(&mut self, at: usize, limit: &Limit, decision: Decision) {
         if limit.policy.shadow {
             if !decision.admitted {
                 limit.policy.shadowed.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +212,7 @@ impl Verdict {
             }
             return;
         }
-        self.counted |= 1 << at;
+        self.tells_of(at, limit);
         if !decision.admitted {
             let longest = self.refused.filter(|(_, known)| known.after >= decision.after);
             self.refused = longest.or(Some((at, decision)));

@@ -19,15 +19,20 @@
 //! in no header; what it would have refused is `"shadow_limited"` in the access log and in
 //! `pybolt.stats()`. A block without `rate` is the definition of its name, with another `cost`,
 //! `shadow` or `allow`: `rate_limit: {per_ip: {cost: 10}}` counts where `per_ip` counts.
-//! Refusal: `rate_limited`.
+//! `store: redis://…`: counted by all machines, in Redis (`store/`); `on_store_error: deny | allow`,
+//! `store_timeout` and `store_prefix` say how. Here limits are asked first, and a store only where
+//! none refuses; so a shadow in a store does not count what another limit has refused here.
+//! Refusals: `rate_limited`, and `limits_unavailable` where a store does not answer.
 
 mod allow;
+mod asking;
 mod config;
 mod gcra;
 mod key;
 mod limits;
 mod memory;
 mod service;
+mod store;
 mod table;
 
 pub use self::config::{LimitChange, LimitConfig, RateLimitConfig, RateLimitPolicy};
@@ -36,4 +41,5 @@ pub use self::key::{RateKey, Scope};
 pub use self::limits::{Limits, MAX_LIMITS};
 pub use self::memory::{MIN_SIZE, Memory};
 pub use self::service::{AsRequest, RateLimit, RateLimitLayer};
+pub use self::store::{MAX_STORES, OnStoreError, Store, StoreConfig, script};
 pub use self::table::{Clock, Key, Table};

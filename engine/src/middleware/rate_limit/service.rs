@@ -1,8 +1,8 @@
 //! The layer: admits what the limits of its place admit, and says how they stand.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::Write;
-use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::config::RateLimitPolicy;
 use super::gcra::Decision;
-use super::limits::{Limits, Verdict};
+use super::limits::{Limits, Outcome, Verdict};
 use crate::http::{HeaderName, HeaderValue, Headers, header};
 use crate::middleware::catch_panic::caught;
 use crate::middleware::rejection::{Rejection, RejectionKind};
@@ -37,7 +37,7 @@ impl RateLimitLayer {
 
 /// Admits what the limits admit.
 pub struct RateLimit<S> {
-    inner: S,
+    inner: Rc<RefCell<S>>,
     limits: Rc<Limits>,
 }
 
@@ -45,39 +45,63 @@ impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit { inner, limits: Rc::clone(&self.limits) }
+        RateLimit { inner: Rc::new(RefCell::new(inner)), limits: Rc::clone(&self.limits) }
     }
 }
 
 impl<S, R> Service<R> for RateLimit<S>
 where
-    S: Service<R, Response = Response, Error = Infallible, Future = Reply>,
-    R: AsRequest,
+    S: Service<R, Response = Response, Error = Infallible, Future = Reply> + 'static,
+    R: AsRequest + 'static,
 {
     type Response = Response;
     type Error = Infallible;
     type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+        self.inner.borrow_mut().poll_ready(cx)
     }
 
     fn call(&mut self, request: R) -> Reply {
-        let parts = request.as_request().deref();
-        let verdict = self.limits.decide(parts);
-        let limits = Rc::clone(&self.limits);
-        if let Some((_, decision)) = verdict.refused {
-            let mut response = Rejection::new(RejectionKind::RateLimited)
-                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(decision.after).max(1)))
-                .into_response(parts.form);
-            limits.tell(verdict, &mut response);
-            return response.into();
+        match self.limits.decide(request.as_request()) {
+            Outcome::Said(verdict) => pass(&self.inner, &self.limits, request, verdict),
+            Outcome::Asks(question) => {
+                let (inner, limits) = (Rc::clone(&self.inner), Rc::clone(&self.limits));
+                Reply::pending(async move {
+                    let verdict = limits.answer(*question).await;
+                    let Ok(response) = pass(&inner, &limits, request, verdict).await;
+                    response
+                })
+            }
         }
-        caught(parts.form, || self.inner.call(request)).map(move |mut response| {
-            limits.tell(verdict, &mut response);
-            response
-        })
     }
+}
+
+/// Hands on what the limits admit; says on every answer how they stand.
+fn pass<S, R>(inner: &RefCell<S>, limits: &Rc<Limits>, request: R, verdict: Verdict) -> Reply
+where
+    S: Service<R, Response = Response, Error = Infallible, Future = Reply>,
+    R: AsRequest,
+{
+    let refusal = match verdict {
+        Verdict { refused: Some((_, decision)), .. } => {
+            Some((RejectionKind::RateLimited, decision.after))
+        }
+        Verdict { unavailable: Some(left), .. } => Some((RejectionKind::LimitsUnavailable, left)),
+        _ => None,
+    };
+    if let Some((kind, after)) = refusal {
+        let mut response = Rejection::new(kind)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(after).max(1)))
+            .into_response(request.as_request().form);
+        limits.tell(verdict, &mut response);
+        return response.into();
+    }
+    let (limits, form) = (Rc::clone(limits), request.as_request().form);
+    caught(form, || inner.borrow_mut().call(request)).map(move |mut response| {
+        limits.tell(verdict, &mut response);
+        response
+    })
 }
 
 /// Whatever carries a request: it itself, or proof that it is permitted.
@@ -102,7 +126,9 @@ impl Limits {
     /// Says on an answer how the limits stand that counted its request.
     fn tell(&self, verdict: Verdict, response: &mut Response) {
         let policy = |at: usize| &self.limits[at].policy;
-        if let Some((at, decision)) = verdict.refused.or(verdict.tightest) {
+        // Without its store nobody knows how a limit stands.
+        let known = verdict.refused.or(verdict.tightest.filter(|_| !verdict.refuses()));
+        if let Some((at, decision)) = known {
             state(policy(at), decision, &mut response.headers);
         }
         for (at, limit) in self.limits.iter().enumerate() {

@@ -8,7 +8,7 @@
 //! being limited, those keys stay limited, and a new one cannot be told apart from them: a doubt is
 //! a refusal, until the first of them is whole.
 //!
-//! The first set of words is the head: a mark and the seed.
+//! The first set of words is the head: a mark, the seed, and the states of stores (`store/breaker.rs`).
 
 use std::fmt;
 use std::io;
@@ -30,6 +30,9 @@ const MARK: &[u8; 16] = b"pybolt limits 1\n";
 /// The slots of a set: two cache lines.
 const WAYS: usize = 8;
 
+/// The words of the head that say how things stand which are no key's, such as a store's.
+pub const STATES: usize = WAYS - 2;
+
 /// The arrival times of all keys.
 pub struct Table {
     words: Words,
@@ -42,11 +45,11 @@ pub struct Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     place: u64,
-    tag: u64,
+    pub(super) tag: u64,
 }
 
 /// What is known of a key.
-enum Found {
+pub(super) enum Found {
     /// Its slot, and the word there.
     Known(usize, u128),
     /// No slot; this one is free.
@@ -130,6 +133,16 @@ impl Table {
         }
     }
 
+    /// The time, for whatever is kept here.
+    pub(super) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// The words for states; what they mean is the breaker's.
+    pub(super) fn states(&self) -> &[Word] {
+        &self.words.as_slice()[WAYS - STATES..WAYS]
+    }
+
     /// How many slots there are.
     pub fn slots(&self) -> usize {
         self.sets * WAYS
@@ -160,7 +173,7 @@ impl Table {
         [set(key.place), set(key.place.rotate_left(32))]
     }
 
-    fn find(&self, key: Key, now: u64) -> Found {
+    pub(super) fn find(&self, key: Key, now: u64) -> Found {
         let mut best: Option<(usize, usize, u128)> = None;
         let mut earliest = u64::MAX;
         for start in self.probes(key) {
@@ -223,7 +236,7 @@ impl Table {
     }
 
     /// The only way in which anything ever changes.
-    fn exchange(&self, at: usize, known: u128, new: u128) -> bool {
+    pub(super) fn exchange(&self, at: usize, known: u128, new: u128) -> bool {
         #[cfg(test)]
         tests::fuse();
         self.word(at).compare_exchange(known, new, Ordering::SeqCst, Ordering::SeqCst).is_ok()
@@ -244,16 +257,16 @@ impl fmt::Debug for Table {
     }
 }
 
-fn pack(tag: u64, arrival: u64) -> u128 {
+pub(super) fn pack(tag: u64, arrival: u64) -> u128 {
     (u128::from(tag) << 64) | u128::from(arrival)
 }
 
-fn tag(word: u128) -> u64 {
+pub(super) fn tag(word: u128) -> u64 {
     (word >> 64) as u64
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is meant")]
-fn arrival(word: u128) -> u64 {
+pub(super) fn arrival(word: u128) -> u64 {
     word as u64
 }
 

@@ -1,0 +1,206 @@
+//! A Redis that counts for all machines: `store: redis://…` of a limit.
+//!
+//! One script decides on a request for all limits of its place that are in one store, in one round
+//! trip, by Redis's own clock and with the arithmetic of the local table (`script.lua`). What it
+//! said is kept in that table too: a key that is limited is refused from there, without asking,
+//! until its time has come, so a flood of refusals is no traffic; and where the store does not
+//! answer under `on_store_error: allow`, this machine counts on from there by the same quota, so a
+//! limit without its store is at most as many times itself as there are machines. Under `deny`, which
+//! holds where nothing is said, a doubt is a refusal, as everywhere: 503 with `Retry-After`.
+//!
+//! Each worker has one connection to each store, made and made again in the background (`link.rs`);
+//! a request waits for `store_timeout` in all, and not at all while the breaker is open
+//! (`breaker.rs`). At most 1024 requests of a worker wait at once; more are without an answer.
+//!
+//! Keys are `PREFIX:NAME:QUOTA:HASH`: another quota, or another prefix, begins anew. The hash is
+//! SHA-256, cut to 128 bits, of the prefix, of all that makes the limit what it is, and of what the
+//! request is counted by: the same on every machine, whatever user or password it connects with. It
+//! keeps clients' data out of Redis, but whoever reads Redis can try the few addresses that there
+//! are. A value is a moment; it goes when the quota is whole.
+//!
+//! Redis 5 or newer, or Valkey; a cluster has no script for keys of several nodes, so it is none of
+//! these. Where nothing was started (the test client, `bolt explain`) the process counts for itself
+//! and no store is asked.
+
+mod breaker;
+pub(super) mod far;
+mod health;
+mod link;
+mod mirror;
+pub(super) mod place;
+pub mod script;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use self::breaker::Breaker;
+use self::health::{Unanswered, tell};
+use self::link::{Link, keep};
+use self::place::Place;
+pub use self::place::{OnStoreError, StoreConfig};
+use self::script::{Answer, Ask, Decider, Way};
+use super::table::Table;
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+
+/// So many stores may be in one plan: as many breakers as the head of the table has room for.
+pub const MAX_STORES: usize = super::table::STATES;
+
+/// So many requests of one worker wait for a store at once.
+const MAX_ASKING: usize = 1024;
+
+/// One Redis, for all limits that name it alike.
+pub struct Store {
+    pub(super) place: Place,
+    /// Since it was started.
+    breaker: OnceLock<Breaker>,
+    decider: Decider,
+    link: watch::Sender<Option<Link>>,
+    /// Asks for a look at the connection.
+    wanted: Arc<Notify>,
+    asking: AtomicUsize,
+    /// How many connections there were.
+    connections: AtomicU64,
+}
+
+/// Whether there is any use in asking.
+pub enum Gate {
+    /// Nothing was started: this process counts for itself.
+    Unstarted,
+    /// The store may be asked.
+    Open,
+    /// It does not answer, and may again after this time.
+    Shut(Duration),
+}
+
+impl Store {
+    /// A store that nobody has asked yet.
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            breaker: OnceLock::new(),
+            decider: Decider::default(),
+            link: watch::Sender::new(None),
+            wanted: Arc::new(Notify::new()),
+            asking: AtomicUsize::new(0),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    /// Checks that there is room for the states of all.
+    pub fn check(stores: &[Arc<Self>], out: &mut Diagnostics) {
+        let last = stores.iter().map(|store| &store.place.at).max_by_key(|at| at.dotted());
+        if let Some(at) = last.filter(|_| stores.len() > MAX_STORES) {
+            let hint = format!("at most {MAX_STORES}, by URL, timeout and prefix");
+            out.push(Diagnostic::error("E197", at, "limits are in too many stores").hint(hint));
+        }
+    }
+
+    /// Begins to connect, once; `table` is what the workers of this machine share.
+    pub fn start(self: &Arc<Self>, table: &Arc<Table>) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let breaker = Breaker::new(Arc::clone(table), &self.place.identity());
+        if self.breaker.set(breaker).is_ok() {
+            runtime.spawn(keep(Arc::downgrade(self), Arc::clone(&self.wanted)));
+        }
+    }
+
+    /// Whether there is any use in asking now.
+    pub fn gate(&self) -> Gate {
+        let Some(breaker) = self.breaker.get() else { return Gate::Unstarted };
+        if let Some(left) = breaker.is_open() {
+            return Gate::Shut(left);
+        }
+        if self.asking.load(Relaxed) >= MAX_ASKING {
+            Gate::Shut(Duration::ZERO)
+        } else {
+            Gate::Open
+        }
+    }
+
+    /// Asks for one request, for `store_timeout` at most.
+    pub async fn ask(&self, asked: &[Ask], way: Way) -> Result<Answer, Unanswered> {
+        if self.asking.fetch_add(1, Relaxed) >= MAX_ASKING {
+            self.asking.fetch_sub(1, Relaxed);
+            return Err(Unanswered::Crowded);
+        }
+        let place = Asking(&self.asking);
+        let late = Unanswered::Late(self.place.timeout);
+        let answer = tokio::time::timeout(self.place.timeout, self.exchange(asked, way)).await;
+        let answer = answer.unwrap_or(Err(late));
+        drop(place);
+        self.note(answer.as_ref().map(drop));
+        answer
+    }
+
+    /// Asks over the connection that there is, or will be; where it turns out to be gone, once more
+    /// over the next one.
+    async fn exchange(&self, asked: &[Ask], way: Way) -> Result<Answer, Unanswered> {
+        let mut links = self.link.subscribe();
+        let mut again = true;
+        loop {
+            let known = links.borrow_and_update().clone();
+            let mut link = match known {
+                Some(link) => link,
+                None => {
+                    self.wanted.notify_one();
+                    let found = links.wait_for(Option::is_some).await;
+                    let found = found.ok().and_then(|link| link.clone());
+                    found.ok_or(Unanswered::Crowded)?
+                }
+            };
+            match self.decider.run(&mut link.connection, asked, way).await {
+                Ok(value) => return script::read(&value, asked.len()),
+                Err(error) => {
+                    let gone = error.is_unrecoverable_error();
+                    if gone {
+                        self.forget(link.number);
+                    }
+                    if !gone || !again {
+                        return Err(error.into());
+                    }
+                    again = false;
+                }
+            }
+        }
+    }
+
+    /// Takes note of how asking ended, and writes a line where that opens the breaker.
+    fn note(&self, outcome: Result<(), &Unanswered>) {
+        let Some(breaker) = self.breaker.get() else { return };
+        match outcome {
+            Ok(()) => breaker.succeeded(),
+            Err(why) => {
+                if breaker.failed() {
+                    tell(&self.place, Err(why));
+                    self.wanted.notify_one();
+                }
+            }
+        }
+    }
+}
+
+/// A request that waits, until dropped.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What looks after the connection ends with the store.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.wanted.notify_one();
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.place.shown)
+    }
+}

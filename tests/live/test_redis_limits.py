@@ -1,0 +1,357 @@
+"""Rate limits that a Redis counts: by all machines, and as they say while it does not answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from tests.live.redis import Proxy, redis
+from tests.live.reloading import Load
+from tests.live.server import Server
+from tests.live.test_limits import storm
+from tests.unit.command import bolt
+
+CONFIG = """
+version: 1
+server: {{workers: 2}}
+define:
+  rate_limit:
+    hour: {{rate: 60/1h, key: route, {store}}}
+    pace: {{rate: 20/1s, burst: 5, key: route, {store}}}
+    open: {{rate: 1000000/1h, key: route, {store}, on_store_error: allow}}
+    tight: {{rate: 7/1h, key: "header:x-key", {store}, on_store_error: allow}}
+    shut: {{rate: 1000000/1h, key: route, {store}, on_store_error: deny}}
+    once: {{rate: 1/1h, key: "header:x-key", {store}}}
+    quiet: {{rate: 1/1h, {store}, shadow: on}}
+defaults: {{access_log: on}}
+routes:
+  - {{path: /hour, respond: {{body: ok}}, rate_limit: {{hour: on}}}}
+  - {{path: /pace, respond: {{body: ok}}, rate_limit: {{pace: on}}}}
+  - {{path: /open, respond: {{body: ok}}, rate_limit: {{open: on}}, access_log: off}}
+  - {{path: /tight, respond: {{body: ok}}, rate_limit: {{tight: on}}}}
+  - {{path: /shut, respond: {{body: ok}}, rate_limit: {{shut: on}}, access_log: off}}
+  - {{path: /both, respond: {{body: ok}}, rate_limit: {{once: on, here: {{rate: 2/1h}}}}}}
+  - {{path: /dear, respond: {{body: ok}}, rate_limit: {{tight: {{cost: 4}}}}}}
+  - {{path: /quiet, respond: {{body: ok}}, rate_limit: {{quiet: on}}}}
+  - {{path: /free, respond: {{body: ok}}, access_log: off}}
+"""
+
+#: Where only counts matter: a machine that is busy with other things is no failure.
+PATIENT = "5s"
+
+
+def serve(directory, url, timeout="50ms"):
+    directory.mkdir(exist_ok=True)
+    store = f'store: "{url}", store_timeout: {timeout}'
+    (directory / "bolt.yaml").write_text(CONFIG.format(store=store))
+    return Server(directory, "--config", "bolt.yaml")
+
+
+def ask(server, url, key="a"):
+    return server.request("GET", url, headers={"x-key": key})
+
+
+def states(server):
+    """The log's lines about stores: whether it answers, and why not."""
+    lines = [line for line in server.log().splitlines() if line.startswith('{"store":')]
+    return [(told["answers"], told.get("reason")) for told in map(json.loads, lines)]
+
+
+def await_states(server, count):
+    deadline = time.monotonic() + 20
+    while len(states(server)) < count:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.01)
+    assert len(states(server)) == count
+
+
+@pytest.fixture(scope="module")
+def store():
+    with redis() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, store):
+    with serve(tmp_path_factory.mktemp("machine"), store.url, PATIENT) as server:
+        yield server
+
+
+def test_two_machines_of_two_workers_admit_together_what_one_would(tmp_path, store):
+    store.ask("FLUSHALL")
+    with contextlib.ExitStack() as stack:
+        machines = [
+            stack.enter_context(serve(tmp_path / name, store.url, PATIENT)) for name in "ab"
+        ]
+        assert [len(machine.workers()) for machine in machines] == [2, 2]
+        begun = time.monotonic()
+        found = Counter()
+        for threads, counted in [storm(machine, 2, 40) for machine in machines]:
+            for thread in threads:
+                thread.join()
+            found.update(counted)
+        gained = (time.monotonic() - begun) / 60
+        assert found[200] + found[429] == 160
+        assert 60 <= found[200] <= 61 + gained
+        for machine in machines:
+            status, headers, _ = ask(machine, "/hour")
+            assert status == 429
+            assert headers["ratelimit"].startswith('"hour";r=0;t=')
+            assert headers["ratelimit-policy"] == '"hour";q=60;w=3600'
+            assert 0 < int(headers["retry-after"]) <= 60
+            assert states(machine) == []
+
+
+def test_a_pace_that_goes_on_is_the_model_s_on_two_machines(tmp_path, store):
+    store.ask("FLUSHALL")
+    with contextlib.ExitStack() as stack:
+        machines = [
+            stack.enter_context(serve(tmp_path / name, store.url, PATIENT)) for name in "ab"
+        ]
+        for machine in machines:
+            assert ask(machine, "/free")[0] == 200
+        admitted, over = [], threading.Event()
+
+        def press(machine):
+            connection = machine.connect()
+            while not over.is_set():
+                connection.request("GET", "/pace")
+                response = connection.getresponse()
+                response.read()
+                if response.status == 200:
+                    admitted.append(time.monotonic())
+            connection.close()
+
+        threads = [threading.Thread(target=press, args=(one,)) for one in machines * 2]
+        for thread in threads:
+            thread.start()
+        while not admitted or time.monotonic() - admitted[0] < 3:
+            time.sleep(0.01)
+        over.set()
+        for thread in threads:
+            thread.join()
+        # Five at once, then one every 50 ms.
+        model = 5 + int((max(admitted) - min(admitted)) / 0.05)
+        assert model - 1 <= len(admitted) <= model + 1
+
+
+def test_keys_hold_no_client_s_data_and_end_when_their_quota_is_whole(running, store):
+    store.ask("FLUSHALL")
+    assert ask(running, "/tight", "ann@example.com")[0] == 200
+    [key] = [key for key in store.ask("KEYS", "*") if key != "pybolt:"]
+    assert re.fullmatch(r"pybolt:tight:7/1h\+7:[0-9a-f]{32}", key)
+    seconds, nanos = map(int, store.ask("GET", key).split())
+    assert abs(seconds + nanos / 1e9 - time.time() - 3600 / 7) < 2
+    assert abs(store.ask("PTTL", key) / 1000 - 3600 / 7) < 2
+
+
+def test_what_is_refused_is_no_traffic(running, store):
+    key = "flood"
+    while ask(running, "/tight", key)[0] == 200:
+        pass
+    before = store.calls("evalsha")
+    for _ in range(100):
+        status, headers, _ = ask(running, "/tight", key)
+        assert status == 429
+        assert headers["ratelimit"].startswith('"tight";r=0;t=')
+    # Both workers know it from their memory.
+    assert store.calls("evalsha") == before
+    # What a dear one may not, a plain one may: two are left, of four.
+    for _ in range(5):
+        assert ask(running, "/tight", "dear")[0] == 200
+    status, headers, _ = ask(running, "/dear", "dear")
+    assert (status, headers["ratelimit"].split(";")[1]) == (429, "r=2")
+    assert ask(running, "/tight", "dear")[0] == 200
+
+
+def test_limits_here_and_there_are_taken_from_all_or_from_none(running, store):
+    store.ask("FLUSHALL")
+    assert ask(running, "/both", "x")[0] == 200
+    # Refused there, taken from none here.
+    status, headers, _ = ask(running, "/both", "x")
+    assert (status, headers["ratelimit"].split(";")[0]) == (429, '"once"')
+    assert ask(running, "/both", "y")[0] == 200
+    # Refused here: nothing was taken there.
+    status, headers, _ = ask(running, "/both", "z")
+    assert (status, headers["ratelimit"].split(";")[0]) == (429, '"here"')
+    assert len(store.ask("KEYS", "pybolt:once:*")) == 2
+
+
+def test_a_shadow_counts_there_and_refuses_nothing(running):
+    for _ in range(3):
+        status, headers, _ = ask(running, "/quiet")
+        assert status == 200
+        assert "ratelimit" not in headers
+    assert running.logs('"shadow_limited":"quiet"')
+
+
+def test_a_script_that_redis_has_forgotten_is_loaded_again(running, store):
+    store.ask("SCRIPT", "FLUSH")
+    assert ask(running, "/tight", "flushed")[0] == 200
+    assert states(running) == []
+
+
+def test_a_connection_that_redis_has_closed_costs_nobody_an_answer(running, store):
+    for number in range(10):
+        store.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert ask(running, "/shut", f"killed-{number}")[0] == 200
+    assert states(running) == []
+
+
+def stop(store, proxy):
+    store.signal(signal.SIGSTOP)
+
+
+def kill(store, proxy):
+    store.kill()
+
+
+def slow(store, proxy):
+    proxy.delay = 0.2
+
+
+@pytest.mark.parametrize(
+    ("fails", "reason"),
+    [(stop, "no answer"), (kill, ""), (slow, "no answer")],
+    ids=["stopped", "killed", "slow"],
+)
+def test_without_its_store_a_limit_does_what_it_says_and_nobody_waits(tmp_path, fails, reason):
+    with redis() as store, Proxy(store.port) as proxy, serve(tmp_path, proxy.url) as server:
+        for path in ["/open", "/shut", "/hour"]:
+            assert ask(server, path)[0] == 200
+        for _ in range(3):
+            assert ask(server, "/tight")[0] == 200
+        fails(store, proxy)
+        # One who asks of each: the breaker opens within a few of their waits.
+        deadline = time.monotonic() + 10
+        while not states(server):
+            assert ask(server, "/open")[0] == 200
+            assert time.monotonic() < deadline
+        with (
+            Load(server.port, "/free", rate=200) as control,
+            Load(server.port, "/open", rate=200) as allowed,
+            Load(server.port, "/shut", rate=200) as denied,
+        ):
+            begun = time.monotonic()
+            while time.monotonic() - begun < 4:
+                time.sleep(0.05)
+            ended = time.monotonic()
+        assert control.lost + allowed.lost + denied.lost == 0
+        assert allowed.bodies().keys() == {b"ok"}
+        assert all(b"limits_unavailable" in body for body in denied.bodies())
+        figures = [load.p99(begun, ended) for load in (control, allowed, denied)]
+        print(json.dumps({"name": f"D4 {fails.__name__}", "figure": figures, "limit": 20}))
+        assert max(figures[1:]) - figures[0] <= 20
+        status, headers, _ = ask(server, "/shut")
+        assert (status, headers["ratelimit-policy"]) == (503, '"shut";q=1000000;w=3600')
+        assert 1 <= int(headers["retry-after"]) <= 2
+        assert "ratelimit" not in headers
+        # What Redis counted last is where this machine goes on: three were taken of seven.
+        found = Counter(ask(server, "/tight")[0] for _ in range(10))
+        assert found == {200: 4, 429: 6}
+        # One line of all workers.
+        [(answers, why)] = states(server)
+        assert not answers
+        assert reason in why
+        # Back.
+        proxy.delay = 0
+        if fails is kill:
+            store.start()
+        else:
+            store.signal(signal.SIGCONT)
+        back = time.monotonic()
+        await_states(server, 2)
+        assert states(server)[1] == (True, None)
+        assert time.monotonic() - back < 3
+        for _ in range(20):
+            assert ask(server, "/shut")[0] == 200
+        assert len(states(server)) == 2
+
+
+def test_a_server_starts_without_its_store_and_finds_it_later(tmp_path):
+    with redis() as store:
+        store.kill()
+        with serve(tmp_path, store.url) as server:
+            await_states(server, 1)
+            assert "refused" in states(server)[0][1]
+            assert ask(server, "/shut")[0] == 503
+            assert ask(server, "/open")[0] == 200
+            store.start()
+            await_states(server, 2)
+            assert ask(server, "/shut")[0] == 200
+
+
+def test_a_reload_keeps_the_connections_and_the_counts(tmp_path):
+    with redis() as store, serve(tmp_path, store.url, PATIENT) as server:
+        while ask(server, "/tight")[0] == 200:
+            pass
+
+        def connections():
+            clients = store.ask("CLIENT", "LIST").splitlines()
+            return {line.split()[0] for line in clients if "cmd=client" not in line}
+
+        # Both workers have one.
+        deadline = time.monotonic() + 20
+        while len(connections()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        before = connections()
+        text = (tmp_path / "bolt.yaml").read_text()
+        (tmp_path / "bolt.yaml").write_text(text.replace("/free", "/freed"))
+        server.process.send_signal(signal.SIGHUP)
+        while ask(server, "/freed")[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert ask(server, "/tight")[0] == 429
+        assert ask(server, "/shut")[0] == 200
+        assert connections() == before
+        # Another quota begins anew.
+        text = text.replace("rate: 7/1h", "rate: 8/1h").replace("/free", "/third")
+        (tmp_path / "bolt.yaml").write_text(text)
+        server.process.send_signal(signal.SIGHUP)
+        while ask(server, "/third")[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert ask(server, "/tight")[0] == 200
+        assert connections() == before
+
+
+def test_check_online_asks_the_stores_and_a_password_is_shown_nowhere(tmp_path):
+    with redis("hush-hush") as store:
+        right = store.url.replace("//", "//:hush-hush@")
+        wrong = store.url.replace("//", "//:hush-other@")
+        lines = ["version: 1", "routes:"]
+        for number, url in enumerate([right, wrong, "redis://127.0.0.1:1"]):
+            limit = f"{{rate: 5/1h, store: '{url}'}}"
+            lines += [f"  - path: /{number}", "    respond: {body: ok}", "    rate_limit:"]
+            lines += [f"      l{number}: {limit}"]
+        (tmp_path / "bolt.yaml").write_text("\n".join(lines) + "\n")
+        offline = bolt(tmp_path, "check")
+        last = "not checked: 3 stores of limits; `bolt check --online` asks them"
+        assert (offline.returncode, offline.stdout.splitlines()[-1]) == (0, last)
+        done = bolt(tmp_path, "check", "--online", "--format", "json")
+        assert done.returncode == 1
+        found = {item["position"]["line"]: item for item in json.loads(done.stdout)}
+        assert [found[line]["code"] for line in sorted(found)] == ["E198", "E198"]
+        assert "authentication failed" in found[10]["message"]
+        assert "refused" in found[14]["message"]
+        assert store.url in found[10]["message"]
+        shown = [bolt(tmp_path, "check", "--online"), bolt(tmp_path, "dump", "--resolved")]
+        shown += [bolt(tmp_path, "explain", "GET", "/0"), done]
+        assert f"counted by {store.url}, asked at run time" in shown[2].stdout
+        assert '"l0";r=4' in shown[2].stdout
+        assert store.ask("KEYS", "*") == []
+        with Server(tmp_path, "--config", "bolt.yaml") as server:
+            assert ask(server, "/0")[0] == 200
+            assert ask(server, "/1")[0] == 503
+            assert server.logs('"answers":false')
+            assert "hush" not in server.log()
+        for command in shown:
+            assert "hush" not in command.stdout + command.stderr, command.args
