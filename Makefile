@@ -14,8 +14,8 @@ FUZZ    := plan path expression forwarded request wire
 RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone migrate makemigrations \
-        orm-smoke create-user test test-tools check generate fuzz soak fmt clean reinstall
+.PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone bench-limiter \
+        migrate makemigrations orm-smoke create-user test test-tools check generate fuzz soak fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-peers: $(VENV)/.built  ## CPU per request beside raw actix and django-bolt
 
 bench-alone: | tools     ## what a token and a codec cost beside the verification and the codec alone
 	cargo bench --quiet -p pybolt-engine --bench alone
+
+bench-limiter: | tools   ## what one decision of the limiter costs
+	cargo bench --quiet -p pybolt-engine --bench limiter
 
 migrate: $(VENV)/.built   ## apply migrations of the example
 	$(BOLT) migrate $(APP)

@@ -54,6 +54,12 @@ fn engine() -> Engine {
              "body_limit": "4B"},
             {"path": "/limited", "handler": "m:f", "auth": "public",
              "rate_limit": {"tight": {"rate": "1/1h", "burst": 1}}},
+            // Nobody listens on that port.
+            {"path": "/uncounted", "handler": "m:f", "auth": "public",
+             "rate_limit": {"far": {"rate": "1/1h", "store": "redis://127.0.0.1:1"}}},
+            {"path": "/alone", "handler": "m:f", "auth": "public", "rate_limit": {"near": {
+                "rate": "1/1h", "store": "redis://127.0.0.1:1", "on_store_error": "allow",
+            }}},
             {"path": "/healthz", "respond": {"body": "ok", "headers": {"x-a": "b"}}, "auth": "public"},
             {"path": "/office", "handler": "m:f", "auth": "public", "ip": {"allow": ["192.0.2.0/24"]}},
             {"path": "/write", "handler": "m:f", "methods": ["POST"], "auth": "public", "csrf": "on"},
@@ -163,4 +169,32 @@ fn a_limited_request_allocates_its_counts_besides() {
     let engine = engine();
     let counts = allocations(&engine, ("GET", "/limited", 429), &[]) - HEADER_LIST;
     assert!(counts <= 3, "{counts}");
+}
+
+/// A limit whose store does not answer, once that is known; and a key that is known to be limited.
+#[test]
+fn without_its_store_a_limit_refuses_for_as_much_as_with_it() {
+    let engine = engine();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        engine.plan().start();
+        let begun = std::time::Instant::now();
+        loop {
+            let mut reply = pin!(engine.call(request("GET", "/uncounted", &[])));
+            if reply.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                break;
+            }
+            let Ok(response) = reply.await;
+            assert_eq!(response.status, 503);
+            assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+        }
+    });
+    assert_eq!(allocations(&engine, ("GET", "/uncounted", 503), &[]), HEADER_LIST);
+    // Neither asks anybody; both tell how the limit stands.
+    for path in ["/alone", "/limited"] {
+        assert_eq!(answer(&engine, request("GET", path, &[])).status, 200, "{path}");
+    }
+    let [alone, local] =
+        ["/alone", "/limited"].map(|path| allocations(&engine, ("GET", path, 429), &[]));
+    assert_eq!(alone, local);
 }

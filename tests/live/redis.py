@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,11 +19,16 @@ READY_WITHIN = 20.0
 
 
 class Redis:
-    """A server on 127.0.0.1 that keeps nothing on disk."""
+    """A server on 127.0.0.1 that keeps nothing on disk; by TLS too where it has a certificate."""
 
-    def __init__(self, directory: Path, password: str = "") -> None:
+    def __init__(self, directory: Path, password: str = "", options: Sequence[str] = ()) -> None:
         self.directory = directory
         self.password = password
+        self.options = list(options)
+        self.tls_port = 0
+        if "--tls-cert-file" in options:
+            self.tls_port = free_port()
+            self.options += ["--tls-port", str(self.tls_port)]
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
@@ -33,18 +38,11 @@ class Redis:
         program = shutil.which("redis-server")
         if program is None:
             raise FileNotFoundError("redis-server is missing: tests/install_tools.sh")
-        settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly"]
+        settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", self.password]
+        settings += ["--save", "", "--appendonly", "no", "--dir", str(self.directory)]
         with (self.directory / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    program,
-                    *settings,
-                    "no",
-                    "--dir",
-                    str(self.directory),
-                    "--requirepass",
-                    self.password,
-                ],
+                [program, *settings, *self.options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -192,10 +190,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def redis(password: str = "") -> Iterator[Redis]:
-    """A running server until the block ends."""
-    directory = Path(tempfile.mkdtemp(prefix="bolt-redis-"))
-    server = Redis(directory, password)
+def redis(
+    password: str = "", options: Sequence[str] = (), directory: Path | None = None
+) -> Iterator[Redis]:
+    """A running server until the block ends; files that ``options`` name are in ``directory``."""
+    own = Path(tempfile.mkdtemp(prefix="bolt-redis-"))
+    server = Redis(directory or own, password, options)
     try:
         server.start()
         yield server
@@ -203,4 +203,4 @@ def redis(password: str = "") -> Iterator[Redis]:
         if server.process is not None and server.process.poll() is None:
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
-        shutil.rmtree(directory)
+        shutil.rmtree(own)

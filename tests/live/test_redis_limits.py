@@ -16,7 +16,6 @@ from tests.live.redis import Proxy, redis
 from tests.live.reloading import Load
 from tests.live.server import Server
 from tests.live.test_limits import storm
-from tests.unit.command import bolt
 
 CONFIG = """
 version: 1
@@ -28,6 +27,8 @@ define:
     open: {{rate: 1000000/1h, key: route, {store}, on_store_error: allow}}
     tight: {{rate: 7/1h, key: "header:x-key", {store}, on_store_error: allow}}
     shut: {{rate: 1000000/1h, key: route, {store}, on_store_error: deny}}
+    first: {{rate: 9/1h, key: "header:x-key", {store}}}
+    second: {{rate: 1/1h, key: "header:x-other", {other}}}
     once: {{rate: 1/1h, key: "header:x-key", {store}}}
     quiet: {{rate: 1/1h, {store}, shadow: on}}
 defaults: {{access_log: on}}
@@ -41,16 +42,31 @@ routes:
   - {{path: /dear, respond: {{body: ok}}, rate_limit: {{tight: {{cost: 4}}}}}}
   - {{path: /quiet, respond: {{body: ok}}, rate_limit: {{quiet: on}}}}
   - {{path: /free, respond: {{body: ok}}, access_log: off}}
+  - {{path: /hello, handler: "handlers:hello", rate_limit: {{tight: on}}, access_log: off}}
+  - {{path: /stats, handler: "handlers:stats", access_log: off}}
+  - {{path: /pair, respond: {{body: ok}}, rate_limit: {{first: on, second: on}}}}
+"""
+HANDLERS = """
+import pybolt
+
+def hello(request):
+    return {}
+
+def stats(request):
+    return pybolt.stats()
 """
 
 #: Where only counts matter: a machine that is busy with other things is no failure.
-PATIENT = "5s"
+PATIENT = "1s"
 
 
 def serve(directory, url, timeout="50ms"):
     directory.mkdir(exist_ok=True)
+    (directory / "handlers.py").write_text(HANDLERS)
     store = f'store: "{url}", store_timeout: {timeout}'
-    (directory / "bolt.yaml").write_text(CONFIG.format(store=store))
+    # Another prefix is another store, with a breaker of its own.
+    other = f"{store}, store_prefix: other" if timeout == PATIENT else store
+    (directory / "bolt.yaml").write_text(CONFIG.format(store=store, other=other))
     return Server(directory, "--config", "bolt.yaml")
 
 
@@ -184,6 +200,53 @@ def test_limits_here_and_there_are_taken_from_all_or_from_none(running, store):
     assert len(store.ask("KEYS", "pybolt:once:*")) == 2
 
 
+def test_what_one_store_has_spent_is_given_back_where_another_refuses(tmp_path, store):
+    store.ask("FLUSHALL")
+
+    def pair(machine, key):
+        return machine.request("GET", "/pair", headers={"x-key": key, "x-other": "same"})
+
+    with contextlib.ExitStack() as stack:
+        one, other = (stack.enter_context(serve(tmp_path / n, store.url, PATIENT)) for n in "ab")
+        assert pair(one, "a")[0] == 200
+        assert len(store.ask("KEYS", "pybolt:first:*")) == 1
+        # This machine has to ask both to know.
+        status, headers, _ = pair(other, "b")
+        assert (status, headers["ratelimit"].split(";")[0]) == (429, '"second"')
+        deadline = time.monotonic() + 10
+        while len(store.ask("KEYS", "pybolt:first:*")) > 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert pair(other, "b")[0] == 429
+        status, headers, _ = ask(other, "/pair", "b")
+        assert (status, headers["ratelimit"].split(";")[:2]) == (200, ['"second"', "r=0"])
+
+
+def test_a_flood_that_redis_has_refused_takes_no_gil(running):
+    def takes() -> int:
+        return json.loads(ask(running, "/stats")[2])["gil_takes"]
+
+    def one_worker(count):
+        """So many refusals and one look at the counter, all on one connection: of one worker."""
+        connection = running.connect()
+        found = []
+        for path in ["/stats", *["/hello"] * count, "/stats"]:
+            connection.request("GET", path, headers={"x-key": "gil"})
+            response = connection.getresponse()
+            found.append((response.status, response.read()))
+        connection.close()
+        first, *refused, last = found
+        assert {status for status, _ in refused} == ({429} if count else set())
+        return json.loads(last[1])["gil_takes"] - json.loads(first[1])["gil_takes"]
+
+    while ask(running, "/hello", "gil")[0] == 200:
+        pass
+    for _ in range(40):
+        takes()
+    cost = max(one_worker(0) for _ in range(5))
+    assert one_worker(50) <= cost
+
+
 def test_a_shadow_counts_there_and_refuses_nothing(running):
     for _ in range(3):
         status, headers, _ = ask(running, "/quiet")
@@ -247,11 +310,13 @@ def test_without_its_store_a_limit_does_what_it_says_and_nobody_waits(tmp_path, 
         assert allowed.bodies().keys() == {b"ok"}
         assert all(b"limits_unavailable" in body for body in denied.bodies())
         figures = [load.p99(begun, ended) for load in (control, allowed, denied)]
-        print(json.dumps({"name": f"D4 {fails.__name__}", "figure": figures, "limit": 20}))
-        assert max(figures[1:]) - figures[0] <= 20
+        added = max(figures[1:]) - figures[0]
+        line = {"name": f"D4 {fails.__name__}", "pass": added <= 20, "figure": added, "limit": 20}
+        print(json.dumps(line))
+        assert line["pass"]
         status, headers, _ = ask(server, "/shut")
         assert (status, headers["ratelimit-policy"]) == (503, '"shut";q=1000000;w=3600')
-        assert 1 <= int(headers["retry-after"]) <= 2
+        assert headers["retry-after"] == "1"
         assert "ratelimit" not in headers
         # What Redis counted last is where this machine goes on: three were taken of seven.
         found = Counter(ask(server, "/tight")[0] for _ in range(10))
@@ -321,37 +386,3 @@ def test_a_reload_keeps_the_connections_and_the_counts(tmp_path):
             time.sleep(0.02)
         assert ask(server, "/tight")[0] == 200
         assert connections() == before
-
-
-def test_check_online_asks_the_stores_and_a_password_is_shown_nowhere(tmp_path):
-    with redis("hush-hush") as store:
-        right = store.url.replace("//", "//:hush-hush@")
-        wrong = store.url.replace("//", "//:hush-other@")
-        lines = ["version: 1", "routes:"]
-        for number, url in enumerate([right, wrong, "redis://127.0.0.1:1"]):
-            limit = f"{{rate: 5/1h, store: '{url}'}}"
-            lines += [f"  - path: /{number}", "    respond: {body: ok}", "    rate_limit:"]
-            lines += [f"      l{number}: {limit}"]
-        (tmp_path / "bolt.yaml").write_text("\n".join(lines) + "\n")
-        offline = bolt(tmp_path, "check")
-        last = "not checked: 3 stores of limits; `bolt check --online` asks them"
-        assert (offline.returncode, offline.stdout.splitlines()[-1]) == (0, last)
-        done = bolt(tmp_path, "check", "--online", "--format", "json")
-        assert done.returncode == 1
-        found = {item["position"]["line"]: item for item in json.loads(done.stdout)}
-        assert [found[line]["code"] for line in sorted(found)] == ["E198", "E198"]
-        assert "authentication failed" in found[10]["message"]
-        assert "refused" in found[14]["message"]
-        assert store.url in found[10]["message"]
-        shown = [bolt(tmp_path, "check", "--online"), bolt(tmp_path, "dump", "--resolved")]
-        shown += [bolt(tmp_path, "explain", "GET", "/0"), done]
-        assert f"counted by {store.url}, asked at run time" in shown[2].stdout
-        assert '"l0";r=4' in shown[2].stdout
-        assert store.ask("KEYS", "*") == []
-        with Server(tmp_path, "--config", "bolt.yaml") as server:
-            assert ask(server, "/0")[0] == 200
-            assert ask(server, "/1")[0] == 503
-            assert server.logs('"answers":false')
-            assert "hush" not in server.log()
-        for command in shown:
-            assert "hush" not in command.stdout + command.stderr, command.args

@@ -2,7 +2,6 @@
 //! is given back where another limit refuses after it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::gcra::Decision;
 use super::limits::{Keys, Limits, Verdict};
@@ -104,7 +103,7 @@ impl Limits {
         for (at, key) in &one.limits {
             let limit = &self.limits[*at];
             if limit.denies() {
-                verdict.lacks(*at, limit, Duration::ZERO);
+                verdict.lacks(*at, limit);
             } else {
                 self.ask(*at, limit, *key, keys, verdict);
             }

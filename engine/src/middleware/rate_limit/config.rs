@@ -41,7 +41,7 @@ config! {
         /// While the store does not answer: `deny` answers 503, `allow` has this machine count
         /// alone, by the same quota.
         on_store_error: Spanned<String> = optional("deny") of ["deny", "allow"],
-        /// How long a request waits for the store: 1ms to 5s.
+        /// How long a request waits for the store: 1ms to 1s.
         store_timeout: Spanned<Span> = optional("50ms"),
         /// What the store's keys begin with. Machines that count together have the same.
         store_prefix: Spanned<String> = optional("pybolt"),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -40,8 +39,8 @@ pub(super) struct Limit {
 pub struct Verdict {
     /// Of the limits that refuse, the one that holds longest: before that, no request can pass.
     pub refused: Option<(usize, Decision)>,
-    /// A store that has to be asked does not answer, and may again after this time.
-    pub unavailable: Option<Duration>,
+    /// Whether a store that has to be asked does not answer.
+    pub unavailable: bool,
     /// Of those that admit, the one with the least left.
     pub tightest: Option<(usize, Decision)>,
     /// The limits that counted, one bit each; a client is told of these.
@@ -92,18 +91,17 @@ impl Limits {
                     continue;
                 }
                 match there.store.gate() {
-                    Gate::Unstarted => {}
                     Gate::Open => {
                         (afar, keys[at]) = (afar | 1 << at, Some(key));
                         verdict.tells_of(at, limit);
                         continue;
                     }
-                    Gate::Shut(left) => {
-                        if limit.denies() {
-                            verdict.lacks(at, limit, left);
-                            continue;
-                        }
+                    Gate::Shut if limit.denies() => {
+                        verdict.lacks(at, limit);
+                        continue;
                     }
+                    // Counted here, by the same quota.
+                    Gate::Unstarted | Gate::Shut => {}
                 }
             }
             self.ask(at, limit, key, &mut keys, &mut verdict);
@@ -188,7 +186,7 @@ impl Limit {
 impl Verdict {
     /// Whether the request may not pass.
     pub fn refuses(&self) -> bool {
-        self.refused.is_some() || self.unavailable.is_some()
+        self.refused.is_some() || self.unavailable
     }
 
     /// The client is told of a limit, unless that is in the shadow.
@@ -199,9 +197,9 @@ impl Verdict {
     }
 
     /// The limit's store does not answer, and nobody passes without it.
-    pub(super) fn lacks(&mut self, at: usize, limit: &Limit, left: Duration) {
+    pub(super) fn lacks(&mut self, at: usize, limit: &Limit) {
         self.tells_of(at, limit);
-        self.unavailable = self.unavailable.max(Some(left));
+        self.unavailable = true;
     }
 
     pub(super) fn count(&mut self, at: usize, limit: &Limit, decision: Decision) {

@@ -41,5 +41,5 @@ pub use self::key::{RateKey, Scope};
 pub use self::limits::{Limits, MAX_LIMITS};
 pub use self::memory::{MIN_SIZE, Memory};
 pub use self::service::{AsRequest, RateLimit, RateLimitLayer};
-pub use self::store::{MAX_STORES, OnStoreError, Store, StoreConfig, script};
+pub use self::store::{MAX_STORES, OnStoreError, Store, StoreConfig};
 pub use self::table::{Clock, Key, Table};

@@ -83,16 +83,20 @@ where
     S: Service<R, Response = Response, Error = Infallible, Future = Reply>,
     R: AsRequest,
 {
-    let refusal = match verdict {
-        Verdict { refused: Some((_, decision)), .. } => {
-            Some((RejectionKind::RateLimited, decision.after))
+    let refusal = match verdict.refused {
+        Some((_, decision)) => {
+            let after = HeaderValue::from(seconds(decision.after).max(1));
+            Some((RejectionKind::RateLimited, after))
         }
-        Verdict { unavailable: Some(left), .. } => Some((RejectionKind::LimitsUnavailable, left)),
-        _ => None,
+        // A probe a second finds out whether the store is back.
+        None if verdict.unavailable => {
+            Some((RejectionKind::LimitsUnavailable, HeaderValue::from_static("1")))
+        }
+        None => None,
     };
     if let Some((kind, after)) = refusal {
         let mut response = Rejection::new(kind)
-            .with_header(header::RETRY_AFTER, HeaderValue::from(seconds(after).max(1)))
+            .with_header(header::RETRY_AFTER, after)
             .into_response(request.as_request().form);
         limits.tell(verdict, &mut response);
         return response.into();

@@ -18,9 +18,11 @@
 //! keeps clients' data out of Redis, but whoever reads Redis can try the few addresses that there
 //! are. A value is a moment; it goes when the quota is whole.
 //!
-//! Redis 5 or newer, or Valkey; a cluster has no script for keys of several nodes, so it is none of
-//! these. Where nothing was started (the test client, `bolt explain`) the process counts for itself
-//! and no store is asked.
+//! A user of its own needs `~PREFIX:* +evalsha +script|load +time +get +set +del`. Redis 5 or newer,
+//! or Valkey: one, that evicts nothing (`maxmemory-policy noeviction`), for what is evicted is
+//! forgotten; a cluster has no script for keys of several nodes, so it is none of these.
+//! Where nothing was started (the test client, `bolt explain`) the process counts for itself and no
+//! store is asked.
 
 mod breaker;
 pub(super) mod far;
@@ -28,12 +30,11 @@ mod health;
 mod link;
 mod mirror;
 pub(super) mod place;
-pub mod script;
+pub(super) mod script;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -72,8 +73,8 @@ pub enum Gate {
     Unstarted,
     /// The store may be asked.
     Open,
-    /// It does not answer, and may again after this time.
-    Shut(Duration),
+    /// It does not answer, or too many wait for it.
+    Shut,
 }
 
 impl Store {
@@ -111,14 +112,8 @@ impl Store {
     /// Whether there is any use in asking now.
     pub fn gate(&self) -> Gate {
         let Some(breaker) = self.breaker.get() else { return Gate::Unstarted };
-        if let Some(left) = breaker.is_open() {
-            return Gate::Shut(left);
-        }
-        if self.asking.load(Relaxed) >= MAX_ASKING {
-            Gate::Shut(Duration::ZERO)
-        } else {
-            Gate::Open
-        }
+        let is_shut = breaker.is_open().is_some() || self.asking.load(Relaxed) >= MAX_ASKING;
+        if is_shut { Gate::Shut } else { Gate::Open }
     }
 
     /// Asks for one request, for `store_timeout` at most.
@@ -202,5 +197,63 @@ impl Drop for Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Store({})", self.place.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::config::decode::Spanned;
+    use crate::config::diagnostic::Location;
+    use crate::config::units::Span;
+    use crate::middleware::rate_limit::{MIN_SIZE, Quota};
+
+    fn store(port: u16, timeout: Duration) -> Store {
+        let at = Location::default();
+        let url = StoreConfig::Redis(format!("redis://127.0.0.1:{port}").as_str().into());
+        let url = Spanned { value: url, at: at.clone() };
+        let timeout = Spanned { value: Span(timeout), at };
+        let mut out = Diagnostics::default();
+        let place = place::compile(Some(&url), Some(&timeout), None, &mut out);
+        Store::new(place.flatten().expect("this is a URL"))
+    }
+
+    #[test]
+    fn so_many_wait_at_once_and_no_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // It takes connections and never says anything.
+            let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = silent.local_addr().unwrap().port();
+            let timeout = Duration::from_millis(300);
+            let store = Arc::new(store(port, timeout));
+            assert!(matches!(store.gate(), Gate::Unstarted));
+            store.start(&Arc::new(Table::anonymous(MIN_SIZE).unwrap()));
+            assert!(matches!(store.gate(), Gate::Open));
+            let pace = Quota { count: 1, period: Duration::from_secs(1), burst: 1 }.into();
+            let asked = [Ask { key: "a".into(), pace, cost: 1, shadow: false }];
+            let waiting: Vec<_> = (0..2000)
+                .map(|_| {
+                    let (store, asked) = (store.clone(), asked.clone());
+                    tokio::spawn(async move { store.ask(&asked, Way::Spend).await })
+                })
+                .collect();
+            let begun = Instant::now();
+            let mut late = 0;
+            for one in waiting {
+                match one.await.unwrap() {
+                    Err(Unanswered::Late(_)) => late += 1,
+                    Err(Unanswered::Crowded) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(late, MAX_ASKING);
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            assert!(matches!(store.gate(), Gate::Shut), "the breaker is open");
+            assert_eq!(store.asking.load(Relaxed), 0);
+        });
     }
 }

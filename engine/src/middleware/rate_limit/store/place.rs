@@ -49,7 +49,8 @@ pub struct Place {
 
 /// So long a decision waits where nothing is said.
 const TIMEOUT: Duration = Duration::from_millis(50);
-const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+/// No longer than a probe may take while the breaker is open.
+const MAX_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What keys begin with where nothing is said.
 const PREFIX: &str = "pybolt";
@@ -131,7 +132,7 @@ pub fn compile(
     let timeout = match timeout {
         Some(written) if written.0.is_zero() || written.0 > MAX_TIMEOUT => {
             let message = "a wait for a store that is out of bounds";
-            out.push(Diagnostic::error("E195", &written.at, message).hint("write `1ms` to `5s`"));
+            out.push(Diagnostic::error("E195", &written.at, message).hint("write `1ms` to `1s`"));
             None
         }
         written => Some(written.map_or(TIMEOUT, |written| written.0)),
