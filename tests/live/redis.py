@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -128,6 +129,10 @@ class Connection:
         self.socket.close()
 
 
+#: What is under way, and when it arrives; nothing is the end.
+Way = queue.SimpleQueue[tuple[float, bytes]]
+
+
 class Proxy:
     """A way to a port that takes ``delay`` seconds in each direction; ``url`` leads there."""
 
@@ -140,7 +145,7 @@ class Proxy:
         self.threads: list[threading.Thread] = []
         self._start(self._accept)
 
-    def _start(self, run: Callable[..., None], *arguments: socket.socket) -> None:
+    def _start(self, run: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=run, args=arguments)
         self.threads.append(thread)
         thread.start()
@@ -156,14 +161,25 @@ class Proxy:
                     client.shutdown(socket.SHUT_RDWR)
                     continue
                 self.open.append(server)
-                self._start(self._carry, client, server)
-                self._start(self._carry, server, client)
+                for source, target in [(client, server), (server, client)]:
+                    way: Way = queue.SimpleQueue()
+                    self._start(self._read, source, way)
+                    self._start(self._write, target, way, source)
 
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+    def _read(self, source: socket.socket, way: Way) -> None:
+        said = b"-"
+        while said:
+            try:
+                said = source.recv(65536)
+            except OSError:
+                said = b""
+            way.put((time.monotonic() + self.delay, said))
+
+    def _write(self, target: socket.socket, way: Way, source: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while said := source.recv(65536):
-                time.sleep(self.delay)
-                target.sendall(said)
+            while (item := way.get())[1]:
+                time.sleep(max(0.0, item[0] - time.monotonic()))
+                target.sendall(item[1])
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -353,6 +353,26 @@ def test_a_server_starts_without_its_store_and_finds_it_later(tmp_path):
             assert ask(server, "/shut")[0] == 200
 
 
+def test_a_reload_that_adds_a_store_is_put_in_place_when_that_can_be_asked(tmp_path):
+    before = "version: 1\nserver: {workers: 2}\nroutes:\n  - {path: /, respond: {body: before}}\n"
+    with redis() as store, Proxy(store.port) as proxy:
+        # Longer to connect, which takes several ways there and back, than anybody waits.
+        proxy.delay = 0.06
+        (tmp_path / "bolt.yaml").write_text(before)
+        limit = f"{{rate: 100000/1h, store_timeout: 200ms, store: '{proxy.url}'}}"
+        after = before.replace("before}", f"after}}, rate_limit: {{far: {limit}}}")
+        with Server(tmp_path, "--config", "bolt.yaml") as server:
+            with Load(server.port, "/", rate=100, connections=20) as load:
+                (tmp_path / "bolt.yaml").write_text(after)
+                server.process.send_signal(signal.SIGHUP)
+                deadline = time.monotonic() + 20
+                while load.bodies().get(b"after", 0) < 100:
+                    assert time.monotonic() < deadline, load.bodies()
+                    time.sleep(0.05)
+            assert load.bodies().keys() == {b"before", b"after"}
+            assert load.lost == 0
+
+
 def test_a_reload_keeps_the_connections_and_the_counts(tmp_path):
     with redis() as store, serve(tmp_path, store.url, PATIENT) as server:
         while ask(server, "/tight")[0] == 200:

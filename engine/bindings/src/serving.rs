@@ -116,6 +116,9 @@ impl Worker {
         while let Some(turn) = turns.recv().await {
             match turn {
                 Turn::Prepared(number, generation) => {
+                    // Nobody who comes after the commit waits for a connection.
+                    generation.plan.start();
+                    generation.plan.started().await;
                     let hash = generation.plan.version.hash.clone();
                     self.prepare(number, generation).await;
                     self.reports.say(json!({"is": "prepared", "number": number, "hash": hash}));
@@ -161,7 +164,6 @@ impl Worker {
     }
 
     fn commit(&mut self, next: Next) {
-        next.generation.plan.start();
         let old = std::mem::replace(&mut *self.bridge.generation.lock(), next.generation);
         let engine = self.live.swap(next.engine);
         drop(old);

@@ -203,6 +203,16 @@ impl Plan {
         }
     }
 
+    /// Waits until what was started can be asked, for a second at most.
+    pub async fn started(&self) {
+        let connected = async {
+            for store in self.stores() {
+                store.connected().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), connected).await.ok();
+    }
+
     /// The rate limits of all routes, each once.
     pub fn limits(&self) -> Vec<Arc<RateLimitPolicy>> {
         let mut found: Vec<_> = self

@@ -109,6 +109,13 @@ impl Store {
         }
     }
 
+    /// Waits until there is a connection; not where the store is known not to answer.
+    pub async fn connected(&self) {
+        if matches!(self.gate(), Gate::Open) {
+            self.link.subscribe().wait_for(Option::is_some).await.ok();
+        }
+    }
+
     /// Whether there is any use in asking now.
     pub fn gate(&self) -> Gate {
         let Some(breaker) = self.breaker.get() else { return Gate::Unstarted };
