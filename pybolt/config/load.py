@@ -22,10 +22,10 @@ from .diagnostics import (
     render,
 )
 from .hidden import Hidden, masked, without_contents
-from .importing import ImportFailed, explained, import_object, make_cwd_importable, split_app
+from .importing import ImportFailed, import_object, make_cwd_importable, split_app
 from .include import File, Includes
 from .interpolate import from_files, interpolate
-from .mounting import is_mounted, site
+from .mounting import UNASKED, project
 from .options import RunOptions
 from .python import ApiDocument
 from .sources import Sources
@@ -294,32 +294,11 @@ class _Loading:
     def mount_django(self, settings: str | None, *, made: bool) -> None:
         """Has the project answer the routes that name nothing else. Without ``made`` its code is
         not asked for."""
-        from ..bootstrap import is_attached
-
-        routes = [
-            (route, path)
-            for document in self.documents
-            if isinstance(document["config"], dict)
-            for _, route, path in routes_of(document["config"], ())
-        ]
-        if not is_attached(settings) or not is_mounted(routes):
-            return
-        self.django = "django"
-        if not made:
-            return
         try:
-            with explained("loading the middleware and the URLs of the project"):
-                self.callables.append(site())
+            self.django = project(self.documents, settings, self.callables, made=made)
         except ImportFailed as error:
+            self.django = UNASKED
             self.app_failed(error, (0, "settings") if settings else ())
-            return
-        self.django = {
-            "index": len(self.callables) - 1,
-            "name": "django",
-            "is_async": False,
-            "awaits": True,
-            "request_body": "buffer",
-        }
 
     def override(self) -> None:
         """The command line wins over the file; who works on it wants to see the requests."""
