@@ -5,6 +5,7 @@ import asyncio
 import pybolt
 
 STARTED = []
+BIG = b"a" * 8_000_000
 
 
 def size(request):
@@ -31,7 +32,7 @@ def framed(request):
 
 def big(request):
     """More than the kernel takes at once."""
-    return pybolt.Bytes(b"a" * 8_000_000)
+    return pybolt.Bytes(BIG)
 
 
 def long(request):
