@@ -105,11 +105,13 @@ fn decode(bytes: &[u8]) -> Vec<Told> {
                     .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
                     .collect();
                 fields.sort();
-                let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+                // Taken apart, as the engine reads it: an absolute form may have no path.
+                let query = request.uri().query().map(|query| format!("?{query}"));
+                let target = [request.uri().path(), query.as_deref().unwrap_or("")].concat();
                 current = Some(Told {
                     end: 0,
                     method: request.method().as_str().to_owned(),
-                    target: target.to_owned(),
+                    target,
                     fields,
                     body: Vec::new(),
                 });
