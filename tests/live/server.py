@@ -19,16 +19,23 @@ LOGGED_WITHIN = 20.0
 
 
 class Server:
-    """``bolt run`` with ``arguments`` in ``directory``; stop it, or use it as a context manager."""
+    """``bolt run`` with ``arguments`` in ``directory``; stop it, or use it as a context manager.
+
+    It listens on a free port of this machine, or as its configuration says: ``as_configured``."""
 
     def __init__(
-        self, directory: Path, *arguments: str, environ: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        as_configured: bool = False,
     ) -> None:
+        where = [] if as_configured else ["--port", "0"]
         self.output = directory / "server.log"
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pybolt", "run", *arguments, "--port", "0"],
+                [sys.executable, "-m", "pybolt", "run", *arguments, *where],
                 cwd=directory,
                 env=environment | dict(environ or {}),
                 stdout=output,
@@ -54,7 +61,7 @@ class Server:
     def _await_port(self) -> int:
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
-            found = re.search(r"on +http://127\.0\.0\.1:(\d+)", self.log())
+            found = re.search(r"on +http://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", self.log())
             if found:
                 return int(found[1])
             if self.process.poll() is not None:
