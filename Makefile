@@ -14,7 +14,7 @@ FUZZ    := plan path expression forwarded request wire
 RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone bench-limiter \
+.PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone bench-config bench-limiter \
         migrate makemigrations orm-smoke create-user test test-tools check generate fuzz soak fmt clean reinstall
 
 help:            ## this list
@@ -70,10 +70,14 @@ bench: $(VENV)/.built     ## ApacheBench: 50,000 requests, 100 concurrent
 	@command -v ab >/dev/null || { echo "ab is missing: apt-get install apache2-utils" >&2; exit 1; }
 	@$(MAKE) --no-print-directory run-bg && { ab -q -k -n 50000 -c 100 http://$(HOST):$(PORT)/hello; status=$$?; $(MAKE) --no-print-directory stop; exit $$status; }
 
-bench-peers: $(VENV)/.built  ## CPU per request beside raw actix and django-bolt; results to bench/results
+bench-peers: $(VENV)/.built  ## every bar: CPU beside raw actix, django-bolt and nginx (results to bench/results), then bench-alone and bench-config
 	@command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
-	$(PY) -m bench.peers
-	$(PY) -m bench.render
+	@status=0; $(PY) -m bench.peers || status=1; $(PY) -m bench.render; \
+	$(MAKE) --no-print-directory bench-alone || status=1; \
+	$(MAKE) --no-print-directory bench-config || status=1; exit $$status
+
+bench-config: $(VENV)/.built  ## what checking and reloading 5,000 routes cost
+	$(PY) -m bench.config
 
 bench-alone: | tools     ## what a token and a codec cost beside the verification and the codec alone
 	cargo bench --quiet -p pybolt-engine --bench alone

@@ -118,12 +118,11 @@ def summary(loaded: LoadedConfig) -> dict[str, Any]:
     """What the supervisor needs to know, and shows."""
     from django.conf import settings
 
-    from . import _engine, bootstrap
+    from . import bootstrap
 
-    server: dict[str, Any] = json.loads(_engine.server(loaded.wire))
     attached = bootstrap.is_attached(loaded.settings)
-    return server | {
-        "routes": json.loads(_engine.routes(loaded.wire)),
+    return loaded.server | {
+        "routes": loaded.routes,
         "app": loaded.app,
         "mode": settings.SETTINGS_MODULE if attached else "embedded",
         "database": _database() if settings.DATABASES.get("default") else "none",
@@ -158,7 +157,7 @@ def serve(job: dict[str, Any], options: RunOptions) -> int:
 
     loaded = load(options, Sources.parse(snapshots.read(*job["snapshot"])))
     loaded.require()
-    server = json.loads(_engine.server(loaded.wire))
+    server = loaded.server
     runtime = Runtime(threads=server["threads"], switch_interval=server["switch_interval"])
     engine = _engine.Engine(loaded.wire, loaded.callables, runtime, job["version"], job["limits"])
     # What has been loaded stays; the collector need not look at it again and again.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from ..bootstrap import is_attached
@@ -36,7 +35,7 @@ def urls(loaded: LoadedConfig) -> list[Covered]:
         return []
     with explained("importing the URLs of the project"):
         found = project_urls()
-    routes = json.loads(_engine.routes(loaded.wire))
+    routes = loaded.routes
     asked = [(method, url.sample) for url in found for method in _METHODS]
     numbers = iter(_engine.matches(loaded.wire, asked))
     covered = []

@@ -55,12 +55,11 @@ def explain_code(code: str) -> int:
 
 def _not_checked(loaded: LoadedConfig, found: list[Diagnostic], *, online: bool) -> str:
     """What is not fetched, and why; nothing where there is nothing to fetch, or it will be."""
-    from .. import _engine
 
     if any(item.is_error for item in found):
         what = "keys at URLs and stores of limits"
         return f"not checked: {what}, before the rest is right" if online else ""
-    server = json.loads(_engine.server(loaded.wire))
+    server = loaded.server
     urls, stores = server["key_urls"], server["limit_stores"]
     left = [f"{count(urls, 'URL')} of keys"] if urls else []
     left += [f"{count(stores, 'store')} of limits"] if stores else []
@@ -71,11 +70,10 @@ def _not_checked(loaded: LoadedConfig, found: list[Diagnostic], *, online: bool)
 
 
 def _public(loaded: LoadedConfig) -> str:
-    from .. import _engine
 
-    routes = json.loads(_engine.routes(loaded.wire))
+    routes = loaded.routes
     left = covered.uncovered(loaded)
-    if not json.loads(_engine.server(loaded.wire))["has_auth"]:
+    if not loaded.server["has_auth"]:
         fine = f"fine: {count(len(routes), 'route')}, all public: no auth is declared anywhere"
         return "\n".join([fine, *left])
     public = [f"  {','.join(r['methods'])} {r['path']}" for r in routes if r["public"]]
@@ -88,14 +86,13 @@ def _public(loaded: LoadedConfig) -> str:
 
 def routes(options: RunOptions, *, django: bool = False) -> int:
     """Prints a table of all routes, or of the URLs of the Django project with theirs."""
-    from .. import _engine
 
     loaded = load(options)
     loaded.require()
     if django:
         return _project(loaded)
     rows: list[tuple[str, ...]] = [("METHODS", "PATH", "HANDLER", "AUTH", "WHERE")]
-    for route in json.loads(_engine.routes(loaded.wire)):
+    for route in loaded.routes:
         rows.append(
             (
                 ",".join(route["methods"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -55,6 +56,22 @@ class LoadedConfig:
     roots: dict[Location, str] = dataclasses.field(default_factory=dict)
     #: The files that it was read from.
     sources: Sources = dataclasses.field(default_factory=Sources)
+
+    @functools.cached_property
+    def server(self) -> dict[str, Any]:
+        """What the plan says of the server; of a plan without errors."""
+        from .. import _engine
+
+        told: dict[str, Any] = json.loads(_engine.server(self.wire))
+        return told
+
+    @functools.cached_property
+    def routes(self) -> list[dict[str, Any]]:
+        """The plan's routes; of a plan without errors."""
+        from .. import _engine
+
+        told: list[dict[str, Any]] = json.loads(_engine.routes(self.wire))
+        return told
 
     def locate(self, location: Location, target: str = "value") -> Position | None:
         """The place of something in the documents."""

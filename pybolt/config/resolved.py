@@ -100,7 +100,7 @@ class _Resolving:
 
         self.loaded = loaded
         self.found = json.loads(_engine.effective(loaded.wire))
-        self.has_auth: bool = json.loads(_engine.server(loaded.wire))["has_auth"]
+        self.has_auth: bool = loaded.server["has_auth"]
         self.schema = schema()
         documents = json.loads(loaded.wire)["documents"]
         self.documents = [document["config"] for document in documents]
