@@ -285,6 +285,41 @@ def test_nothing_behind_an_unread_body_is_taken_for_a_request(server, head, toge
     assert started() == before
 
 
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        pytest.param(LOCKED + b"Content-Length: 3\r\n\r\nabc", 401, id="refused by the route"),
+        pytest.param(LOCKED + CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", 401, id="chunks"),
+        pytest.param(POST + b"Content-Length: 1025\r\n\r\n" + b"a" * 1025, 413, id="too large"),
+        pytest.param(
+            b"PUT /size HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 405, id="no method"
+        ),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_refusal_whose_body_came_whole_keeps_its_connection(server, refused, status, together):
+    with connected(server) as raw:
+        raw.sendall(refused * 2 + closing(GET) if together else refused)
+        found = []
+        if not together:
+            found = [one(raw)]
+            raw.sendall(refused)
+            found.append(one(raw))
+            raw.sendall(closing(GET))
+        found += answers(rest(raw))
+    assert [answer[0] for answer in found] == [status, status, 200]
+    assert [answer[1].get("connection") for answer in found] == [None, None, "close"]
+
+
+def test_who_sends_far_too_much_is_told_so_before_the_connection_ends(server):
+    # As most clients do: all is sent before the answer is looked for.
+    for _ in range(5):
+        with connected(server) as raw:
+            raw.sendall(POST + b"Content-Length: 8000000\r\n\r\n" + b"a" * 8_000_000)
+            [(status, headers, _)] = answers(rest(raw))
+        assert (status, headers["connection"]) == (413, "close")
+
+
 def test_an_answer_before_a_large_body_is_read_whole_and_the_body_is_not(server):
     with connected(server) as raw:
         raw.sendall(LOCKED + b"Content-Length: 100000000\r\n\r\n")

@@ -15,7 +15,7 @@
 //! * **A client that sends no more** may have gone or wait for its answer; both look alike. Its
 //!   request goes on while the answer is being taken and for 50 ms beyond, then it is cancelled.
 //! * **The end** (`end.rs`) lingers: what the client still sends is thrown away for at most
-//!   two seconds and 256 KiB, because closing a socket with unread bytes may take the
+//!   two seconds and 16 MiB, because closing a socket with unread bytes may take the
 //!   answer back (RFC 9112, 9.6).
 
 mod end;
@@ -431,7 +431,7 @@ impl AsyncWrite for Connection {
         // An answer begins after all of the interim one.
         this.proceed(cx)?;
         if this.interim.is_empty()
-            && let Poll::Ready(written) = Pin::new(&mut this.stream).poll_write(cx, bytes)
+            && let Poll::Ready(written) = this.write(cx, bytes)
         {
             this.progress();
             return Poll::Ready(written);

@@ -13,7 +13,7 @@ use futures_core::Stream;
 
 use super::link::{Answering, BodyState, Link};
 use crate::body::{Body, BodyStream, Chunks};
-use crate::http::{HeaderMap, HeaderName, StatusCode, header};
+use crate::http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -71,7 +71,7 @@ impl Stream for Incoming {
 pub fn outgoing(
     response: Response,
     method_is_head: bool,
-    http10: bool,
+    version: Version,
     closing: bool,
     answering: Answering,
 ) -> actix_http::Response<OutgoingBody> {
@@ -96,7 +96,7 @@ pub fn outgoing(
     };
     let by_hand = method_is_head || matches!(body, Content::Spans(_));
     let body = OutgoingBody { content: body, answering };
-    let endless = http10 && !by_hand && body.size() == BodySize::Stream;
+    let endless = version == Version::HTTP_10 && !by_hand && body.size() == BodySize::Stream;
     let mut message = actix_http::Response::with_body(response.status, body);
     if by_hand || endless {
         message.head_mut().no_chunking(true);

@@ -127,6 +127,11 @@ impl Link {
         *self.sending.borrow_mut() = Some(Sending { span, sent: 0 });
     }
 
+    /// Whether the connection has a span to send.
+    pub fn is_sending(&self) -> bool {
+        self.sending.borrow().is_some()
+    }
+
     /// What is left of the span that the connection is to send.
     pub fn unsent(&self) -> Option<Span> {
         self.sending

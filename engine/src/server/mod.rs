@@ -122,15 +122,15 @@ impl Service<actix_http::Request> for RequestService {
         if let Some(refused) = link.take_refused() {
             let kind = refused.kind;
             let request = refused.into_request(request.peer_addr());
-            let method_is_head = request.method == Method::HEAD;
+            let (method, version) = (request.method.clone(), Version::HTTP_11);
             let reply = self.engine.refuse(request, refusal(kind));
-            let http10 = false;
-            return Answer { reply, method_is_head, http10, closing: true, drain, link };
+            return Answer { reply, method, version, arriving: false, closing: true, drain, link };
         }
-        let method_is_head = request.method() == Method::HEAD;
-        let http10 = request.version() == Version::HTTP_10;
-        let reply = self.engine.call(convert::incoming(request, &link));
-        Answer { reply, method_is_head, http10, closing: false, drain, link }
+        let request = convert::incoming(request, &link);
+        let (method, version) = (request.method.clone(), request.version);
+        let arriving = !request.body.is_empty() && link.body.get() == BodyState::Complete;
+        let reply = self.engine.call(request);
+        Answer { reply, method, version, arriving, closing: false, drain, link }
     }
 }
 
@@ -146,8 +146,10 @@ fn refusal(kind: RejectionKind) -> Rejection {
 /// A [`Reply`] on its way to actix-http.
 struct Answer {
     reply: Reply,
-    method_is_head: bool,
-    http10: bool,
+    method: Method,
+    version: Version,
+    /// The body came whole with its head, and actix-http is about to hand it over.
+    arriving: bool,
     closing: bool,
     drain: Drain,
     link: Rc<Link>,
@@ -157,6 +159,11 @@ impl Future for Answer {
     type Output = Result<actix_http::Response<OutgoingBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::take(&mut self.arriving) {
+            // Answered before that, even a refusal would close the connection.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Poll::Ready(Ok(response)) = Pin::new(&mut self.reply).poll(cx) else {
             return Poll::Pending;
         };
@@ -164,7 +171,7 @@ impl Future for Answer {
         let unread = self.link.body.get() != BodyState::Complete;
         let closing = self.closing || unread || self.drain.is_draining();
         let answering = Answering::begin(Rc::clone(&self.link));
-        let (head, http10) = (self.method_is_head, self.http10);
-        Poll::Ready(Ok(convert::outgoing(response, head, http10, closing, answering)))
+        let (head, version) = (self.method == Method::HEAD, self.version);
+        Poll::Ready(Ok(convert::outgoing(response, head, version, closing, answering)))
     }
 }

@@ -269,8 +269,9 @@ impl JwtVerifier {
     }
 
     fn verify(&self, token: &str, set: &KeySet, now: f64) -> Result<Arc<Principal>, Rejection> {
-        let (principal, expires) = verify::verify(token, &set.keys, &self.expected, now)
-            .ok_or_else(|| self.refuse_token())?;
+        let (principal, expires) =
+            verify::verify(token, &set.keys, &set.header, &self.expected, now)
+                .ok_or_else(|| self.refuse_token())?;
         let principal = Arc::new(principal);
         set.verified.insert(token.into(), &principal, now, expires);
         Ok(principal)

@@ -70,7 +70,7 @@ pub fn from_secret(
         );
         return None;
     }
-    let verifying = Verifying::Common(DecodingKey::from_secret(bytes));
+    let verifying = Verifying::secret(bytes);
     Some(vec![Key { kid: None, algorithms, verifying }])
 }
 
@@ -223,6 +223,9 @@ pub fn one_jwk(value: &Value, algorithms: &[Algorithm]) -> Result<Key, Fault> {
     let verifying = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P521 => {
             Verifying::p521_coordinates(&point.x, &point.y)
+        }
+        AlgorithmParameters::OctetKey(octets) => {
+            URL_SAFE_NO_PAD.decode(&octets.value).ok().map(|bytes| Verifying::secret(&bytes))
         }
         _ => DecodingKey::from_jwk(&jwk).ok().map(Verifying::Common),
     };

@@ -21,11 +21,13 @@ use super::jwks;
 use super::keys::Key;
 use super::signature::Algorithm;
 use super::verified::Verified;
+use super::verify::LastHeader;
 
 /// Keys, and the tokens that they verified: those are forgotten with them.
 #[derive(Debug, Default)]
 pub struct KeySet {
     pub keys: Vec<Key>,
+    pub header: LastHeader,
     pub verified: Verified<Box<str>>,
 }
 
@@ -189,7 +191,7 @@ impl Remote {
             return Ok(());
         }
         let keys = self.usable(&bytes)?;
-        let set = Arc::new(KeySet { keys, verified: Verified::default() });
+        let set = Arc::new(KeySet { keys, ..KeySet::default() });
         *self.current.lock() = Current { set, bytes };
         self.missed.lock().clear();
         Ok(())

@@ -1,5 +1,6 @@
 //! The algorithms that are accepted (RFC 7518, 3.1; RFC 8037) and the keys that verify with them.
 
+use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,13 +57,24 @@ impl Algorithm {
 
 /// What verifies a signature.
 pub enum Verifying {
-    /// A key of jsonwebtoken's.
+    /// A secret, made ready once for each hash: 256, 384, 512 bits.
+    Secret(Box<[hmac::Key; 3]>),
+    /// A public key of jsonwebtoken's.
     Common(DecodingKey),
     /// A point on P-521.
     P521(ParsedPublicKey),
 }
 
+/// The longest that a tag of HMAC's is, in bytes; base64's estimate of a length is up to two more.
+const TAG: usize = 64 + 2;
+
 impl Verifying {
+    /// A secret.
+    pub fn secret(bytes: &[u8]) -> Self {
+        let hashes = [HMAC_SHA256, HMAC_SHA384, HMAC_SHA512];
+        Self::Secret(Box::new(hashes.map(|hash| hmac::Key::new(hash, bytes))))
+    }
+
     /// A P-521 key: an uncompressed point, or a DER `SubjectPublicKeyInfo`.
     pub fn p521(bytes: &[u8]) -> Option<Self> {
         ParsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, bytes).ok().map(Self::P521)
@@ -81,6 +93,19 @@ impl Verifying {
     /// Whether `signature`, in base64url, is this key's over `message`.
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         match (self, algorithm) {
+            (Self::Secret(keys), Algorithm::Common(algorithm)) => {
+                let [sha256, sha384, sha512] = &**keys;
+                let key = match algorithm {
+                    Common::HS256 => sha256,
+                    Common::HS384 => sha384,
+                    Common::HS512 => sha512,
+                    _ => return false,
+                };
+                let mut tag = [0; TAG];
+                URL_SAFE_NO_PAD
+                    .decode_slice(signature, &mut tag)
+                    .is_ok_and(|length| hmac::verify(key, message, &tag[..length]).is_ok())
+            }
             (Self::Common(key), Algorithm::Common(algorithm)) => {
                 jsonwebtoken::crypto::verify(signature, message, key, algorithm).unwrap_or(false)
             }
@@ -105,6 +130,36 @@ mod tests {
         for (name, algorithm) in Algorithm::ALL {
             assert_eq!(Algorithm::named(name), Some(algorithm));
             assert_eq!(algorithm.name(), name);
+        }
+    }
+
+    #[test]
+    fn a_secret_verifies_the_whole_tag_of_the_hash_that_is_named_and_nothing_else() {
+        let secret = [7; 64];
+        let key = Verifying::secret(&secret);
+        let named = [
+            (Common::HS256, HMAC_SHA256),
+            (Common::HS384, HMAC_SHA384),
+            (Common::HS512, HMAC_SHA512),
+        ];
+        for (algorithm, hash) in named {
+            let tag = hmac::sign(&hmac::Key::new(hash, &secret), b"a.b");
+            let text = URL_SAFE_NO_PAD.encode(tag.as_ref());
+            assert!(key.verifies(Algorithm::Common(algorithm), b"a.b", &text));
+            assert!(!key.verifies(Algorithm::Common(algorithm), b"a.c", &text));
+            assert!(!Verifying::secret(&[8; 64]).verifies(
+                Algorithm::Common(algorithm),
+                b"a.b",
+                &text
+            ));
+            for (other, _) in named.iter().filter(|(other, _)| *other != algorithm) {
+                assert!(!key.verifies(Algorithm::Common(*other), b"a.b", &text));
+            }
+            let shorter = URL_SAFE_NO_PAD.encode(&tag.as_ref()[..16]);
+            for broken in ["", "AAAA", &shorter, &format!("{text}AAAA"), &"A".repeat(9_000), "="] {
+                assert!(!key.verifies(Algorithm::Common(algorithm), b"a.b", broken), "{broken}");
+            }
+            assert!(!key.verifies(Algorithm::Common(Common::RS256), b"a.b", &text));
         }
     }
 

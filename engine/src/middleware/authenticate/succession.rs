@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::config::Authenticator;
 use super::jwks;
 use super::remote::{Current, KeySet, Remote};
-use super::verified::Verified;
 
 impl Remote {
     /// Takes over what `before` has fetched; only where it is what this one would have fetched.
@@ -19,7 +18,7 @@ impl Remote {
         let Some(fetched) = before.fetched.lock().filter(|_| same) else { return false };
         let bytes = before.current.lock().bytes.clone();
         let keys = jwks::lenient(&bytes, &self.algorithms).unwrap_or_default();
-        let set = Arc::new(KeySet { keys, verified: Verified::default() });
+        let set = Arc::new(KeySet { keys, ..KeySet::default() });
         *self.current.lock() = Current { set, bytes };
         *self.fetched.lock() = Some(fetched);
         self.health.succeed(&before.health);

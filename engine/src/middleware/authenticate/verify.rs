@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::Principal;
@@ -26,11 +27,31 @@ pub struct Expectations {
 /// understands any.
 const REFUSED_MEMBERS: [&str; 2] = ["crit", "b64"];
 
+/// The header of the token that was verified last, and what it means: the tokens of an issuer all
+/// have the same, until it changes its keys.
+#[derive(Debug, Default)]
+pub struct LastHeader(Mutex<Option<(Box<str>, Meaning)>>);
+
+/// What a header says: the algorithm, and the place of the key among the keys.
+type Meaning = (Algorithm, usize);
+
+impl LastHeader {
+    fn meaning(&self, header: &str) -> Option<Meaning> {
+        let last = self.0.lock();
+        last.as_ref().filter(|(known, _)| **known == *header).map(|(_, meaning)| *meaning)
+    }
+
+    fn keep(&self, header: &str, meaning: Meaning) {
+        *self.0.lock() = Some((header.into(), meaning));
+    }
+}
+
 /// The principal of a token that is valid in every respect, and until when it is; times in seconds
-/// since 1970.
+/// since 1970. `last` belongs to `keys`.
 pub fn verify(
     token: &str,
     keys: &[Key],
+    last: &LastHeader,
     expected: &Expectations,
     now: f64,
 ) -> Option<(Principal, f64)> {
@@ -39,6 +60,27 @@ pub fn verify(
     if payload.contains('.') {
         return None;
     }
+    let known = last.meaning(header);
+    let (algorithm, at) = match known {
+        Some(meaning) => meaning,
+        None => read_header(header, keys)?,
+    };
+    let key = &keys[at];
+    if !key.algorithms.contains(&algorithm)
+        || !key.verifying.verifies(algorithm, message.as_bytes(), signature)
+    {
+        return None;
+    }
+    if known.is_none() {
+        last.keep(header, (algorithm, at));
+    }
+    let claims = object(payload)?;
+    let expires = check_claims(&claims, expected, now)?;
+    Some((principal(claims, expected)?, expires))
+}
+
+/// What a header says.
+fn read_header(header: &str, keys: &[Key]) -> Option<Meaning> {
     let header = object(header)?;
     if REFUSED_MEMBERS.iter().any(|member| header.contains_key(*member)) {
         return None;
@@ -50,15 +92,7 @@ pub fn verify(
         }
     }
     let algorithm = Algorithm::named(header.get("alg")?.as_str()?)?;
-    let key = choose(&header, algorithm, keys)?;
-    if !key.algorithms.contains(&algorithm)
-        || !key.verifying.verifies(algorithm, message.as_bytes(), signature)
-    {
-        return None;
-    }
-    let claims = object(payload)?;
-    let expires = check_claims(&claims, expected, now)?;
-    Some((principal(claims, expected)?, expires))
+    Some((algorithm, choose(&header, algorithm, keys)?))
 }
 
 /// The `kid` of a token whose key is none of these, if it is a token; one without is of an unknown
@@ -88,13 +122,9 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice::<StrictObject>(&json).ok().map(|object| object.0)
 }
 
-/// The key that the header means: by `kid` among several, or without one the only key that there is
-/// for its algorithm.
-fn choose<'a>(
-    header: &Map<String, Value>,
-    algorithm: Algorithm,
-    keys: &'a [Key],
-) -> Option<&'a Key> {
+/// The place of the key that the header means: by `kid` among several, or without one the only key
+/// that there is for its algorithm.
+fn choose(header: &Map<String, Value>, algorithm: Algorithm, keys: &[Key]) -> Option<usize> {
     let kid = match header.get("kid") {
         None => None,
         Some(kid) => Some(kid.as_str()?),
@@ -102,11 +132,12 @@ fn choose<'a>(
     match keys {
         [only] => match (&only.kid, kid) {
             (Some(known), Some(kid)) if known != kid => None,
-            _ => Some(only),
+            _ => Some(0),
         },
-        _ if kid.is_some() => keys.iter().find(|key| key.kid.as_deref() == kid),
+        _ if kid.is_some() => keys.iter().position(|key| key.kid.as_deref() == kid),
         _ => {
-            let mut fitting = keys.iter().filter(|key| key.algorithms.contains(&algorithm));
+            let fits = |at: &usize| keys[*at].algorithms.contains(&algorithm);
+            let mut fitting = (0..keys.len()).filter(fits);
             fitting.next().filter(|_| fitting.next().is_none())
         }
     }

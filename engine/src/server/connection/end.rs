@@ -22,8 +22,9 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 /// How long a connection that is being closed is read.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// How much a connection that is being closed is read.
-const LINGER_BYTES: usize = 256 << 10;
+/// How much a connection that is being closed is read: many clients look for the answer only once
+/// they have sent what they had to, and an upload past the limit is to learn that it is.
+const LINGER_BYTES: usize = 16 << 20;
 
 impl Connection {
     /// Whether a client that has sent its end may still be there to take its answer.
@@ -63,7 +64,7 @@ impl Connection {
         }
         let unread = self.scanner.in_body() || !self.held.is_empty();
         let expected = self.phase == Phase::Last || unread;
-        let mut scratch = [0; 4096];
+        let mut scratch = [0; 16 << 10];
         while let Some((deadline, left)) = self.linger {
             let mut scratch = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(cx, &mut scratch) {

@@ -1,10 +1,12 @@
 //! What the connection sends by itself, past actix-http, and how long it waits for who takes nothing.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use rustix::fs::sendfile;
-use tokio::io::Interest;
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncWrite, Interest};
 use tokio::time::Instant;
 
 use super::Connection;
@@ -20,6 +22,24 @@ impl Connection {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
+    }
+
+    /// Writes `bytes`; in front of a span they wait for it, as a head in a packet of its own halves
+    /// the throughput of what follows.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.link.is_sending() {
+            return Pin::new(&mut self.stream).poll_write(cx, bytes);
+        }
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            let send = || Ok(send(&self.stream, bytes, flags)?);
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     /// Has the kernel send what the answer asked for (see [`Span`](crate::body::Span)).
