@@ -15,7 +15,7 @@ RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Carg
 
 .DEFAULT_GOAL := help
 .PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone bench-config bench-limiter \
-        migrate makemigrations orm-smoke create-user test test-tools check generate fuzz soak fmt clean reinstall
+        migrate makemigrations orm-smoke create-user test test-tools all-built rust-built check generate fuzz soak fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,11 +95,18 @@ create-user: $(VENV)/.built  ## the user demo with the password demo
 	$(BOLT) migrate $(APP)
 	$(BOLT) createuser demo $(APP) --password demo
 
-test: test-tools check  ## every check and every test, also under the other Pythons; what CI runs
+test: test-tools all-built check  ## every check and every test, also under the other Pythons; what CI runs
 	$(PY) -m tests.pythons
 
 test-tools:
 	@tests/install_tools.sh
+
+all-built: | tools       # two compilers at once: most of a cold run is one of them, alone on its core
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.built rust-built
+
+rust-built: | tools
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-run -p pybolt-engine; else cargo test --no-run -p pybolt-engine --lib --tests; fi
 
 check: $(VENV)/.built     ## the same under one Python
 	cargo fmt --all --check

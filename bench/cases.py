@@ -109,6 +109,7 @@ BOLT_UNAUTHENTICATED = Exchange(
     path="/policies", status=401, member=("detail", "Authentication required")
 )
 BOLT_NOT_FOUND = Exchange(path="/nowhere", status=404, member=("detail", "Not Found"))
+BOLT_LIMITED = Exchange(path="/limited", status=429, member=("detail", ...), spared=1)
 
 PLAIN = pybolt("bench.apps.plain:api", HELLO)
 POLICIES = pybolt("bench.apps.policies:api", HELLO)
@@ -196,7 +197,7 @@ CASES: tuple[Case, ...] = (
     _refusal("unauthenticated", "401", UNAUTHENTICATED, BOLT_UNAUTHENTICATED),
     _refusal("not_found", "404", _refused("/nowhere", 404), BOLT_NOT_FOUND),
     _refusal("method_not_allowed", "405", _refused("/hello", 405, "DELETE")),
-    _refusal("rate_limited", "429", _refused("/limited", 429)),
+    _refusal("rate_limited", "429", _refused("/limited", 429), BOLT_LIMITED),
     _refusal("forbidden", "403, denied", _refused("/denied", 403), bar=1.2),
     _refusal("too_large", "413", TOO_LARGE, bar=1.2),
     _refusal("maintenance", "503, maintenance", _refused("/closed", 503), bar=1.2),

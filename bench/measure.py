@@ -112,7 +112,7 @@ def _ratio(rounds: list[dict[str, Figures]], subject: str, peer: str, at_most: f
 
 def _cpu_round(target: Target, running: Running, seconds: int, *, verify: bool = True) -> Figures:
     if verify:
-        load.ask(running.port, target.exchange)
+        _spend(target, running)
     processes = running.processes()
     before, begin = machine.cpu_seconds(processes), time.monotonic()
     result = load.load(running.port, target.exchange, connections=CONNECTIONS, seconds=seconds)

@@ -62,6 +62,12 @@ def policies():
     return {"message": "Hello, World!"}
 
 
+@api.get("/limited")
+@rate_limit(rps=1, burst=1, key="ip")
+def limited():
+    return {"message": "Hello, World!"}
+
+
 async def message() -> dict[str, str]:
     return {"message": "Hello, World!"}
 
