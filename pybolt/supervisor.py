@@ -187,6 +187,12 @@ class Supervisor:
         for report in worker.reports():
             if report["is"] == "ready":
                 self._served(worker)
+            elif report["is"] == "confused":
+                # It runs other code than this process, as after an upgrade in place.
+                say(
+                    f"worker {worker.process.pid} does not understand what it is told "
+                    f"({report['by']}): was pybolt changed under this server? start it anew"
+                )
             else:
                 self.reloads.heard(worker, report)
                 self.commands.heard(worker, report)

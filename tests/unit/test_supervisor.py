@@ -223,6 +223,19 @@ def test_a_fork_that_fails_is_tried_again_and_leaves_nothing_open(supervisor, mo
     slot.worker.close()
 
 
+def test_a_worker_that_does_not_understand_is_told_of(supervisor, monkeypatch, capfd):
+    monkeypatch.setattr("subprocess.Popen", FakeProcess)
+    supervisor._fill_slots()
+    [slot] = supervisor.slots
+    monkeypatch.setattr(
+        slot.worker, "reports", lambda: [{"is": "confused", "by": "unknown variant `dance`"}]
+    )
+    supervisor._hear(slot.worker)
+    said = capfd.readouterr().err
+    assert "worker 1 does not understand what it is told (unknown variant `dance`)" in said
+    slot.worker.close()
+
+
 class FakePreflight:
     """A check whose outcome is there at once."""
 

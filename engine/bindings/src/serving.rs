@@ -63,8 +63,14 @@ pub async fn serve(
     let engine = assemble(&bridge, &generation, surroundings.clone(), None).await;
     drop(generation);
     let live = Live::new(engine);
-    let worker =
-        Worker { live: live.clone(), surroundings, bridge, reports: reports.clone(), next: None };
+    let worker = Worker {
+        live: live.clone(),
+        surroundings,
+        bridge,
+        reports: reports.clone(),
+        next: None,
+        aborted: 0,
+    };
     let serving = server::serve(live, listeners, drain);
     actix_rt::spawn(worker.take(turns));
     reports.say(json!({"is": "ready"}));
@@ -109,12 +115,15 @@ struct Worker {
     bridge: Arc<Bridge>,
     reports: Reports,
     next: Option<Next>,
+    /// The number of the last plan that is not to be kept, were it built after that was said.
+    aborted: u64,
 }
 
 impl Worker {
     async fn take(mut self, mut turns: UnboundedReceiver<Turn>) {
         while let Some(turn) = turns.recv().await {
             match turn {
+                Turn::Prepared(number, _) if number <= self.aborted => {}
                 Turn::Prepared(number, generation) => {
                     // Nobody who comes after the commit waits for a connection.
                     generation.plan.start();
@@ -135,6 +144,7 @@ impl Worker {
                     }
                 },
                 Turn::Abort(number) => {
+                    self.aborted = number;
                     if let Some(next) = self.next.take_if(|next| next.number == number) {
                         retire(Some(next.engine));
                     }
