@@ -45,7 +45,7 @@ config! {
 pub struct Basic {
     users: Arc<Users>,
     challenge: HeaderValue,
-    remembered: Verified<[u8; 32]>,
+    remembered: Verified,
     cache: f64,
     seed: hmac::Key,
     start: Instant,
@@ -320,7 +320,7 @@ async fn verify(
         Ok(Some(principal)) => {
             let now = basic.now();
             if basic.cache > 0.0 {
-                basic.remembered.insert(tag, &principal, now, now + basic.cache);
+                basic.remembered.insert(&tag, &principal, now, now + basic.cache);
             }
             Ok(principal)
         }

@@ -233,7 +233,7 @@ impl JwtVerifier {
         };
         let set = self.set();
         let now = now();
-        if let Some(principal) = set.verified.get(token, now) {
+        if let Some(principal) = set.verified.get(token.as_bytes(), now) {
             return Answer::Now(Ok(principal));
         }
         if let Keys::Remote(remote) = &self.keys
@@ -273,7 +273,7 @@ impl JwtVerifier {
             verify::verify(token, &set.keys, &set.header, &self.expected, now)
                 .ok_or_else(|| self.refuse_token())?;
         let principal = Arc::new(principal);
-        set.verified.insert(token.into(), &principal, now, expires);
+        set.verified.insert(token.as_bytes(), &principal, now, expires);
         Ok(principal)
     }
 
@@ -321,7 +321,9 @@ impl JwtVerifier {
             return Err(self.refuse_token());
         }
         let now = now();
-        let knows = |(_, method): &(usize, &Self)| method.set().verified.get(token, now).is_some();
+        let knows = |(_, method): &(usize, &Self)| {
+            method.set().verified.get(token.as_bytes(), now).is_some()
+        };
         if let Some((at, _)) = siblings().find(knows) {
             return Ok(Some(at));
         }

@@ -28,7 +28,7 @@ use super::verify::LastHeader;
 pub struct KeySet {
     pub keys: Vec<Key>,
     pub header: LastHeader,
-    pub verified: Verified<Box<str>>,
+    pub verified: Verified,
 }
 
 /// The keys at a URL.

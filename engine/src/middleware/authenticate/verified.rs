@@ -1,12 +1,11 @@
-//! Tokens that were verified a moment ago: verifying is most of what a request with a token costs.
+//! Credentials that were verified a moment ago: verifying is most of what a request with a token
+//! costs.
 //!
-//! The key is the whole token, signature included, hashed under a random seed and then compared in
-//! full; an entry is good until the token expires, and what a token says never changes. Names and
-//! passwords are remembered alike, by a keyed hash of theirs, for a while.
+//! They are found by a keyed hash of their last bytes, which in a token are its signature's and in
+//! a password's are those of a keyed hash already: nobody who cannot sign chooses them. Then they are
+//! compared in full. An entry is good until it expires, and what a token says never changes.
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,47 +15,56 @@ use super::Principal;
 /// So many are remembered; each is at most as long as a token may be.
 const CAPACITY: usize = 1024;
 
-/// Verified credentials of one method.
-pub struct Verified<K>(Mutex<HashMap<K, Entry>>);
+/// The last bytes of credentials; shorter ones begin with zeros.
+type Tail = [u8; 16];
 
-impl<K> Default for Verified<K> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
+/// Verified credentials of one method.
+#[derive(Default)]
+pub struct Verified(Mutex<HashMap<Tail, Entry>>);
 
 /// Whose they are, and until when they are good, in seconds since the caller's epoch.
 struct Entry {
+    credentials: Box<[u8]>,
     principal: Arc<Principal>,
     expires: f64,
 }
 
-impl<K: Hash + Eq> Verified<K> {
+impl Verified {
     /// Whose these are, if they were verified and have not expired.
-    pub fn get<Q>(&self, token: &Q, now: f64) -> Option<Arc<Principal>>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let tokens = self.0.lock();
-        let entry = tokens.get(token)?;
-        (now < entry.expires).then(|| Arc::clone(&entry.principal))
+    pub fn get(&self, credentials: &[u8], now: f64) -> Option<Arc<Principal>> {
+        let known = self.0.lock();
+        let entry = known.get(&tail(credentials))?;
+        let good = now < entry.expires && *entry.credentials == *credentials;
+        good.then(|| Arc::clone(&entry.principal))
     }
 
     /// Remembers what was verified until `expires`.
-    pub fn insert(&self, token: K, principal: &Arc<Principal>, now: f64, expires: f64) {
-        let mut tokens = self.0.lock();
-        if tokens.len() >= CAPACITY {
-            tokens.retain(|_, entry| now < entry.expires);
-            if tokens.len() >= CAPACITY {
-                tokens.clear();
+    pub fn insert(&self, credentials: &[u8], principal: &Arc<Principal>, now: f64, expires: f64) {
+        let mut known = self.0.lock();
+        if known.len() >= CAPACITY {
+            known.retain(|_, entry| now < entry.expires);
+            if known.len() >= CAPACITY {
+                known.clear();
             }
         }
-        tokens.insert(token, Entry { principal: Arc::clone(principal), expires });
+        let principal = Arc::clone(principal);
+        let entry = Entry { credentials: credentials.into(), principal, expires };
+        known.insert(tail(credentials), entry);
     }
 }
 
-impl<K> std::fmt::Debug for Verified<K> {
+fn tail(credentials: &[u8]) -> Tail {
+    let mut tail = Tail::default();
+    if let Some(last) = credentials.last_chunk() {
+        tail = *last;
+    } else {
+        let begin = tail.len() - credentials.len();
+        tail[begin..].copy_from_slice(credentials);
+    }
+    tail
+}
+
+impl std::fmt::Debug for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Verified({})", self.0.lock().len())
     }
@@ -67,15 +75,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_good_until_it_expires_and_only_the_same_token() {
-        let verified: Verified<Box<str>> = Verified::default();
+    fn credentials_are_good_until_they_expire_and_only_the_same() {
+        let verified = Verified::default();
         let principal = Arc::new(Principal::default());
-        verified.insert("a.b.c".into(), &principal, 0.0, 10.0);
-        assert!(verified.get("a.b.c", 9.9).is_some());
-        assert!(verified.get("a.b.c", 10.0).is_none());
-        assert!(verified.get("a.b.d", 1.0).is_none());
+        let known = b"header.payload.a signature of forty-three letters";
+        let others: [&[u8]; 5] = [
+            b"Header.payload.a signature of forty-three letters",
+            &known[1..],
+            &known[40..],
+            b"",
+            b"s",
+        ];
+        verified.insert(known, &principal, 0.0, 10.0);
+        assert!(verified.get(known, 9.9).is_some());
+        assert!(verified.get(known, 10.0).is_none());
+        for other in others {
+            assert!(verified.get(other, 1.0).is_none());
+        }
+        verified.insert(b"short", &principal, 0.0, 10.0);
+        assert!(verified.get(b"short", 1.0).is_some());
         for number in 0..5_000 {
-            verified.insert(number.to_string().into(), &principal, 0.0, 10.0);
+            verified.insert(number.to_string().as_bytes(), &principal, 0.0, 10.0);
         }
         assert!(verified.0.lock().len() <= CAPACITY);
     }
