@@ -26,7 +26,6 @@ RUST_ALONE = (
     "test_listener",
     "test_redis_limits",
     "test_redis_stores",
-    "test_refusals",
     "test_static",
 )
 

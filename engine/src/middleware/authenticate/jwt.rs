@@ -237,7 +237,7 @@ impl JwtVerifier {
             return Answer::Now(Ok(principal));
         }
         if let Keys::Remote(remote) = &self.keys
-            && let Some(unknown) = verify::unknown_key(token, &set.keys)
+            && let Some(unknown) = verify::unknown_key(token, &set)
         {
             let kid = unknown.as_deref();
             return match remote.look_for(kid) {
@@ -261,7 +261,7 @@ impl JwtVerifier {
         fetched.await;
         let set = self.set();
         if let Keys::Remote(remote) = &self.keys
-            && verify::unknown_key(&token, &set.keys).is_some()
+            && verify::unknown_key(&token, &set).is_some()
         {
             remote.miss(kid.as_deref());
         }
@@ -270,8 +270,7 @@ impl JwtVerifier {
 
     fn verify(&self, token: &str, set: &KeySet, now: f64) -> Result<Arc<Principal>, Rejection> {
         let (principal, expires) =
-            verify::verify(token, &set.keys, &set.header, &self.expected, now)
-                .ok_or_else(|| self.refuse_token())?;
+            verify::verify(token, set, &self.expected, now).ok_or_else(|| self.refuse_token())?;
         let principal = Arc::new(principal);
         set.verified.insert(token.as_bytes(), &principal, now, expires);
         Ok(principal)

@@ -65,8 +65,8 @@ pub enum Verifying {
     P521(ParsedPublicKey),
 }
 
-/// The longest that a tag of HMAC's is, in bytes; base64's estimate of a length is up to two more.
-const TAG: usize = 64 + 2;
+/// Room for the longest tag of HMAC's, 64 bytes, and for how base64 estimates its length.
+const TAG: usize = 96;
 
 impl Verifying {
     /// A secret.

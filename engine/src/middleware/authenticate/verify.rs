@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Principal;
 use super::keys::Key;
+use super::remote::KeySet;
 use super::signature::Algorithm;
 use super::strict_json::StrictObject;
 
@@ -47,11 +48,10 @@ impl LastHeader {
 }
 
 /// The principal of a token that is valid in every respect, and until when it is; times in seconds
-/// since 1970. `last` belongs to `keys`.
+/// since 1970.
 pub fn verify(
     token: &str,
-    keys: &[Key],
-    last: &LastHeader,
+    set: &KeySet,
     expected: &Expectations,
     now: f64,
 ) -> Option<(Principal, f64)> {
@@ -60,19 +60,19 @@ pub fn verify(
     if payload.contains('.') {
         return None;
     }
-    let known = last.meaning(header);
+    let known = set.header.meaning(header);
     let (algorithm, at) = match known {
         Some(meaning) => meaning,
-        None => read_header(header, keys)?,
+        None => read_header(header, &set.keys)?,
     };
-    let key = &keys[at];
+    let key = &set.keys[at];
     if !key.algorithms.contains(&algorithm)
         || !key.verifying.verifies(algorithm, message.as_bytes(), signature)
     {
         return None;
     }
     if known.is_none() {
-        last.keep(header, (algorithm, at));
+        set.header.keep(header, (algorithm, at));
     }
     let claims = object(payload)?;
     let expires = check_claims(&claims, expected, now)?;
@@ -97,8 +97,12 @@ fn read_header(header: &str, keys: &[Key]) -> Option<Meaning> {
 
 /// The `kid` of a token whose key is none of these, if it is a token; one without is of an unknown
 /// key where there are no keys.
-pub fn unknown_key(token: &str, keys: &[Key]) -> Option<Option<String>> {
-    let header = object(token.split('.').next()?)?;
+pub fn unknown_key(token: &str, set: &KeySet) -> Option<Option<String>> {
+    let (header, keys) = (token.split('.').next()?, &set.keys);
+    if set.header.meaning(header).is_some() {
+        return None;
+    }
+    let header = object(header)?;
     match header.get("kid") {
         None => keys.is_empty().then_some(None),
         Some(kid) => {
@@ -201,5 +205,64 @@ fn words(claim: Option<&Value>, read: impl Fn(&str) -> Vec<String>) -> Option<Ve
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         }
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::middleware::authenticate::signature::Verifying;
+    use aws_lc_rs::hmac::{HMAC_SHA256, Key as Secret, sign};
+    use jsonwebtoken::Algorithm as Common;
+    use serde_json::json;
+
+    fn token(header: &Value, secret: u8) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(&json!({"exp": 9e9})));
+        let tag = sign(&Secret::new(HMAC_SHA256, &[secret; 32]), message.as_bytes());
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    }
+
+    fn set(keys: &[(&str, u8)]) -> KeySet {
+        let key = |(kid, secret): &(&str, u8)| Key {
+            kid: Some((*kid).to_owned()),
+            algorithms: vec![Algorithm::Common(Common::HS256)],
+            verifying: Verifying::secret(&[*secret; 32]),
+        };
+        KeySet { keys: keys.iter().map(key).collect(), ..KeySet::default() }
+    }
+
+    fn valid(token: &str, set: &KeySet) -> bool {
+        let expected = Expectations {
+            issuers: vec![],
+            audiences: vec![],
+            leeway: 0.0,
+            roles: "roles".to_owned(),
+            scopes: "scope".to_owned(),
+        };
+        verify(token, set, &expected, 0.0).is_some()
+    }
+
+    #[test]
+    fn a_header_that_was_verified_last_says_of_the_next_token_what_it_says_itself() {
+        let header = |kid: &str| json!({"alg": "HS256", "kid": kid});
+        let known = set(&[("a", 1), ("b", 2)]);
+        for _ in 0..3 {
+            assert!(valid(&token(&header("a"), 1), &known));
+            assert!(valid(&token(&header("a"), 1), &known));
+            assert!(!valid(&token(&header("a"), 2), &known));
+            assert!(valid(&token(&header("b"), 2), &known));
+            assert!(!valid(&token(&header("b"), 1), &known));
+            assert!(!valid(&token(&json!({"alg": "HS256", "kid": "a", "crit": []}), 1), &known));
+            assert!(!valid(&token(&json!({"alg": "none", "kid": "a"}), 1), &known));
+        }
+        let strange = token(&header("c"), 1);
+        assert_eq!(unknown_key(&strange, &known), Some(Some("c".to_owned())));
+        assert_eq!(unknown_key(&token(&header("b"), 2), &known), None);
+        // Other keys know nothing of it.
+        let turned = set(&[("b", 2), ("a", 3)]);
+        assert!(!valid(&token(&header("a"), 1), &turned));
+        assert!(valid(&token(&header("a"), 3), &turned));
+        assert!(valid(&token(&header("b"), 2), &turned));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,8 +24,11 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// How much a connection that is being closed is read: many clients look for the answer only once
-/// they have sent what they had to, and an upload past the limit is to learn that it is.
+/// they have sent what they had to, and who uploads past a limit is to learn so, if the line is not slow.
 const LINGER_BYTES: usize = 16 << 20;
+
+/// How much one past a cap is: caps bound what a crowd may cost.
+const REFUSED_BYTES: usize = 64 << 10;
 
 impl Connection {
     /// Whether a client that has sent its end may still be there to take its answer.
@@ -60,13 +64,14 @@ impl Connection {
     pub(super) fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            self.linger = Some((Instant::now() + LINGER_TIME, LINGER_BYTES));
+            let bytes = if self.place.is_refused() { REFUSED_BYTES } else { LINGER_BYTES };
+            self.linger = Some((Instant::now() + LINGER_TIME, bytes));
         }
         let unread = self.scanner.in_body() || !self.held.is_empty();
         let expected = self.phase == Phase::Last || unread;
-        let mut scratch = [0; 16 << 10];
+        let mut scratch = [MaybeUninit::uninit(); 16 << 10];
         while let Some((deadline, left)) = self.linger {
-            let mut scratch = ReadBuf::new(&mut scratch);
+            let mut scratch = ReadBuf::uninit(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(cx, &mut scratch) {
                 Poll::Ready(Ok(())) if !scratch.filled().is_empty() && left > 0 => {
                     self.linger = Some((deadline, left.saturating_sub(scratch.filled().len())));
