@@ -185,10 +185,12 @@ impl<'a> Resolver<'a> {
         route.name.clone_from(&merged.name);
         route.groups = merged.inside.iter().map(|&name| name.to_owned()).collect();
         route.locations.clone_from(&merged.locations);
+        let run = route.python.run;
         self.target(&mut route, merged.target, out);
         access::check_django(&route, &slots, out);
         warnings::nobody_asked_where_from(&route, &slots, out);
-        warnings::nothing_to_run(&route, merged, out);
+        let told = warnings::nobody_runs_so(&route, run, merged, out);
+        warnings::nothing_to_run(&route, told, merged, out);
         route
     }
 
