@@ -8,8 +8,9 @@
 //! limit without its store is at most as many times itself as there are machines. Under `deny`, which
 //! holds where nothing is said, a doubt is a refusal, as everywhere: 503 with `Retry-After`.
 //!
-//! Each worker has one connection to each store, made and made again in the background (`link.rs`);
-//! a request waits for `store_timeout` in all, and not at all while the breaker is open
+//! Each worker has one connection to each store, made and made again in the background (`link.rs`).
+//! It serves, or takes over a plan, once that stands, or the store is known not to answer, or a second
+//! is over. A request waits for `store_timeout` in all, and not at all while the breaker is open
 //! (`breaker.rs`). At most 1024 requests of a worker wait at once; more are without an answer.
 //!
 //! Keys are `PREFIX:NAME:QUOTA:HASH`: another quota, or another prefix, begins anew. The hash is
@@ -109,11 +110,11 @@ impl Store {
         }
     }
 
-    /// Waits until there is a connection; not where the store is known not to answer.
+    /// Waits until there is a connection, or the store is known not to answer.
     pub async fn connected(&self) {
-        if matches!(self.gate(), Gate::Open) {
-            self.link.subscribe().wait_for(Option::is_some).await.ok();
-        }
+        let Some(breaker) = self.breaker.get() else { return };
+        let settled = |link: &Option<Link>| link.is_some() || breaker.is_open().is_some();
+        self.link.subscribe().wait_for(settled).await.ok();
     }
 
     /// Whether there is any use in asking now.
