@@ -434,3 +434,27 @@ def test_a_reload_keeps_the_connections_and_the_counts(tmp_path):
             time.sleep(0.02)
         assert ask(server, "/tight")[0] == 200
         assert connections() == before
+
+
+def test_stores_are_in_the_counters(tmp_path):
+    with redis() as store, serve(tmp_path, store.url, PATIENT) as server:
+        connection = server.connect()  # to one worker
+
+        def told(path):
+            connection.request("GET", path, headers={"x-key": "counted"})
+            return connection.getresponse().read()
+
+        def counters():
+            return json.loads(told("/stats"))["stores"][store.url]
+
+        assert counters() == {"asked": 0, "failed": 0, "open": False}
+        told("/open")
+        told("/shut")
+        assert counters() == {"asked": 2, "failed": 0, "open": False}
+        store.kill()
+        deadline = time.monotonic() + 20
+        while not counters()["open"]:
+            told("/open")
+            assert time.monotonic() < deadline
+        assert counters()["failed"] > 0
+        connection.close()
