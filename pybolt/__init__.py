@@ -82,8 +82,10 @@ __all__ = [
 
 
 def stats() -> dict[str, Any]:
-    """The counters of this worker: takes of the GIL by place, where each route runs, and which plan
-    it serves (``plan``: ``version``, ``hash``, ``reload_failures``)."""
+    """The counters of this worker: takes of the GIL by place, where each route runs, which plan it
+    serves (``plan``: ``version``, ``hash``, ``reload_failures``), and of each store of limits how
+    many decisions it was asked for, how many it did not make, and whether it is left alone
+    (``stores``: ``asked``, ``failed``, ``open``)."""
     import json
 
     from . import _engine

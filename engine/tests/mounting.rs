@@ -69,6 +69,26 @@ fn without_a_project_it_is_a_mistake_at_its_place() {
 }
 
 #[test]
+fn a_project_runs_on_threads_and_on_a_route_of_its_own_nothing_else_is_said() {
+    let mistakes = |defaults: Value, python: Value| {
+        let route = json!({"path": "/{*rest}", "python": python});
+        mistakes(&[json!({"defaults": {"python": defaults}, "routes": [route]})], true)
+    };
+    let wrong = vec![("E128", "routes[0].python.run".to_owned())];
+    for (run, found) in
+        [("inline", &wrong), ("queue", &wrong), ("auto", &vec![]), ("thread", &vec![])]
+    {
+        assert_eq!(mistakes(json!(false), json!({"run": run, "concurrency": 2})), *found, "{run}");
+    }
+    assert!(mistakes(json!({"run": "inline"}), json!({"concurrency": 2})).is_empty());
+    let inherits = json!({
+        "defaults": {"python": {"run": "inline"}},
+        "groups": [{"python": {"run": "queue"}, "routes": [{"path": "/{*rest}"}]}],
+    });
+    assert!(plan(&[inherits]).routes[0].handler.is_some());
+}
+
+#[test]
 fn what_python_declares_is_its_own_and_the_rest_is_djangos() {
     let python = json!({"routes": [
         {"path": "/items", "methods": ["GET", "POST"], "handler": "m:f"},

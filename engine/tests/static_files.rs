@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pybolt_engine::body::Body;
@@ -235,6 +235,82 @@ fn a_change_shows_within_a_second_and_a_swapped_link_leads_nowhere() {
         assert!(changed.elapsed() < Duration::from_secs(10));
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A field of an answer that is a date.
+fn moment(response: &Response, name: &HeaderName) -> Option<SystemTime> {
+    let value = response.headers.get(name)?.to_str().unwrap();
+    Some(httpdate::parse_http_date(value).unwrap())
+}
+
+#[test]
+fn a_file_from_the_future_is_modified_now() {
+    let table = Table::read();
+    let engine = table.engine(&table.told["configs"]["plain"]);
+    let year_10000 = 253_402_300_800;
+    for modified in [
+        SystemTime::now() + Duration::from_secs(3600),
+        UNIX_EPOCH + Duration::from_secs(year_10000),
+    ] {
+        let path = table.tree.path().join("www/a.txt");
+        fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+        let ask = |headers: Value| {
+            let told = json!({"url": "/static/a.txt", "headers": headers});
+            table.answer(&engine, request(&told, "", true).unwrap())
+        };
+        let begun = SystemTime::now() - Duration::from_secs(1);
+        let answer = ask(json!([]));
+        let stated = moment(&answer, &header::LAST_MODIFIED).unwrap();
+        assert!(begun <= stated && stated <= SystemTime::now());
+        assert_eq!(moment(&answer, &header::DATE), Some(stated), "{answer:?}");
+        let since = |ago| httpdate::fmt_http_date(stated - Duration::from_secs(ago));
+        let range = json!(["range", "bytes=2-4"]);
+        for (headers, expected) in [
+            (json!([["if-modified-since", since(1)]]), 200),
+            (json!([["if-unmodified-since", since(1)]]), 412),
+            (json!([range, ["if-range", since(0)]]), 200),
+            (json!([range, ["if-range", httpdate::fmt_http_date(SystemTime::now())]]), 200),
+        ] {
+            assert_eq!(ask(headers.clone()).status.as_u16(), expected, "{headers}");
+        }
+        // What a 304 says is no later either.
+        let tag = answer.headers.get(&header::ETAG).unwrap().to_str().unwrap();
+        let same = ask(json!([["if-none-match", tag]]));
+        assert_eq!(same.status.as_u16(), 304);
+        assert!(moment(&same, &header::LAST_MODIFIED).unwrap() <= SystemTime::now());
+    }
+}
+
+#[test]
+fn a_date_continues_a_range_from_the_next_second_on() {
+    let table = Table::read();
+    let engine = table.engine(&table.told["configs"]["plain"]);
+    let path = table.tree.path().join("www/a.txt");
+    let file = fs::File::options().write(true).open(path).unwrap();
+    let ask = |date: &str| {
+        let headers = json!([["range", "bytes=2-4"], ["if-range", date]]);
+        let told = json!({"url": "/static/a.txt", "headers": headers});
+        table.answer(&engine, request(&told, "", true).unwrap())
+    };
+    let second = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let modified = loop {
+        let now = SystemTime::now();
+        file.set_modified(now).unwrap();
+        let answer = ask(&httpdate::fmt_http_date(now));
+        // Otherwise the second was over before the answer.
+        if second(SystemTime::now()) == second(now) {
+            assert_eq!(answer.status.as_u16(), 200);
+            assert_eq!(moment(&answer, &header::DATE).map(second), Some(second(now)));
+            break now;
+        }
+    };
+    let date = httpdate::fmt_http_date(modified);
+    let begun = Instant::now();
+    while ask(&date).status.as_u16() != 206 {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(second(SystemTime::now()) > second(modified));
 }
 
 #[test]

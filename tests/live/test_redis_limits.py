@@ -41,6 +41,7 @@ routes:
   - {{path: /both, respond: {{body: ok}}, rate_limit: {{once: on, here: {{rate: 2/1h}}}}}}
   - {{path: /dear, respond: {{body: ok}}, rate_limit: {{tight: {{cost: 4}}}}}}
   - {{path: /quiet, respond: {{body: ok}}, rate_limit: {{quiet: on}}}}
+  - {{path: /once, respond: {{body: ok}}, rate_limit: {{once: on}}}}
   - {{path: /free, respond: {{body: ok}}, access_log: off}}
   - {{path: /hello, handler: "handlers:hello", rate_limit: {{tight: on}}, access_log: off}}
   - {{path: /stats, handler: "handlers:stats", access_log: off}}
@@ -340,6 +341,33 @@ def test_without_its_store_a_limit_does_what_it_says_and_nobody_waits(tmp_path, 
         assert len(states(server)) == 2
 
 
+def test_the_first_request_is_decided_by_a_store_that_takes_longer_to_reach_than_anybody_waits(
+    tmp_path,
+):
+    with redis() as store, Proxy(store.port) as proxy:
+        proxy.delay = 0.05
+        for number in range(10):
+            with serve(tmp_path / str(number), proxy.url, "150ms") as server:
+                status, headers, _ = ask(server, "/once", str(number))
+                assert (status, headers["ratelimit"].split(";")[:2]) == (200, ['"once"', "r=0"])
+                assert len(store.ask("KEYS", "pybolt:once:*")) == number + 1
+
+
+@pytest.mark.parametrize(("fails", "within"), [("kill", 1.0), ("stop", 1.6)])
+def test_a_start_waits_for_a_store_that_is_not_there_a_second_at_most(tmp_path, fails, within):
+    def started(directory, url):
+        begun = time.monotonic()
+        with serve(directory, url) as server:
+            took = time.monotonic() - begun
+            assert ask(server, "/open")[0] == 200
+        return took
+
+    with redis() as store:
+        usual = min(started(tmp_path / f"usual-{number}", store.url) for number in range(2))
+        store.signal(signal.SIGSTOP) if fails == "stop" else store.kill()
+        assert started(tmp_path / fails, store.url) - usual < within
+
+
 def test_a_server_starts_without_its_store_and_finds_it_later(tmp_path):
     with redis() as store:
         store.kill()
@@ -406,3 +434,27 @@ def test_a_reload_keeps_the_connections_and_the_counts(tmp_path):
             time.sleep(0.02)
         assert ask(server, "/tight")[0] == 200
         assert connections() == before
+
+
+def test_stores_are_in_the_counters(tmp_path):
+    with redis() as store, serve(tmp_path, store.url, PATIENT) as server:
+        connection = server.connect()  # to one worker
+
+        def told(path):
+            connection.request("GET", path, headers={"x-key": "counted"})
+            return connection.getresponse().read()
+
+        def counters():
+            return json.loads(told("/stats"))["stores"][store.url]
+
+        assert counters() == {"asked": 0, "failed": 0, "open": False}
+        told("/open")
+        told("/shut")
+        assert counters() == {"asked": 2, "failed": 0, "open": False}
+        store.kill()
+        deadline = time.monotonic() + 20
+        while not counters()["open"]:
+            told("/open")
+            assert time.monotonic() < deadline
+        assert counters()["failed"] > 0
+        connection.close()

@@ -322,6 +322,7 @@ pub fn statistics(bridge: &Bridge) -> Value {
         "places": places(bridge),
         "routes": routes_stats(&generation),
         "limits": limits_stats(&generation),
+        "stores": stores_stats(&generation),
         "plan": {
             "version": version.number,
             "hash": version.hash,
@@ -370,6 +371,20 @@ fn limits_stats(generation: &Generation) -> Value {
     }
     let entry = |(name, [refused, shadowed]): (&str, [u64; 2])| {
         (name.to_owned(), json!({"refused": refused, "shadow_limited": shadowed}))
+    };
+    Value::Object(sums.into_iter().map(entry).collect())
+}
+
+/// Stores of one URL are told of together.
+fn stores_stats(generation: &Generation) -> Value {
+    let mut sums: BTreeMap<String, (u64, u64, bool)> = BTreeMap::new();
+    for store in generation.plan.stores() {
+        let (asked, failed, is_open) = store.counters();
+        let sum = sums.entry(store.shown().to_owned()).or_default();
+        *sum = (sum.0 + asked, sum.1 + failed, sum.2 || is_open);
+    }
+    let entry = |(name, (asked, failed, open))| {
+        (name, json!({"asked": asked, "failed": failed, "open": open}))
     };
     Value::Object(sums.into_iter().map(entry).collect())
 }

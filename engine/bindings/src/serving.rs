@@ -61,6 +61,12 @@ pub async fn serve(
     let surroundings = Surroundings { drain: drain.clone(), switches };
     let generation = Arc::clone(&bridge.generation.lock());
     let engine = assemble(&bridge, &generation, surroundings.clone(), None).await;
+    // The first request is decided by its stores; who comes meanwhile waits in the kernel's queue.
+    generation.plan.start();
+    tokio::select! {
+        () = generation.plan.started() => {}
+        () = drain.begun() => {}
+    }
     drop(generation);
     let live = Live::new(engine);
     let worker = Worker {

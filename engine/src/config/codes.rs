@@ -98,6 +98,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E125", "A rewrite is malformed, or there is nothing to rewrite."),
     ("E126", "A rewrite does not fit the path of a route."),
     ("E127", "A route tells of no such health."),
+    ("E128", "A route that no Python handler answers is to run like one."),
     ("E130", "Address rules rule nothing."),
     ("E131", "Every site is trusted to write."),
     ("E132", "A time to try again is no whole number of seconds, or out of bounds."),

@@ -164,7 +164,7 @@ config! {
 config! {
     /// How a route's handler runs, and how many at once.
     pub struct PythonConfig {
-        /// `auto`, `inline`, `queue` or `thread`.
+        /// `auto`, `inline`, `queue` or `thread`; a Django project runs on threads (E128).
         run: Spanned<String> = optional("auto") of ["auto", "inline", "queue", "thread"],
         /// How many requests may be with Python at once.
         concurrency: Spanned<u64> = optional like 64,

@@ -19,8 +19,10 @@ pub enum Verdict {
 pub struct Validators<'a> {
     /// A strong entity tag, quotes included.
     pub tag: &'a [u8],
-    /// `Last-Modified` in seconds since 1970.
+    /// `Last-Modified` in seconds since 1970, never later than `now`.
     pub modified: u64,
+    /// The moment of the answer, in the same seconds.
+    pub now: u64,
 }
 
 impl Validators<'_> {
@@ -49,7 +51,8 @@ impl Validators<'_> {
     }
 
     /// Whether a range is of what the client has begun to get: there is no `If-Range`, or it names
-    /// exactly this. A weak tag never does.
+    /// exactly this. A weak tag never does, and neither does a date of this very second: the file may
+    /// have changed twice in it (RFC 9110, 8.8.2.2).
     pub fn continues(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::IF_RANGE);
         match (values.next(), values.next()) {
@@ -57,7 +60,9 @@ impl Validators<'_> {
             (Some(value), None) if value.as_bytes().starts_with(b"\"") => {
                 value.as_bytes() == self.tag
             }
-            (Some(value), None) => seconds(value) == Some(self.modified),
+            (Some(value), None) => {
+                self.modified < self.now && seconds(value) == Some(self.modified)
+            }
             _ => false,
         }
     }
@@ -93,7 +98,8 @@ fn seconds(value: &HeaderValue) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const OURS: Validators<'_> = Validators { tag: b"\"a\"", modified: 784_111_777 };
+    const OURS: Validators<'_> =
+        Validators { tag: b"\"a\"", modified: 784_111_777, now: 784_111_778 };
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 
@@ -155,5 +161,14 @@ mod tests {
         ] {
             assert_eq!(OURS.continues(&headers(pairs)), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn a_date_of_this_second_continues_nothing() {
+        let fresh = Validators { now: OURS.modified, ..OURS };
+        assert!(!fresh.continues(&headers(&[("if-range", SAME)])));
+        assert!(fresh.continues(&headers(&[("if-range", "\"a\"")])));
+        // To tell a client that it has the same a weak validator is enough.
+        assert_eq!(fresh.judge(&headers(&[("if-modified-since", SAME)])), Verdict::NotModified);
     }
 }

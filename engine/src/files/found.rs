@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,7 +48,7 @@ pub struct Variant {
     pub encoding: Option<Encoding>,
     /// `Content-Type`, also of its parts.
     pub content_type: HeaderValue,
-    /// Further fields of its answers, but `Cache-Control`; those of a 304 come first.
+    /// Further fields of its answers, but for dates and `Cache-Control`; those of a 304 come first.
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// How many of `fields` a 304 carries.
     pub validating: usize,
@@ -57,6 +57,8 @@ pub struct Variant {
     /// Which state of which file it is.
     pub stamp: Stamp,
     tag: HeaderValue,
+    /// `Last-Modified`, from the moment on that it tells.
+    last_modified: HeaderValue,
 }
 
 /// Bytes of a file.
@@ -76,10 +78,22 @@ impl Variant {
         self.stamp.size
     }
 
-    /// What clients validate their copies by.
-    pub fn validators(&self) -> Validators<'_> {
-        let modified = u64::try_from(self.stamp.modified.0).unwrap_or(0);
-        Validators { tag: self.tag.as_bytes(), modified }
+    /// What clients validate their copies by at the moment `now`, in seconds since 1970. What was
+    /// modified later than that is modified now.
+    pub fn validators(&self, now: u64) -> Validators<'_> {
+        let modified = seconds(&self.stamp).min(now);
+        Validators { tag: self.tag.as_bytes(), modified, now }
+    }
+
+    /// `Last-Modified` of an answer of the moment `now`, and the `Date` that it needs for it: the
+    /// server's own may be that of the second before.
+    pub fn dates(&self, now: u64) -> (HeaderValue, Option<HeaderValue>) {
+        let modified = seconds(&self.stamp);
+        let date = (modified >= now).then(|| date(now));
+        match &date {
+            Some(date) if modified > now => (date.clone(), Some(date.clone())),
+            _ => (self.last_modified.clone(), date),
+        }
     }
 }
 
@@ -222,15 +236,8 @@ fn variant(
     varies: bool,
 ) -> Variant {
     let tag = tag(encoding, &stamp);
-    let mut fields = Vec::with_capacity(5);
+    let mut fields = Vec::with_capacity(4);
     fields.push((header::ETAG, tag.clone()));
-    let seconds = u64::try_from(stamp.modified.0).unwrap_or(0);
-    // Beyond the year 9999 there is no date to write.
-    if let Some(modified) = (seconds < 253_402_300_800).then(|| Duration::from_secs(seconds)) {
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + modified);
-        let date = HeaderValue::try_from(date).expect("a date is visible ASCII");
-        fields.push((header::LAST_MODIFIED, date));
-    }
     if varies {
         fields.push((header::VARY, HeaderValue::from_static("accept-encoding")));
     }
@@ -239,7 +246,24 @@ fn variant(
     if let Some(encoding) = encoding {
         fields.push((header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name())));
     }
-    Variant { encoding, content_type, fields, validating, content, stamp, tag }
+    let last_modified = date(seconds(&stamp));
+    Variant { encoding, content_type, fields, validating, content, stamp, tag, last_modified }
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// When a file was modified, in seconds since 1970.
+fn seconds(stamp: &Stamp) -> u64 {
+    u64::try_from(stamp.modified.0).unwrap_or(0)
+}
+
+/// A moment in a header field; after the year 9999 there is none to write.
+fn date(seconds: u64) -> HeaderValue {
+    let moment = UNIX_EPOCH + Duration::from_secs(seconds.min(253_402_300_799));
+    HeaderValue::try_from(httpdate::fmt_http_date(moment)).expect("a date is visible ASCII")
 }
 
 /// A strong tag: another file, another state of it or another encoding has another one. What it is

@@ -17,7 +17,7 @@ use super::policy::{FilesPolicy, is_plain};
 use super::ranges::{self, Asked};
 use crate::answer::redirect;
 use crate::handler::Handler;
-use crate::http::{HeaderName, HeaderValue, Headers, Method, StatusCode, header};
+use crate::http::{HeaderValue, Headers, Method, StatusCode, header};
 use crate::middleware::authorize::Permitted;
 use crate::middleware::rejection::{Form, Rejection, RejectionKind};
 use crate::reply::Reply;
@@ -140,7 +140,8 @@ impl Inner {
     /// The answer to a request for `found`; `cache`: what is said of copies instead of the usual.
     fn answer(&self, request: &Parts, found: &Found, cache: Option<&HeaderValue>) -> Response {
         let variant = found.choose(&request.headers);
-        let validators = variant.validators();
+        let now = found::now();
+        let validators = variant.validators(now);
         let usual = if found.immutable { Some(&self.immutable) } else { self.usual.as_ref() };
         let cache = cache.or(usual);
         match validators.judge(&request.headers) {
@@ -148,7 +149,7 @@ impl Inner {
             Verdict::Failed => return refuse(request, RejectionKind::PreconditionFailed),
             Verdict::NotModified => {
                 let mut response = Response::new(StatusCode::NOT_MODIFIED);
-                response.headers = dressed(&variant.fields[..variant.validating], cache);
+                response.headers = dressed(variant, variant.validating, now, cache);
                 return response;
             }
         }
@@ -173,7 +174,7 @@ impl Inner {
             Asked::Parts(parts) => self.parts(variant, &parts),
         };
         let mut response = Response::new(status);
-        response.headers = dressed(&variant.fields, cache);
+        response.headers = dressed(variant, variant.fields.len(), now, cache);
         response.headers.append(header::CONTENT_TYPE, content_type);
         if let Some(range) = range {
             response.headers.append(header::CONTENT_RANGE, range);
@@ -219,10 +220,16 @@ fn content_range(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("numbers are visible ASCII")
 }
 
-fn dressed(fields: &[(HeaderName, HeaderValue)], cache: Option<&HeaderValue>) -> Headers {
-    let mut headers = Headers::with_capacity(fields.len() + ROOM);
-    for (name, value) in fields {
+/// The first `fields` of `variant` with what the moment `now` makes of its dates.
+fn dressed(variant: &Variant, fields: usize, now: u64, cache: Option<&HeaderValue>) -> Headers {
+    let mut headers = Headers::with_capacity(fields + ROOM);
+    for (name, value) in &variant.fields[..fields] {
         headers.append(name.clone(), value.clone());
+    }
+    let (modified, date) = variant.dates(now);
+    headers.append(header::LAST_MODIFIED, modified);
+    if let Some(date) = date {
+        headers.append(header::DATE, date);
     }
     if let Some(cache) = cache {
         headers.append(header::CACHE_CONTROL, cache.clone());

@@ -6,7 +6,11 @@
 //! for the answer any more. Each worker process counts for itself, and after a reload each plan: while
 //! requests of the old one run, old and new places add up.
 //!
-//! Options: `python: {concurrency: 64, queue: 128, max_wait: 250ms}`. Refusal: `overloaded`.
+//! `run` is where a handler runs: by measurement, on the I/O thread, in the queue, or on the pool,
+//! where a Django project always runs. On a route that Python does not answer, or Django does, another
+//! `run` of its own is a mistake (E128); one that it inherits is meant for others.
+//!
+//! Options: `python: {run: auto, concurrency: 64, queue: 128, max_wait: 250ms}`. Refusal: `overloaded`.
 
 use std::cell::Cell;
 use std::convert::Infallible;

@@ -19,7 +19,7 @@ pub fn effective(wire: &str) -> Option<Value> {
     let documents = document::decode(&wire, &mut out);
     let django = document::django(&wire, &mut out);
     let defaults = merge::defaults(&documents, &mut out);
-    let merged = merge::routes(&documents, django.as_ref(), &mut out);
+    let (merged, _) = merge::routes(&documents, django.as_ref(), &mut out);
     let routes: Vec<Value> = merged.iter().map(|route| describe(route, &defaults)).collect();
     Some(json!({"routes": routes, "secrets": out.secrets()}))
 }

@@ -26,7 +26,12 @@ pub(super) struct Declared<'a> {
     group: Option<&'a str>,
 }
 
-impl Declared<'_> {
+impl<'a> Declared<'a> {
+    /// The slots of its groups and its own, the outermost first.
+    fn slots(&self) -> Inherited<'a> {
+        self.groups.iter().copied().chain([&self.route.slots]).collect()
+    }
+
     /// The name of the group that it stands in.
     pub fn group_name(&self) -> Option<String> {
         self.group.map(str::to_owned)
@@ -105,12 +110,13 @@ pub fn defaults<'a>(documents: &'a [Document], out: &mut Diagnostics) -> Inherit
     all
 }
 
-/// All routes of all documents; what nothing else answers `django` does.
+/// All routes of all documents; what nothing else answers `django` does. With them come the slots of
+/// the declarations that hold for nothing, because of a mistake that is recorded.
 pub fn routes<'a>(
     documents: &'a [Document],
     django: Option<&'a HandlerConfig>,
     out: &mut Diagnostics,
-) -> Vec<Merged<'a>> {
+) -> (Vec<Merged<'a>>, Vec<Inherited<'a>>) {
     let mut declared = Vec::new();
     for (document, source) in documents.iter().enumerate() {
         let config = &source.config;
@@ -130,10 +136,11 @@ pub fn routes<'a>(
         .filter(|one| one.route.target.is_some())
         .map(|one| one.pattern.as_str())
         .collect();
+    let mut idle = Vec::new();
     let mut merged: Vec<Merged<'a>> =
-        patterns.values().flat_map(|same| merge(same, django, &known, out)).collect();
+        patterns.values().flat_map(|same| merge(same, django, &known, &mut idle, out)).collect();
     merged.sort_by_key(|route| route.locations.first().map(|at| format!("{:?}", at.segments())));
-    merged
+    (merged, idle)
 }
 
 fn flatten<'a>(
@@ -251,6 +258,7 @@ fn merge<'a>(
     same: &[&Declared<'a>],
     django: Option<&'a HandlerConfig>,
     known: &[&str],
+    idle: &mut Vec<Inherited<'a>>,
     out: &mut Diagnostics,
 ) -> Vec<Merged<'a>> {
     let (targets, policies): (Vec<_>, Vec<_>) =
@@ -289,7 +297,9 @@ fn merge<'a>(
         |one: &&Declared<'_>| one.route.methods.is_some() && methods(one).contains(&Method::HEAD);
     let head_follows = !policies.iter().any(names_head);
     for policy in policies {
-        check_reach(policy, &merged, known, out);
+        if !reaches(policy, &merged, known, out) {
+            idle.push(policy.slots());
+        }
         let mut wanted = policy.route.methods.as_ref().map(|_| methods(policy));
         if let Some(wanted) = wanted.as_mut().filter(|wanted| wanted.contains(&Method::GET))
             && head_follows
@@ -298,7 +308,7 @@ fn merge<'a>(
         }
         merged = merged
             .into_iter()
-            .flat_map(|route| apply(policy, wanted.as_deref(), route, out))
+            .flat_map(|route| apply(policy, wanted.as_deref(), route, idle, out))
             .collect();
     }
     merged
@@ -310,6 +320,7 @@ fn apply<'a>(
     policy: &Declared<'a>,
     wanted: Option<&[Method]>,
     route: Merged<'a>,
+    idle: &mut Vec<Inherited<'a>>,
     out: &mut Diagnostics,
 ) -> Vec<Merged<'a>> {
     let (concerned, others): (Vec<_>, Vec<_>) = route
@@ -329,11 +340,12 @@ fn apply<'a>(
             )
             .related(&route.locations[0], "the other declaration"),
         );
+        idle.push(policy.slots());
         return vec![route];
     }
     // Which document would be the inner one is anybody's guess, so none of them is. What both
     // declarations stand in is settled by its own nesting.
-    let theirs: Vec<&Slots> = policy.groups.iter().copied().chain([&policy.route.slots]).collect();
+    let theirs = policy.slots();
     let ours: Vec<&Slots> = route.slots().collect();
     for one in ours.iter().filter(|one| !has(&theirs, one)) {
         for other in theirs.iter().filter(|other| !has(&ours, other)) {
@@ -352,13 +364,14 @@ fn has(among: &[&Slots], slots: &Slots) -> bool {
     among.iter().any(|known| std::ptr::eq(*known, slots))
 }
 
-/// A policy must have a handler for everything that it speaks of (`E052`).
-fn check_reach(
+/// Whether a policy has a handler for everything that it speaks of; otherwise that is recorded
+/// (`E052`).
+fn reaches(
     policy: &Declared<'_>,
     merged: &[Merged<'_>],
     known: &[&str],
     out: &mut Diagnostics,
-) {
+) -> bool {
     let at = &policy.route.path.at;
     if merged.is_empty() {
         let diagnostic =
@@ -370,7 +383,7 @@ fn check_reach(
                 .to_owned(),
         };
         out.push(diagnostic.hint(hint));
-        return;
+        return false;
     }
     let handled = |method: &Method| merged.iter().any(|route| route.methods.contains(method));
     let join = |methods: &mut dyn Iterator<Item = &Method>| {
@@ -384,6 +397,7 @@ fn check_reach(
         let diagnostic = Diagnostic::error("E052", at, message);
         out.push(diagnostic.related(&merged[0].locations[0], format!("handles {there}")));
     }
+    missing.is_empty()
 }
 
 /// Slots that two declarations both set; limits are compared by name.

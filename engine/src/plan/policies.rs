@@ -149,6 +149,18 @@ impl<'a, C, P> Kind<'a, C, P> {
     }
 }
 
+impl PythonRun {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Inline => "inline",
+            Self::Queue => "queue",
+            Self::Thread => "thread",
+        }
+    }
+}
+
 impl Default for PythonPolicy {
     fn default() -> Self {
         Self {

@@ -40,7 +40,7 @@ pub(super) fn plan(
 ) -> Option<Plan> {
     let server = server::compile(documents, out);
     let defaults = merge::defaults(documents, out);
-    let merged = merge::routes(documents, django, out);
+    let (merged, idle) = merge::routes(documents, django, out);
     let has_auth = has_auth(documents, &merged);
     let credentials = credentials(documents, &merged);
     let mut resolver = Resolver::new(documents, &server, before, credentials, has_auth, out);
@@ -50,6 +50,11 @@ pub(super) fn plan(
         .collect();
     let fallback_id = RouteId(u32::try_from(routes.len()).unwrap_or(u32::MAX));
     let fallback = resolver.fallback(fallback_id, &defaults, out);
+    for slots in idle {
+        // What it names is used, and its own mistakes are told with the one that keeps it idle.
+        let slots = defaults.iter().copied().chain(slots).collect();
+        resolver.resolve(fallback_id, &slots, out);
+    }
     resolver.finish(out);
     if routes.is_empty() && !out.has_errors() {
         out.push(Diagnostic::warning(
@@ -180,10 +185,12 @@ impl<'a> Resolver<'a> {
         route.name.clone_from(&merged.name);
         route.groups = merged.inside.iter().map(|&name| name.to_owned()).collect();
         route.locations.clone_from(&merged.locations);
+        let run = route.python.run;
         self.target(&mut route, merged.target, out);
         access::check_django(&route, &slots, out);
         warnings::nobody_asked_where_from(&route, &slots, out);
-        warnings::nothing_to_run(&route, merged, out);
+        let told = warnings::nobody_runs_so(&route, run, merged, out);
+        warnings::nothing_to_run(&route, told, merged, out);
         route
     }
 

@@ -1,8 +1,9 @@
-//! What a configuration says and surely does not mean: reported, and an error under `--strict`.
+//! What a configuration says and surely does not mean: reported, and an error under `--strict`; one
+//! always, where it says of a route what does not hold there.
 
 use super::merge::{Inherited, Merged};
 use super::resolve::innermost;
-use super::{Access, RoutePlan};
+use super::{Access, PythonRun, RoutePlan};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::slot::Slot;
 use crate::http::Method;
@@ -37,9 +38,8 @@ pub fn nobody_held(route: &RoutePlan, slots: &Inherited<'_>, out: &mut Diagnosti
 
 /// A route that is denied answers before it knows who asks: its own limits by that never count.
 pub fn nobody_counted(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnostics) {
-    let of_the_route = |at: &Location| merged.locations.iter().any(|route| at.is_within(route));
     let mut written = merged.slots().filter_map(|slots| slots.rate_limit.as_ref());
-    let written = written.find(|limits| of_the_route(&limits.at));
+    let written = written.find(|limits| is_own(&limits.at, merged));
     if let (Access::Deny, [limit, ..], Some(written)) =
         (&route.access, &*route.limits_after, written)
     {
@@ -64,10 +64,49 @@ pub fn nobody_asked_where_from(route: &RoutePlan, slots: &Inherited<'_>, out: &m
     );
 }
 
-/// Slots of a handler on a route that has none: Rust answers it.
-pub fn nothing_to_run(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnostics) {
+/// A way to run handlers, `run`, that the route itself asks for where no handler is to be run so;
+/// what it inherits is meant for others. Whether that is a mistake here.
+pub fn nobody_runs_so(
+    route: &RoutePlan,
+    run: PythonRun,
+    merged: &Merged<'_>,
+    out: &mut Diagnostics,
+) -> bool {
+    let slots: Inherited<'_> = merged.slots().collect();
+    let own = innermost(&slots, |s| s.python.as_ref()).filter(|slot| is_own(&slot.at, merged));
+    let is_django = route.handler.as_ref().is_some_and(|handler| handler.is_django);
+    let why = match &route.answer {
+        Some(answer) => format!("`{}` needs no handler", answer.slot()),
+        None if is_django => "the Django project runs on threads".to_owned(),
+        None => return false,
+    };
+    let holds = run == PythonRun::Auto || (is_django && run == PythonRun::Thread);
+    let Some(slot) = own.filter(|_| !holds) else { return false };
+    let written = match &slot.value {
+        Slot::Inline(config) => config.run.as_ref(),
+        Slot::On | Slot::Off | Slot::Name(_) => None,
+    };
+    let at = written.map_or(&slot.at, |run| &run.at);
+    let message = format!("`run: {}` does not hold here: {why}", run.as_str());
+    let hint = if is_django {
+        "remove it; how many run at once is said by `concurrency`"
+    } else {
+        "remove it"
+    };
+    out.push(Diagnostic::error("E128", at, message).hint(hint));
+    true
+}
+
+/// Whether the declarations of a route itself say what is at `at`.
+fn is_own(at: &Location, merged: &Merged<'_>) -> bool {
+    merged.locations.iter().any(|route| at.is_within(route))
+}
+
+/// Slots of a handler on a route that has none: Rust answers it. `told`: of `python` that is told
+/// already.
+pub fn nothing_to_run(route: &RoutePlan, told: bool, merged: &Merged<'_>, out: &mut Diagnostics) {
     let Some(answer) = &route.answer else { return };
-    let python = merged.slots().filter_map(|slots| {
+    let python = merged.slots().filter(|_| !told).filter_map(|slots| {
         let slot = slots.python.as_ref()?;
         (!matches!(slot.value, Slot::Off)).then_some(("python", &slot.at))
     });
@@ -80,7 +119,7 @@ pub fn nothing_to_run(route: &RoutePlan, merged: &Merged<'_>, out: &mut Diagnost
         (!matches!(slot.value, Slot::Off)).then_some(("rewrite", &slot.at))
     });
     for (key, at) in python.chain(request_headers).chain(rewrite) {
-        if merged.locations.iter().any(|route| at.is_within(route)) {
+        if is_own(at, merged) {
             let message =
                 format!("`{key}` does nothing here: `{}` needs no handler", answer.slot());
             out.push(Diagnostic::warning("W124", at, message).at_key().hint("remove it"));

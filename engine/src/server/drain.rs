@@ -66,6 +66,11 @@ impl Drain {
         self.0.deadline.get().is_some()
     }
 
+    /// Waits until it has begun.
+    pub async fn begun(&self) {
+        until(&self.0.changed, || self.is_draining()).await;
+    }
+
     /// Waits until idle connections may be closed.
     pub async fn lingered(&self) {
         until(&self.0.changed, || self.0.lingered.get()).await;
@@ -73,7 +78,7 @@ impl Drain {
 
     /// Waits until the last connection is closed or the deadline is over.
     pub async fn finished(&self) {
-        until(&self.0.changed, || self.is_draining()).await;
+        self.begun().await;
         let last_closed = async {
             self.lingered().await;
             until(&self.0.closed, || self.0.open.get() == 0).await;

@@ -51,13 +51,12 @@ use actix_service::{Service, ServiceFactory, fn_factory};
 pub const LINGER: Duration = Duration::from_millis(700);
 
 /// Serves what `engine` is at each time on `listeners` until `drain` has run its course; their limits
-/// are those of the first plan. Must be polled on a
+/// are those of the first plan, which is started already. Must be polled on a
 /// current-thread runtime inside a `LocalSet`.
 ///
 /// # Errors
 /// When a listener cannot be used with the runtime.
 pub async fn serve(engine: Live, listeners: Vec<TcpListener>, drain: Drain) -> io::Result<()> {
-    engine.plan().start();
     let plan = engine.plan();
     let server = &plan.server;
     let places = Places::new(Rc::new(server.limits.clone()), Arc::clone(&server.trusted));

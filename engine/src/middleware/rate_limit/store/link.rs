@@ -59,8 +59,9 @@ pub async fn keep(store: Weak<Store>, wanted: Arc<Notify>) {
 impl Store {
     async fn look(&self, breaker: &Breaker, pause: &mut Duration) -> Next {
         if let Some(due) = breaker.is_open() {
-            // What is late on it would be the first to come when all is well again.
-            self.link.send_if_modified(|link| link.take().is_some());
+            // What is late on it would be the first to come when all is well again. Whoever waits for
+            // the first one hears that there is none.
+            self.link.send_replace(None);
             let Some(probe) = breaker.claim() else {
                 // A moment past it: of several workers one is the first.
                 return Next::After(due + Duration::from_millis(5));

@@ -8,8 +8,9 @@
 //! limit without its store is at most as many times itself as there are machines. Under `deny`, which
 //! holds where nothing is said, a doubt is a refusal, as everywhere: 503 with `Retry-After`.
 //!
-//! Each worker has one connection to each store, made and made again in the background (`link.rs`);
-//! a request waits for `store_timeout` in all, and not at all while the breaker is open
+//! Each worker has one connection to each store, made and made again in the background (`link.rs`).
+//! It serves, or takes over a plan, once that stands, or the store is known not to answer, or a second
+//! is over. A request waits for `store_timeout` in all, and not at all while the breaker is open
 //! (`breaker.rs`). At most 1024 requests of a worker wait at once; more are without an answer.
 //!
 //! Keys are `PREFIX:NAME:QUOTA:HASH`: another quota, or another prefix, begins anew. The hash is
@@ -63,6 +64,9 @@ pub struct Store {
     /// Asks for a look at the connection.
     wanted: Arc<Notify>,
     asking: AtomicUsize,
+    /// How many requests were to be decided here, and how many of them were not.
+    asked: AtomicU64,
+    failed: AtomicU64,
     /// How many connections there were.
     connections: AtomicU64,
 }
@@ -87,6 +91,8 @@ impl Store {
             link: watch::Sender::new(None),
             wanted: Arc::new(Notify::new()),
             asking: AtomicUsize::new(0),
+            asked: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         }
     }
@@ -109,11 +115,11 @@ impl Store {
         }
     }
 
-    /// Waits until there is a connection; not where the store is known not to answer.
+    /// Waits until there is a connection, or the store is known not to answer.
     pub async fn connected(&self) {
-        if matches!(self.gate(), Gate::Open) {
-            self.link.subscribe().wait_for(Option::is_some).await.ok();
-        }
+        let Some(breaker) = self.breaker.get() else { return };
+        let settled = |link: &Option<Link>| link.is_some() || breaker.is_open().is_some();
+        self.link.subscribe().wait_for(settled).await.ok();
     }
 
     /// Whether there is any use in asking now.
@@ -123,8 +129,29 @@ impl Store {
         if is_shut { Gate::Shut } else { Gate::Open }
     }
 
+    /// Its URL, without who connects.
+    pub fn shown(&self) -> &str {
+        &self.place.shown
+    }
+
+    /// How many decisions this worker has asked for, how many of them it did not get, and whether the
+    /// breaker is open.
+    pub fn counters(&self) -> (u64, u64, bool) {
+        let is_open = self.breaker.get().is_some_and(|breaker| breaker.is_open().is_some());
+        (self.asked.load(Relaxed), self.failed.load(Relaxed), is_open)
+    }
+
     /// Asks for one request, for `store_timeout` at most.
     pub async fn ask(&self, asked: &[Ask], way: Way) -> Result<Answer, Unanswered> {
+        let answer = self.ask_in_time(asked, way).await;
+        if way == Way::Spend {
+            self.asked.fetch_add(1, Relaxed);
+            self.failed.fetch_add(u64::from(answer.is_err()), Relaxed);
+        }
+        answer
+    }
+
+    async fn ask_in_time(&self, asked: &[Ask], way: Way) -> Result<Answer, Unanswered> {
         if self.asking.fetch_add(1, Relaxed) >= MAX_ASKING {
             self.asking.fetch_sub(1, Relaxed);
             return Err(Unanswered::Crowded);
