@@ -61,6 +61,11 @@ class Health:
     kind: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Django:
+    """Leaves a route to the attached Django project; :meth:`BoltAPI.django`."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Respond(Declaration):
     """An answer that Rust gives and that never changes; see :meth:`BoltAPI.respond`."""

@@ -425,6 +425,7 @@ def from_api(api: BoltAPI) -> LoadedConfig:
     bootstrap.setup(None, None)
     loading = _Loading(RunOptions())
     loading.bind_api(api, "api")
+    loading.mount_django(None, made=not loading.incomplete)
     return LoadedConfig(
         loading.wire(),
         loading.callables,
