@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from docs.default_config import enumerated, has_default, own_keys, shown
-from pybolt.cli.parser import parser
+from pybolt.cli.grammar import parser
 from pybolt.config.explanations import explanations, fence, meanings, page
 from pybolt.config.schema import Schema, block
 
