@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from docs import metrics
 from docs.default_config import enumerated, has_default, own_keys, shown
-from pybolt.cli.parser import parser
+from pybolt.cli.grammar import parser
 from pybolt.config.explanations import explanations, fence, meanings, page
 from pybolt.config.schema import Schema, block
 
@@ -36,6 +37,7 @@ def pages(whole: Schema) -> dict[str, str]:
     found |= {f"codes/{code}.md": page(code) for code in explanations()}
     found |= {f"cli/{name}.md": command_page(name, told) for name, told in commands().items()}
     found["refusals.md"] = refusals_page()
+    found["metrics.md"] = metrics.page()
     found["codes/README.md"] = codes_index()
     found["README.md"] = index()
     return found
@@ -49,6 +51,7 @@ def index() -> str:
     lines += [f"* [{told['title']}]({name}.md)" for name, told in PAGES.items()]
     lines += ["", "## Answers and mistakes", ""]
     lines += ["* [What Rust refuses](refusals.md)", "* [Codes of mistakes](codes/README.md)"]
+    lines += ["* [Names of metrics](metrics.md)"]
     lines += ["", "## Commands", ""]
     lines += [f"* [`bolt {name}`](cli/{name}.md)" for name in commands()]
     return "\n".join(lines) + "\n"

@@ -61,6 +61,11 @@ class Health:
     kind: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Django:
+    """Leaves a route to the attached Django project; :meth:`BoltAPI.django`."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Respond(Declaration):
     """An answer that Rust gives and that never changes; see :meth:`BoltAPI.respond`."""
@@ -117,8 +122,9 @@ class JWTAuth(Declaration):
     """Bearer tokens (RFC 7519, RFC 6750).
 
     One of ``secret``, ``public_key`` (PEM), ``jwk``, or ``jwks`` (a set of public keys, RFC 7517):
-    ``{"file": "/etc/keys/jwks.json"}``, read at startup, or ``{"url": "https://…", "refresh":
-    "5m", "cooldown": "30s", "on_error": "stale"}``, fetched in the background.
+    ``{"file": "jwks.json"}``, from where the api's module is, read at startup, or ``{"url":
+    "https://…", "refresh": "5m", "cooldown": "30s", "on_error": "stale"}``, fetched in the
+    background.
     ``exp`` is always required; ``iss`` and ``aud`` where ``issuer`` and ``audience`` are given.
     ``optional=True``: a request without a token passes and has no principal; a bad token is 401
     all the same.

@@ -23,6 +23,7 @@ from .middleware import (
     BasicAuth,
     Compress,
     Declaration,
+    Django,
     Files,
     Health,
     InFlight,
@@ -93,13 +94,14 @@ class Source:
 class Route:
     """A declared route: path below its group, methods, what answers it, slots, place.
 
-    ``handler`` is a function, or a declaration (:class:`Respond`, :class:`RedirectTo`,
-    :class:`Files`) of what Rust answers without one.
+    ``methods``: ``None`` where none are named. ``handler`` is a function, a declaration
+    (:class:`Respond`, :class:`RedirectTo`, :class:`Health`, :class:`Files`) of what Rust answers
+    without one, or :class:`Django`.
     """
 
     path: str
-    methods: tuple[str, ...] | str
-    handler: Callable[..., Any] | Respond | RedirectTo | Health | Files
+    methods: tuple[str, ...] | str | None
+    handler: Callable[..., Any] | Respond | RedirectTo | Health | Files | Django
     name: str | None
     slots: dict[str, Any]
     request_body: str | None
@@ -254,15 +256,32 @@ class _Declares:
         )
         self._answer(path, answer, ("GET",), name, slots)
 
+    def django(
+        self,
+        path: str,
+        *,
+        methods: Sequence[str] | None = None,
+        name: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> None:
+        """Leaves ``path`` to the attached Django project: its URLs, middleware and views.
+
+        ``api.django("/{*rest}", auth="django")``: what no other route answers. A project is
+        attached by ``settings`` of a file or ``DJANGO_SETTINGS_MODULE``; without one this is an
+        error (E052). ``methods``: all of them, unless some are named. ``auth="django"`` leaves the
+        decision to the project's own session. ``request.bolt`` is the request as handlers see it.
+        """
+        self._answer(path, Django(), methods, name, slots)
+
     def _answer(
         self,
         path: str,
-        answer: Respond | RedirectTo | Health | Files,
-        methods: Sequence[str],
+        answer: Respond | RedirectTo | Health | Files | Django,
+        methods: Sequence[str] | None,
         name: str | None,
         slots: Slots,
     ) -> None:
-        given = methods if isinstance(methods, str) else tuple(methods)
+        given = methods if methods is None or isinstance(methods, str) else tuple(methods)
         source = Source.of_caller()
         self.routes.append(Route(path, given, answer, name, dict(slots), None, source))
 

@@ -12,6 +12,7 @@ from ..config.diagnostics import Diagnostic, count, render
 from ..config.importing import ImportFailed
 from ..django.urls import view_of
 from . import control, covered
+from .unanswered import unanswered
 
 
 def check(options: RunOptions, form: str, *, strict: bool, online: bool = False) -> int:
@@ -20,6 +21,8 @@ def check(options: RunOptions, form: str, *, strict: bool, online: bool = False)
     loaded = load(options)
     found = loaded.check()
     left_out = _not_checked(loaded, found, online=online)
+    if not any(item.is_error for item in found):
+        found += unanswered(loaded)
     if online and not left_out:
         found += loaded.check_online()
     failed = any(item.is_error or strict for item in found)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..config.options import RunOptions
 from ..exceptions import ConfigError
 from . import control, django, inspect
-from .parser import parser
+from .grammar import parser
 
 IMPLICIT_CONFIG = "bolt.yaml"
 

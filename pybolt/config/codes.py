@@ -1,5 +1,5 @@
 """The codes of mistakes that are found on the Python side; the engine's begin at E010, those of
-`include` are from E180 to E184."""
+`include` are from E180 to E184, that of a Django project's URLs is W057."""
 
 CODES: dict[str, str] = {
     "E001": "The file is not valid YAML.",
@@ -16,4 +16,5 @@ CODES: dict[str, str] = {
     "E182": "An included file lies outside the directory of the configuration.",
     "E183": "A file includes itself, by way of others or not.",
     "E184": "A file is included twice.",
+    "W057": "No URL of the Django project answers a route that is left to it.",
 }

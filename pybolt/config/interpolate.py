@@ -1,4 +1,4 @@
-"""``${VAR}``, ``${VAR:-default}``, ``${file:/path}`` and ``$$`` in values.
+"""``${VAR}``, ``${VAR:-default}``, ``${file:path}`` and ``$$`` in values.
 
 After parsing, so that nothing can inject structure; once, so that nothing is expanded twice.
 """
@@ -28,12 +28,19 @@ def interpolate(
     value: Any,
     at: Location,
     report: Report,
+    directory: Path,
     environ: Mapping[str, str] | None = None,
     sources: Sources | None = None,
 ) -> Any:
-    """``value`` with every reference in its strings resolved; mistakes go to ``report``."""
+    """``value`` with every reference in its strings resolved; mistakes go to ``report``. Relative
+    paths begin in ``directory``."""
     environ = os.environ if environ is None else environ
     sources = Sources() if sources is None else sources
+
+    def resolve(match: re.Match[str], at: Location) -> str:
+        if match["file"]:
+            return _read(directory / match["file"], at, report, sources)
+        return _resolve(match, at, report, environ)
 
     def resolved(value: Any, at: Location) -> Any:
         if isinstance(value, dict):
@@ -41,7 +48,7 @@ def interpolate(
         if isinstance(value, list):
             return [resolved(v, (*at, i)) for i, v in enumerate(value)]
         if isinstance(value, str) and "$" in value:
-            return _REFERENCE.sub(lambda m: _resolve(m, at, report, environ, sources), value)
+            return _REFERENCE.sub(lambda m: resolve(m, at), value)
         return value
 
     return resolved(value, at)
@@ -62,15 +69,12 @@ def _resolve(
     at: Location,
     report: Report,
     environ: Mapping[str, str],
-    sources: Sources,
 ) -> str:
     if match["dollar"]:
         return "$"
     if match["bad"]:
         report(at, f"`${match['bad']}` is not a reference", "write `${NAME}`, or `$$` for `$`")
         return ""
-    if match["file"]:
-        return _read(Path(match["file"]), at, report, sources)
     name = match["name"]
     found = environ.get(name)
     if found is not None:

@@ -168,14 +168,12 @@ class _Loading:
                 return None
             # It keeps its number: the places in it are known already.
             self.lacking, config = True, {}
-        config = self._interpolate(config, index)
-        self._add(str(file.path), str(file.path), config)
-        return config
+        return self._add(str(file.path), str(file.path), config)
 
-    def _interpolate(self, config: Any, index: int) -> Any:
+    def _interpolate(self, config: Any, index: int, directory: Path) -> Any:
         report = self._interpolation_failed
         hidden = list(from_files(config, (index,)))
-        config = interpolate(config, (index,), report, sources=self.sources)
+        config = interpolate(config, (index,), report, directory, sources=self.sources)
         self.hidden |= {place: str(value_at(config, place)) for place in hidden}
         return config
 
@@ -226,14 +224,16 @@ class _Loading:
                 handler, path, config["methods"], route.request_body, (*at, "handler")
             )
             config["handler"] = described or _name(handler)
-        config = self._interpolate(document.config, index)
+        config = self._add(source, api.source.file, document.config)
         self._find_django_files(config, index)
-        self._add(source, api.source.file, config)
 
-    def _add(self, source: str, file: str, config: Any) -> None:
-        """One more document; what is relative in it begins where its file is."""
-        directory = str(Path(file).absolute().parent)
-        self.documents.append({"source": source, "directory": directory, "config": config})
+    def _add(self, source: str, file: str, written: Any) -> Any:
+        """One more document, with its references resolved: every path in it that is relative
+        begins in the directory of its file."""
+        directory = Path(file).absolute().parent
+        config = self._interpolate(written, len(self.documents), directory)
+        self.documents.append({"source": source, "directory": str(directory), "config": config})
+        return config
 
     def _find_django_files(self, config: dict[str, Any], index: int) -> None:
         """``files: {root: django}`` is the project's ``STATIC_ROOT``."""
@@ -425,6 +425,7 @@ def from_api(api: BoltAPI) -> LoadedConfig:
     bootstrap.setup(None, None)
     loading = _Loading(RunOptions())
     loading.bind_api(api, "api")
+    loading.mount_django(None, made=not loading.incomplete)
     return LoadedConfig(
         loading.wire(),
         loading.callables,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..middleware import Files, Health, RateLimit, RedirectTo, Respond
+from ..middleware import Django, Files, Health, RateLimit, RedirectTo, Respond
 from ..routing import BoltAPI, Group, Route, _Declares, slots_to_config
 from .diagnostics import Location, Position
 from .yaml import Table
@@ -55,7 +55,9 @@ class ApiDocument:
                 ((*at, "methods"), "methods: expected a list, found a string", hint)
             )
             methods = (methods,)
-        config: dict[str, Any] = {"path": route.path, "methods": list(methods)}
+        config: dict[str, Any] = {"path": route.path}
+        if methods is not None:
+            config["methods"] = list(methods)
         if route.name is not None:
             config["name"] = route.name
         answer = route.handler
@@ -65,7 +67,7 @@ class ApiDocument:
             key = _ANSWERS[type(answer)]
             # What is no data is reported; that nothing answers here would only follow from it.
             config |= {key: None} | self._slots(at, {key: answer})
-        else:
+        elif not isinstance(answer, Django):
             self.handlers[at] = answer, route
         return config | self._slots(at, route.slots)
 

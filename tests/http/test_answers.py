@@ -1,10 +1,11 @@
-"""Routes that Rust answers alone, declared in Python; the vectors have those of files."""
+"""Routes without a handler, declared in Python; the vectors have those of files."""
 
 import json
 
 import pytest
 
 from pybolt import BoltAPI, ConfigError, _engine
+from pybolt.config import RunOptions, load
 from pybolt.config.load import from_api
 from pybolt.testing import Client
 
@@ -58,3 +59,50 @@ def test_a_value_that_is_no_data_is_a_mistake_with_its_place():
     api.respond("/c", b"bytes")  # type: ignore[arg-type]
     found = from_api(api).check()
     assert [(item.code, item.hint) for item in found] == [("E012", "write a str")]
+
+
+DJANGO = """\
+routes:
+  - {path: "/{*rest}", auth: public}
+groups:
+  - prefix: /shop
+    routes:
+      - {path: "/basket/", methods: [GET, POST], name: basket, timeout: 5s}
+"""
+
+
+def left_to_django():
+    api = BoltAPI()
+    api.django("/{*rest}", auth="public")
+    api.group("/shop").django("/basket/", methods=["GET", "POST"], name="basket", timeout="5s")
+    return api
+
+
+def test_a_route_that_is_djangos_is_the_one_of_a_file(tmp_path):
+    file = tmp_path / "bolt.yaml"
+    file.write_text(DJANGO)
+    written = json.loads(load(RunOptions(config=str(file))).wire)["documents"][0]["config"]
+    declared = json.loads(from_api(left_to_django()).wire)["documents"][0]["config"]
+    assert {key: declared[key] for key in ("routes", "groups")} == written
+
+
+def test_a_route_that_is_djangos_needs_a_project(tmp_path):
+    file = tmp_path / "bolt.yaml"
+    file.write_text(DJANGO)
+    in_file = load(RunOptions(config=str(file))).check()
+    declared = from_api(left_to_django()).check()
+    assert [item.code for item in declared] == ["E052", "E052"]
+    # A line is all that is known of the place of what Python declares: the key is named with it.
+    assert [(item.message, item.hint) for item in declared] == [
+        (f"path: {item.message}", item.hint) for item in in_file
+    ]
+    assert all(item.position.file == __file__ for item in declared)
+    by_path = {item.message.rpartition(" ")[2]: item.position.line for item in declared}
+    assert by_path["/shop/basket/"] == by_path["/{*rest}"] + 1
+
+
+def test_a_string_is_no_list_of_djangos_methods():
+    api = BoltAPI()
+    api.django("/a", methods="GET")  # type: ignore[arg-type]
+    found = from_api(api).check()
+    assert found[0].message == "methods: expected a list, found a string"

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import socket
+import socketserver
 import threading
 
 import pytest
@@ -145,6 +146,29 @@ def test_no_more_than_some_are_asked_at_once(tmp_path, issuer):
     done = bolt(tmp_path, "check", "--online")
     assert done.returncode == 0, done.stdout
     assert issuer.asked.count("/held") == 40
+    assert issuer.most == AT_ONCE
+
+
+class Store(socketserver.StreamRequestHandler):
+    def handle(self):
+        if self.rfile.readline():
+            self.server.issuer.hold()
+
+
+def test_stores_and_urls_are_asked_in_turn_together(tmp_path, issuer):
+    configure(tmp_path, *(f"{issuer.url}/held?{number}" for number in range(AT_ONCE)))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Store) as stores:
+        stores.daemon_threads, stores.issuer = True, issuer
+        threading.Thread(target=stores.serve_forever, daemon=True).start()
+        url = f"redis://127.0.0.1:{stores.server_address[1]}"
+        limits = [f'{{rate: 1/1s, store: "{url}/{number}", store_timeout: 1s}}' for number in "012"]
+        with (tmp_path / "bolt.yaml").open("a") as file:
+            for number, limit in enumerate(limits):
+                file.write(f"  - path: /limited/{number}\n    respond: {{body: here}}\n")
+                file.write(f"    rate_limit: {{one: {limit}}}\n")
+        done = bolt(tmp_path, "check", "--online", "--format", "json")
+        stores.shutdown()
+    assert [item["code"] for item in json.loads(done.stdout)] == ["E198"] * 3
     assert issuer.most == AT_ONCE
 
 

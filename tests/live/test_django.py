@@ -337,3 +337,37 @@ def test_a_slash_is_added_by_django_and_by_the_engine(server):
     for url in ("/echo", "/reports/7"):
         status, headers, _ = ask(server, "GET", f"{url}?a=b")
         assert (status, dict(headers)["location"]) == (301, f"{url}/?a=b")
+
+
+API = """\
+from pybolt import BoltAPI
+
+api = BoltAPI(auth="deny")
+api.django("/{*rest}", auth="public")
+api.group("/alive").django("/")
+"""
+
+
+def test_an_api_leaves_paths_to_the_project(tmp_path):
+    settings = {"DJANGO_SETTINGS_MODULE": "django_project.settings"}
+    environ = prepare(tmp_path) | settings
+    (tmp_path / "served.py").write_text(API)
+    with Server(tmp_path, "served.py", environ=environ) as server:
+        assert told(server, "POST", "/echo/", b"text")["body"] == "text"
+        assert told(server, "GET", "/async/")["users"] == 1
+        # The group inherits what the api says of all.
+        assert ask(server, "GET", "/alive/")[0] == 403
+    told_in_test = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import served, pybolt.testing as t\n"
+            "with t.Client(served.api) as client: print(client.get('/echo/').status)",
+        ],
+        cwd=tmp_path,
+        env=os.environ | environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told_in_test.stdout == "200\n", told_in_test.stderr

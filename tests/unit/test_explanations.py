@@ -22,6 +22,10 @@ def found(directory: Path, text: str, files: dict[str, str], *, online: bool) ->
         path = below / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
+    if any("ROOT_URLCONF" in content for content in files.values()):
+        # A process has one project.
+        told = json.loads(bolt(below, "check", "--format", "json").stdout)
+        return [item["code"] for item in told]
     loaded = load(RunOptions(config=str(below / "bolt.yaml")))
     told = loaded.check()
     if online and not told:

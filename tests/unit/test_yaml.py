@@ -156,7 +156,7 @@ def test_interpolation(tmp_path):
         "i": "a$b",
     }
     environ = {"NAME": "value", "NESTED": "${NAME}", "EMPTY": ""}
-    assert interpolate(given, (0,), report, environ) == {
+    assert interpolate(given, (0,), report, Path(), environ) == {
         "a": "value",
         "b": "xvaluey",
         "c": "default",
@@ -169,5 +169,5 @@ def test_interpolation(tmp_path):
     }
     assert failures == []
     bad = {"a": "${MISSING}", "b": ["${file:/nowhere/x}"], "c": "${not a name}"}
-    interpolate(bad, (0,), report, environ)
+    interpolate(bad, (0,), report, Path(), environ)
     assert [at for at, _ in failures] == [(0, "a"), (0, "b", 0), (0, "c")]

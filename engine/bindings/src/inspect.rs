@@ -49,11 +49,11 @@ pub fn check(py: Python<'_>, wire: &str) -> PyResult<String> {
     serde_json::to_string(&diagnostics).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-/// So many URLs are asked at once.
+/// So many URLs and stores are asked at once.
 const AT_ONCE: usize = 8;
 
-/// Fetches the keys of a plan that are at URLs, [`AT_ONCE`] of them at once, and asks the stores of
-/// its limits; gives the diagnostics as a JSON array.
+/// Fetches the keys of a plan that are at URLs and asks the stores of its limits, [`AT_ONCE`] of
+/// them all at once; gives the diagnostics as a JSON array.
 #[pyfunction]
 pub fn check_online(py: Python<'_>, wire: &str) -> PyResult<String> {
     let plan = plan(py, wire)?;
@@ -62,18 +62,15 @@ pub fn check_online(py: Python<'_>, wire: &str) -> PyResult<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let places = Arc::new(Semaphore::new(AT_ONCE));
-            let keys = remotes.into_iter().map(|remote| {
-                let places = Arc::clone(&places);
-                async move {
-                    let _place = places.acquire_owned().await;
-                    remote.probe().await
-                }
+            let keys = remotes.into_iter().map(|one| {
+                tokio::spawn(in_turn(Arc::clone(&places), async move { one.probe().await }))
             });
-            let stores =
-                stores.into_iter().map(|one| tokio::spawn(async move { one.probe().await }));
+            let stores = stores.into_iter().map(|one| {
+                tokio::spawn(in_turn(Arc::clone(&places), async move { one.probe().await }))
+            });
             let mut found = Vec::new();
             // Each has its own task; they end in any order and are told of in the plan's.
-            for probe in keys.map(tokio::spawn).chain(stores).collect::<Vec<_>>() {
+            for probe in keys.chain(stores).collect::<Vec<_>>() {
                 found.extend(probe.await?);
             }
             Ok::<_, std::io::Error>(found)
@@ -81,6 +78,12 @@ pub fn check_online(py: Python<'_>, wire: &str) -> PyResult<String> {
     });
     let text = serde_json::to_string(&found?);
     text.map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Asks once there is a place.
+async fn in_turn<T>(places: Arc<Semaphore>, probe: impl Future<Output = T>) -> T {
+    let _place = places.acquire_owned().await;
+    probe.await
 }
 
 /// The plan of `wire`, or `ValueError` with the diagnostics as JSON.

@@ -3,6 +3,7 @@
 pub mod codes;
 pub mod decode;
 pub mod diagnostic;
+pub mod directories;
 pub mod document;
 pub mod fields;
 pub mod include;

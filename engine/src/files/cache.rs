@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::config::decode::{Decode, Node};
     use crate::config::diagnostic::{Diagnostics, Location};
+    use crate::config::directories::Directories;
     use crate::files::FilesConfig;
     use crate::files::found::{Look, look};
     use crate::http::Method;
@@ -102,9 +103,12 @@ mod tests {
     fn found(sizes: &[usize]) -> Vec<Arc<Found>> {
         let directory = tempfile::tempdir().unwrap();
         let (mut out, at) = (Diagnostics::default(), Location::default());
-        let config = FilesConfig::decode(Node { value: &json!({"root": "."}), at: &at }, &mut out);
+        let config = FilesConfig::decode(
+            Node { value: &json!({"root": directory.path()}), at: &at },
+            &mut out,
+        );
         let policy =
-            config.unwrap().compile(directory.path(), "/{*p}", &[Method::GET], &at, &mut out);
+            config.unwrap().compile(Directories(&[]), "/{*p}", &[Method::GET], &at, &mut out);
         let policy = policy.unwrap_or_else(|| panic!("{out:?}"));
         let make = |size: &usize| {
             fs::write(directory.path().join("a"), vec![0; *size]).unwrap();

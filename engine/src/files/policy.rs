@@ -1,7 +1,6 @@
 //! What may be written, and what it is compiled to.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use super::immutable::{Immutable, MANIFEST};
@@ -11,6 +10,7 @@ use super::types::Types;
 use crate::config;
 use crate::config::decode::{Named, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::directories::Directories;
 use crate::config::slot::Switch;
 use crate::config::units::{Size, Span};
 use crate::http::{HeaderValue, Method};
@@ -19,7 +19,7 @@ use crate::middleware::compress::{Encoding, encodings};
 config! {
     /// Files of a directory.
     pub struct FilesConfig {
-        /// The directory, from where the configuration is.
+        /// The directory, from where the document is that says it.
         root: Spanned<String> = required like "staticfiles",
         /// Encodings whose files lie beside the plain ones, `a.css.br` beside `a.css`.
         precompressed: Spanned<Vec<Spanned<String>>> = optional like ["br", "gzip"],
@@ -81,11 +81,10 @@ const MOST_MEMORY: u64 = 4 << 30;
 const USUAL_MEMORY: u64 = 16 << 20;
 
 impl FilesConfig {
-    /// Checks and compiles; `directory` is where the configuration is, `pattern` and `methods` are
-    /// the route's.
+    /// Checks and compiles; `pattern` and `methods` are the route's.
     pub fn compile(
         &self,
-        directory: &Path,
+        directories: Directories<'_>,
         pattern: &str,
         methods: &[Method],
         at: &Location,
@@ -109,7 +108,7 @@ impl FilesConfig {
                     .hint("leave `methods` out: a file is there for GET and HEAD"),
             );
         }
-        let root = self.root(directory, out);
+        let root = self.root(directories, out);
         let precompressed = match &self.precompressed {
             None => Some(Vec::new()),
             Some(names) => encodings(names, out),
@@ -151,7 +150,7 @@ impl FilesConfig {
         })
     }
 
-    fn root(&self, directory: &Path, out: &mut Diagnostics) -> Option<Root> {
+    fn root(&self, directories: Directories<'_>, out: &mut Diagnostics) -> Option<Root> {
         let links = match &self.symlinks {
             None | Some(Switch::Off) => false,
             Some(Switch::Value(how)) if how.as_str() == "inside" => true,
@@ -163,7 +162,7 @@ impl FilesConfig {
                 return None;
             }
         };
-        let path = directory.join(self.root.as_str());
+        let path = directories.path(&self.root);
         let found = if self.root.is_empty() {
             Err(io::Error::other("it is empty"))
         } else {
@@ -175,7 +174,7 @@ impl FilesConfig {
                     format!("the directory {} cannot be opened: {}", path.display(), told(&error));
                 out.push(
                     Diagnostic::error("E160", &self.root.at, message)
-                        .hint("a relative one is looked for where the configuration is"),
+                        .hint("a relative one begins in the directory of the file that says it"),
                 );
             })
             .ok()

@@ -7,6 +7,7 @@ use super::resolve::{Resolver, innermost};
 use super::{Access, RoutePlan, StagePlan};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::directories::Directories;
 use crate::config::document::{Document, Slots};
 use crate::config::slot::{AnyAuth, AuthRef, AuthSlot, Limits, Slot, Switch};
 use crate::http::HeaderName;
@@ -291,8 +292,9 @@ impl<'a> Resolver<'a> {
         written: &Location,
         out: &mut Diagnostics,
     ) -> Option<Arc<Authentication>> {
-        let inherited = self.before;
-        let compile = || config.compile(written, out).map(|method| inherited.method(method));
+        let (inherited, directories) = (self.before, Directories(self.documents));
+        let compile =
+            || config.compile(directories, written, out).map(|method| inherited.method(method));
         let method = self.auth.policy(written, compile)?;
         self.authentications.policy(at, || Some(Authentication::one(method, config.optional())))
     }
@@ -328,8 +330,9 @@ impl<'a> Resolver<'a> {
                 },
             };
             optional &= several.optional == Some(true) || config.optional();
-            let inherited = self.before;
-            let compile = || config.compile(written, out).map(|method| inherited.method(method));
+            let (inherited, directories) = (self.before, Directories(self.documents));
+            let compile =
+                || config.compile(directories, written, out).map(|method| inherited.method(method));
             if let Some(method) = self.auth.policy(written, compile) {
                 candidates.push(Candidate { at: one.at.clone(), label, method });
             }

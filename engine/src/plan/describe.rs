@@ -50,6 +50,7 @@ impl Plan {
                     "answer": describe_answer(route),
                     "auth": describe_access(route),
                     "is_django": is_django(route),
+                    "rewrites": route.guards.rewrite.is_some(),
                     "public": matches!(route.access, Access::Public),
                     "logged": route.access_log.is_some(),
                     "locations": route.locations,

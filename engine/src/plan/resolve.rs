@@ -15,6 +15,7 @@ use super::{Access, Plan, PythonPolicy, RoutePlan, ServerPlan, StagePlan, bounds
 use crate::answer::Answer;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::config::directories::Directories;
 use crate::config::document::{Document, PythonConfig, Slots};
 use crate::config::route::HandlerConfig;
 use crate::config::slot::Slot;
@@ -311,13 +312,14 @@ impl<'a> Resolver<'a> {
 
     fn finish(&mut self, out: &mut Diagnostics) {
         let (trusted, credentials) = (&self.server.trusted, &self.credentials);
+        let directories = Directories(self.documents);
         self.request_id.finish(|_, c, out| c.compile(trusted, out), out);
         self.access_log.finish(|_, c, out| c.compile(credentials, out), out);
         self.security_headers.finish(|_, c, out| c.compile(out), out);
         self.cors.finish(|_, c, out| c.compile(out), out);
         self.compress.finish(|_, c, out| c.compile(out), out);
         self.rate_limit.finish(|name, c, out| c.compile(name, &c.at, out), out);
-        self.auth.finish(|_, c, out| c.compile(&c.at, out), out);
+        self.auth.finish(|_, c, out| c.compile(directories, &c.at, out), out);
         self.guards.finish(out);
         self.python.finish(|_, c, out| policies::python(c, out), out);
     }

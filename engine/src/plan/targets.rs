@@ -1,6 +1,5 @@
 //! What answers a route: a handler in Python, or Rust alone.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::merge::Target;
@@ -10,12 +9,12 @@ use super::{
 };
 use crate::answer::Answer;
 use crate::answer::health::HealthPolicy;
-use crate::config::diagnostic::{Diagnostics, Location};
-use crate::config::document::Document;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::directories::Directories;
 use crate::config::route::HandlerConfig;
 use crate::config::target::TargetConfig;
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     /// What answers `route`.
     pub(super) fn target(
         &mut self,
@@ -54,10 +53,10 @@ impl<'a> Resolver<'a> {
                     .map(|policy| Answer::Redirect(Arc::new(policy)))
             }),
             TargetConfig::Files(config) => {
-                let directory = self.directory(at);
+                let directories = Directories(self.documents);
                 self.answers.policy(at, || {
                     config
-                        .compile(directory, &route.pattern, &route.methods, at, out)
+                        .compile(directories, &route.pattern, &route.methods, at, out)
                         .map(|policy| Answer::Files(Arc::new(policy)))
                 })
             }
@@ -76,12 +75,6 @@ impl<'a> Resolver<'a> {
             name: None,
             summary: answer.summary(),
         });
-    }
-
-    /// Where the document is that says what is at `at`.
-    fn directory(&self, at: &Location) -> &'a Path {
-        let is_it = |document: &&Document| Some(document.index) == at.document_index();
-        self.documents.iter().find(is_it).map_or(Path::new(""), |document| &document.directory)
     }
 }
 

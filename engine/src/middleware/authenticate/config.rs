@@ -12,6 +12,7 @@ use super::basic::{Basic, BasicConfig};
 use super::jwt::{JwtConfig, JwtVerifier};
 use crate::config::decode::{Decode, Node};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use crate::config::directories::Directories;
 use crate::config::schema::{self, Book};
 use crate::http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::middleware::rejection::Rejection;
@@ -108,9 +109,16 @@ impl AuthConfig {
     }
 
     /// Checks and compiles.
-    pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<Authenticator> {
+    pub fn compile(
+        &self,
+        directories: Directories<'_>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Authenticator> {
         match self {
-            Self::Jwt(config) => config.compile(at, out).map(Arc::new).map(Authenticator::Jwt),
+            Self::Jwt(config) => {
+                config.compile(directories, at, out).map(Arc::new).map(Authenticator::Jwt)
+            }
             Self::ApiKey(config) => config.compile(out).map(Authenticator::ApiKey),
             Self::Basic(config) => config.compile(at, out).map(Arc::new).map(Authenticator::Basic),
         }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,13 +18,14 @@ use super::signature::Algorithm;
 use super::strict_json::StrictObject;
 use crate::config;
 use crate::config::decode::Spanned;
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::config::units::Span;
 
 config! {
     /// A set of public keys (RFC 7517, 5) outside the configuration: one of `file`, `url`.
     pub struct JwksConfig one of [file, url] {
-        /// A file with the set, read at startup; at most 1 MiB.
+        /// A file with the set, from where the document is that says it; read at startup, at most
+        /// 1 MiB.
         file: Spanned<String> = optional like "keys.json",
         /// Where the set is fetched from, by https; at most 1 MiB.
         url: Spanned<String> = optional like "https://id.example.com/jwks.json",
@@ -102,23 +104,24 @@ impl JwksConfig {
     }
 }
 
-/// The keys in a file.
+/// The keys in a file that is named at `at`.
 pub fn from_file(
-    path: &Spanned<String>,
+    path: &Path,
+    at: &Location,
     algorithms: &[Algorithm],
     out: &mut Diagnostics,
 ) -> Option<Vec<Key>> {
     let keys = read(path).and_then(|bytes| strict(&bytes, algorithms));
     keys.map_err(|what| {
         out.push(
-            Diagnostic::error("E088", &path.at, format!("{}: {what}", path.value))
+            Diagnostic::error("E088", at, format!("{}: {what}", path.display()))
                 .hint("the file holds a JWK set: `{\"keys\": […]}`"),
         );
     })
     .ok()
 }
 
-fn read(path: &str) -> Result<Vec<u8>, String> {
+fn read(path: &Path) -> Result<Vec<u8>, String> {
     let told = |error: std::io::Error| error.to_string();
     // Opening a pipe would wait for whoever writes to it.
     if !fs::metadata(path).map_err(told)?.is_file() {
@@ -252,9 +255,7 @@ mod tests {
             (directory.join("none.json"), "No such file"),
         ] {
             let mut out = Diagnostics::default();
-            let value = path.to_str().unwrap().to_owned();
-            let path = Spanned { value, at: Location::document(0) };
-            assert!(from_file(&path, &[], &mut out).is_none());
+            assert!(from_file(&path, &Location::document(0), &[], &mut out).is_none());
             let found = &out.as_slice()[0];
             assert_eq!(found.code, "E088");
             assert!(found.message.contains(told), "{}", found.message);

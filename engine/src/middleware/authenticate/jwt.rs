@@ -15,6 +15,7 @@ use super::{Answer, Place, Presented, Principal};
 use crate::config;
 use crate::config::decode::{Decode, Node, OneOrMany, Secret, Spanned};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
+use crate::config::directories::Directories;
 use crate::config::schema::Book;
 use crate::config::units::Span;
 use crate::http::{HeaderValue, header};
@@ -99,7 +100,12 @@ const MAX_TOKEN: usize = 8 * 1024;
 
 impl JwtConfig {
     /// Checks and compiles.
-    pub fn compile(&self, at: &Location, out: &mut Diagnostics) -> Option<JwtVerifier> {
+    pub fn compile(
+        &self,
+        directories: Directories<'_>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<JwtVerifier> {
         let algorithms = self.algorithms(out);
         let places = [self.header.as_ref(), self.cookie.as_ref(), self.query.as_ref()];
         let source = Source::compile(places, at, out);
@@ -119,7 +125,7 @@ impl JwtConfig {
         };
         let issuers = names(self.issuer.as_ref(), "issuer", out);
         let audiences = names(self.audience.as_ref(), "audience", out);
-        let keys = self.keys(&algorithms?, at, out)?;
+        let keys = self.keys(&algorithms?, directories, at, out)?;
         Some(JwtVerifier {
             keys,
             source: source?,
@@ -162,14 +168,21 @@ impl JwtConfig {
         self.algorithms.iter().map(find).collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn keys(&self, algorithms: &[Algorithm], at: &Location, out: &mut Diagnostics) -> Option<Keys> {
+    fn keys(
+        &self,
+        algorithms: &[Algorithm],
+        directories: Directories<'_>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Keys> {
         let keys = match (&self.secret, &self.public_key, &self.jwk, &self.jwks) {
             (Some(secret), None, None, None) => keys::from_secret(secret, algorithms, out),
             (None, Some(pem), None, None) => keys::from_pem(pem, algorithms, out),
             (None, None, None, Some(jwks)) => match (&jwks.file, &jwks.url) {
                 (Some(file), None) => {
                     let plain = jwks.is_plain(out);
-                    jwks::from_file(file, algorithms, out).filter(|_| plain)
+                    jwks::from_file(&directories.path(file), &file.at, algorithms, out)
+                        .filter(|_| plain)
                 }
                 (None, Some(url)) => {
                     let remote = jwks.remote(url, algorithms, out)?;

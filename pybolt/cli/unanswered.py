@@ -1,0 +1,101 @@
+"""Routes that are left to the Django project, which has no URL for them.
+
+A handler's route whose path is misspelled in a file becomes such a route, and says nothing of the
+one that it was meant for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from ..config import LoadedConfig
+from ..config.diagnostics import Diagnostic, in_full
+from ..config.importing import ImportFailed, explained
+from ..django.urls import ANYTHING, SEGMENT, ProjectURL, project_urls, view_of
+
+_CAPTURE = re.compile(r"\{(\*?)[^}]*\}")
+
+
+def unanswered(loaded: LoadedConfig) -> list[Diagnostic]:
+    """A warning for each path that no URL of the project is like (W057); none of a catch-all, of
+    what is rewritten, and where the URLs cannot be imported."""
+    left: dict[str, tuple[str | int, ...]] = {}
+    for route in loaded.routes:
+        ours = route["is_django"] and not route["rewrites"] and "{*" not in route["path"]
+        if ours and route["locations"]:
+            left.setdefault(route["path"], tuple(route["locations"][0]))
+    if not left:
+        return []
+    try:
+        with explained("importing the URLs of the project"):
+            urls = project_urls()
+    except ImportFailed:
+        return []
+    answered = [route["path"] for route in loaded.routes if not route["is_django"]]
+    return [
+        _warning(loaded, path, at, [*answered, *(url.route for url in urls)])
+        for path, at in left.items()
+        if not _is_known(path, urls)
+    ]
+
+
+def _is_known(path: str, urls: Iterable[ProjectURL]) -> bool:
+    form = _CAPTURE.sub(SEGMENT, path)
+    if any(meet(form, other) for url in urls for other in url.forms):
+        return True
+    return view_of(_CAPTURE.sub("0", path)) is not None
+
+
+def _warning(
+    loaded: LoadedConfig, path: str, at: tuple[str | int, ...], known: Sequence[str]
+) -> Diagnostic:
+    place = (*at, "path")
+    message = f"no URL of the Django project, which this is left to, is `{path}`"
+    near = _near(path, known)
+    hint = f"did you mean `{near}`?" if near else "name a `handler`, or a path of the project"
+    return Diagnostic(
+        "W057",
+        in_full(message, loaded.table.beyond(place)),
+        loaded.locate(place),
+        hint,
+        severity="warning",
+    )
+
+
+def _near(path: str, known: Sequence[str]) -> str | None:
+    """The path that was probably meant; what it captures may have any name."""
+    spelled = {_CAPTURE.sub("{}", other): other for other in known if other != path}
+    found = difflib.get_close_matches(_CAPTURE.sub("{}", path), spelled, 1, 0.75)
+    return spelled[found[0]] if found else None
+
+
+def meet(one: str, other: str) -> bool:
+    """Whether any path is of both forms."""
+    seen: set[tuple[int, int]] = set()
+    ahead = [(0, 0)]
+    while ahead:
+        i, j = at = ahead.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        a, b = one[i : i + 1], other[j : j + 1]
+        if not a and not b:
+            return True
+        if a in (SEGMENT, ANYTHING):
+            ahead.append((i + 1, j))
+        if b in (SEGMENT, ANYTHING):
+            ahead.append((i, j + 1))
+        if b and _takes(a, b):
+            ahead.append((i, j + 1))
+        if a and _takes(b, a):
+            ahead.append((i + 1, j))
+        if a == b:
+            ahead.append((i + 1, j + 1))
+    return False
+
+
+def _takes(wild: str, other: str) -> bool:
+    """Whether ``wild`` stands for ``other`` and more."""
+    return wild == ANYTHING or (wild == SEGMENT and other not in ("/", ANYTHING))
