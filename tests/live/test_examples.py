@@ -2,17 +2,15 @@
 
 import gzip
 import json
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from urllib.parse import urlencode
 
 import pytest
 
+from tests.command import bolt, python, said
 from tests.live.server import ROOT, Server
 
 EXAMPLES = ROOT / "examples"
@@ -21,19 +19,6 @@ JSON = {"Content-Type": "application/json"}
 
 def post(server, url, value, **headers):
     return server.request("POST", url, json.dumps(value), JSON | headers)
-
-
-def bolt(directory, *arguments, environ=None, stdin=""):
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt", *arguments],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environ or {}),
-        capture_output=True,
-        text=True,
-        input=stdin,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_embedded_app(tmp_path):
@@ -72,7 +57,7 @@ def test_django_commands_of_the_embedded_app(tmp_path):
     assert "0001_initial" in bolt(tmp_path, "makemigrations", *app).stdout
     assert "Applying embedded_app.0001_initial... OK" in bolt(tmp_path, "migrate", *app).stdout
     assert "[X] 0001_initial" in bolt(tmp_path, "migrations", *app).stdout
-    made = bolt(tmp_path, "createuser", "demo", *app, stdin="demo\n")
+    made = bolt(tmp_path, "createuser", "demo", *app, input="demo\n")
     assert (made.returncode, made.stdout) == (0, "user demo made\n")
     assert (
         "has a new password" in bolt(tmp_path, "createuser", "demo", *app, "--password", "x").stdout
@@ -154,34 +139,16 @@ def test_yaml_only(tmp_path):
 def site(tmp_path):
     shutil.copytree(EXAMPLES / "site", tmp_path, dirs_exist_ok=True)
     environ = {"JWT_SECRET": "example-" * 8, "SITE_DATABASE": str(tmp_path / "site.sqlite3")}
-    assert bolt(tmp_path, "migrate", environ=environ).returncode == 0
-    assert (
-        bolt(tmp_path, "createuser", "ann", "--password", "secret", environ=environ).returncode == 0
-    )
-    collected = subprocess.run(
-        [sys.executable, "manage.py", "collectstatic", "--no-input"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert collected.returncode == 0, collected.stderr
+    said(bolt(tmp_path, "migrate", environ=environ))
+    said(bolt(tmp_path, "createuser", "ann", "--password", "secret", environ=environ))
+    said(python(tmp_path, "manage.py", "collectstatic", "--no-input", environ=environ))
     with gzip.open(tmp_path / "staticfiles" / "articles" / "paper.svg.gz", "wb") as file:
         file.write(b"<svg/>")
     make_author = (
         "from django.contrib.auth.models import User\nfrom articles.models import Author\n"
         "Author.objects.create(user=User.objects.get(username='ann'), name='Ann')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", make_author],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    said(python(tmp_path, "manage.py", "shell", "-v0", "-c", make_author, environ=environ))
     with Server(tmp_path, environ=environ) as server:
         yield server
 

@@ -1,17 +1,15 @@
 """The command line as a user sees it: messages, positions, exit codes."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
 from pybolt.config.sources import Sources
+from tests.command import ROOT, python
 from tests.live.server import Server
-from tests.unit.command import BROKEN, FINE, ROOT, bolt
+from tests.unit.command import BROKEN, FINE, bolt
 
 
 def test_every_mistake_at_once_with_its_place(project):
@@ -245,16 +243,8 @@ def test_a_worker_whose_configuration_went_wrong_says_so(project):
 
 
 def serve_once(project, job, descriptor):
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt.worker", "serve", job, "config=bolt.yaml"],
-        cwd=project,
-        pass_fds=[descriptor],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = ("-m", "pybolt.worker", "serve", job, "config=bolt.yaml")
+    return python(project, *words, pass_fds=[descriptor])
 
 
 def test_reload_shows_what_is_served_then_and_logs_requests(tmp_path):

@@ -13,7 +13,8 @@ from typing import Any
 import brotli
 import pytest
 
-from tests.live.example_file.site import EXAMPLE, FILLED_IN, PROJECT, Site, closed_after, run, timed
+from tests.command import bolt, said
+from tests.live.example_file.site import EXAMPLE, FILLED_IN, PROJECT, Site, closed_after, timed
 from tests.live.issuer import Issuer
 from tests.live.server import Server
 
@@ -48,8 +49,8 @@ def prepared(tmp_path_factory):
         "MYSITE_DATABASE": str(directory / "db.sqlite3"),
         "SSL_CERT_FILE": str(issuer.ca),
     }
-    run(directory, environ, "migrate")
-    run(directory, environ, "createuser", "ann", "--password", "secret")
+    said(bolt(directory, "migrate", environ=environ))
+    said(bolt(directory, "createuser", "ann", "--password", "secret", environ=environ))
     with sqlite3.connect(environ["MYSITE_DATABASE"]) as database:
         database.execute("UPDATE auth_user SET is_staff = 1, is_superuser = 1")
     database.close()

@@ -9,17 +9,15 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.command import bolt, said
 from tests.live.issuer import Issuer
 from tests.live.server import ROOT, Server
+from tests.live.wire import connected, whole
 
 EXAMPLE = ROOT / "config" / "bolt.example.yaml"
 PROJECT = ROOT / "tests" / "live" / "example_project"
@@ -111,17 +109,10 @@ class Site:
         return {"Authorization": f"Bearer {self.issuer.token(**claims)}"}
 
 
-def run(directory: Path, environ: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pybolt", *arguments],
-        cwd=directory,
-        env=os.environ | environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def bolt_of(prepared: tuple[Path, Issuer, dict[str, str]], *arguments: str) -> str:
+    """What ``bolt`` says of the example."""
+    directory, _, environ = prepared
+    return said(bolt(directory, *arguments, environ=environ))
 
 
 KEY = {"X_API_Key": "partner-key"}
@@ -135,13 +126,10 @@ def policies_of(answer: Answer) -> dict[str, tuple[int, int]]:
 
 def closed_after(site: Site, sent: bytes) -> tuple[float, bytes]:
     """How long a connection stays open after ``sent``, and what came of it."""
-    with socket.create_connection(
-        ("127.0.0.1", site.server.port), timeout=95, source_address=(PROXY, 0)
-    ) as connection:
+    with connected(site.server, PROXY, timeout=95) as connection:
         connection.sendall(sent)
-        begun, received = time.monotonic(), b""
-        while chunk := connection.recv(65536):
-            received += chunk
+        begun = time.monotonic()
+        received = whole(connection)
         return time.monotonic() - begun, received
 
 

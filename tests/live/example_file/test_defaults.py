@@ -7,7 +7,7 @@ import zlib
 import brotli
 import zstandard
 
-from tests.live.example_file.site import ORIGIN, STRANGER, covers, run
+from tests.live.example_file.site import ORIGIN, STRANGER, bolt_of, covers
 
 
 @covers("auth: deny")
@@ -88,7 +88,7 @@ REPORT = "http://example.com/api/reports/7/"
 
 @covers("defaults:", "define:", "server:")
 def test_what_explain_tells(prepared):
-    told = run(*prepared[::2], "explain", "GET", REPORT, "-H", f"Origin: {ORIGIN}")
+    told = bolt_of(prepared, "explain", "GET", REPORT, "-H", f"Origin: {ORIGIN}")
     route, *lines = told.splitlines()
     assert route.startswith("route   api › GET /api/reports/{id}/")
     assert route.endswith("id=7   django: reports:detail")
@@ -106,4 +106,4 @@ def test_what_explain_tells(prepared):
     ]
     assert "← stops here: 401" in told
     assert f"access-control-allow-origin: {ORIGIN}" in told
-    assert "fine: 11 routes, 4 public" in run(*prepared[::2], "check")
+    assert "fine: 11 routes, 4 public" in bolt_of(prepared, "check")

@@ -9,7 +9,7 @@ import socket
 import time
 from typing import Any
 
-from tests.live.example_file.site import KEY, ORIGIN, Site, covers, policies_of, run
+from tests.live.example_file.site import KEY, ORIGIN, Site, bolt_of, covers, policies_of
 from tests.live.server import Server
 
 
@@ -122,7 +122,7 @@ def test_a_limit_counts_in_the_store_that_is_named(site, prepared):
         for answer in (site.ask("GET", "/api/partners/a", **KEY) for _ in range(2))
     )
     assert second <= first < 10_000
-    dumped = json.loads(run(*prepared[::2], "dump", "--resolved", "--format", "json"))
+    dumped = json.loads(bolt_of(prepared, "dump", "--resolved", "--format", "json"))
     partner = dumped["define"]["rate_limit"]["partner"]["value"]
     assert (partner["store"], partner["on_store_error"]) == ("local", "allow")
 

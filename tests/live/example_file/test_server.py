@@ -8,7 +8,7 @@ import socket
 import jsonschema
 import yaml
 
-from tests.live.example_file.site import EXAMPLE, PROXY, STRANGER, covers, run
+from tests.live.example_file.site import EXAMPLE, PROXY, STRANGER, bolt_of, covers
 from tests.live.server import ROOT
 
 
@@ -67,7 +67,7 @@ def test_the_client_is_whom_a_trusted_proxy_names(site):
 def test_limits_of_the_listener(site, prepared):
     assert site.ask("GET", "/healthz", X_Long="x" * 31_000).status == 200
     assert site.ask("GET", "/healthz", X_Long="x" * 33_000).code == "headers_too_large"
-    dumped = run(*prepared[::2], "dump", "--resolved", "--format", "json")
+    dumped = bolt_of(prepared, "dump", "--resolved", "--format", "json")
     limits = json.loads(dumped)["server"]["limits"]["value"]
     assert (limits["connections"], limits["header_read"]) == (10_000, "10s")
 
