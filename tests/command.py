@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).parent.parent
+Given, Done = TypeVar("Given"), TypeVar("Done")
 
 
 def python(
@@ -33,6 +35,13 @@ def bolt(
 ) -> subprocess.CompletedProcess[str]:
     """What ``bolt`` did there."""
     return python(directory, "-m", "pybolt", *arguments, environ=environ, **options)
+
+
+def beside(run: Callable[[Given], Done], given: Iterable[Given]) -> list[Done]:
+    """What ``run`` makes of each of ``given``, in their order, as many at once as there are
+    cores: for commands that need nothing of each other."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(run, given))
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

@@ -109,6 +109,9 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A test that is about the end says `stop`; here nobody waits for connections any more.
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
         self.stop()
 
 

@@ -135,21 +135,34 @@ def test_yaml_only(tmp_path):
         assert "demo-key" not in server.log()
 
 
-@pytest.fixture
-def site(tmp_path):
-    shutil.copytree(EXAMPLES / "site", tmp_path, dirs_exist_ok=True)
-    environ = {"JWT_SECRET": "example-" * 8, "SITE_DATABASE": str(tmp_path / "site.sqlite3")}
-    said(bolt(tmp_path, "migrate", environ=environ))
-    said(bolt(tmp_path, "createuser", "ann", "--password", "secret", environ=environ))
-    said(python(tmp_path, "manage.py", "collectstatic", "--no-input", environ=environ))
-    with gzip.open(tmp_path / "staticfiles" / "articles" / "paper.svg.gz", "wb") as file:
+def environ_of(directory):
+    return {"JWT_SECRET": "example-" * 8, "SITE_DATABASE": str(directory / "site.sqlite3")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The site with its tables, its user and its static files."""
+    directory = tmp_path_factory.mktemp("site")
+    shutil.copytree(EXAMPLES / "site", directory, dirs_exist_ok=True)
+    environ = environ_of(directory)
+    said(bolt(directory, "migrate", environ=environ))
+    said(bolt(directory, "createuser", "ann", "--password", "secret", environ=environ))
+    said(python(directory, "manage.py", "collectstatic", "--no-input", environ=environ))
+    with gzip.open(directory / "staticfiles" / "articles" / "paper.svg.gz", "wb") as file:
         file.write(b"<svg/>")
     make_author = (
         "from django.contrib.auth.models import User\nfrom articles.models import Author\n"
         "Author.objects.create(user=User.objects.get(username='ann'), name='Ann')\n"
     )
-    said(python(tmp_path, "manage.py", "shell", "-v0", "-c", make_author, environ=environ))
-    with Server(tmp_path, environ=environ) as server:
+    said(python(directory, "manage.py", "shell", "-v0", "-c", make_author, environ=environ))
+    return directory
+
+
+@pytest.fixture
+def site(built, tmp_path):
+    """A copy of it, served: what a test writes no other one sees."""
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    with Server(tmp_path, environ=environ_of(tmp_path)) as server:
         yield server
 
 

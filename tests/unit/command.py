@@ -51,3 +51,8 @@ def item(request, id: int):
 def bolt(directory, *arguments, **environ):
     given = {"JWT_SECRET": "s" * 40, "NO_COLOR": "1"} | environ
     return command.bolt(directory, *arguments, environ=given)
+
+
+def bolts(directory, *commands, **environ):
+    """The same for several commands that need nothing of each other, beside each other."""
+    return command.beside(lambda words: bolt(directory, *words, **environ), commands)
