@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.live.server import free_port
 
 #: Where Debian keeps the programs of each version.
 DEBIAN = Path("/usr/lib/postgresql")
@@ -20,7 +21,7 @@ class Postgres:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self._run("initdb", "--username=bolt", "--auth=trust", "--no-sync", "--encoding=UTF8")
         settings = f"port={self.port}\nlisten_addresses='127.0.0.1'\nfsync=off\n"
         settings += f"unix_socket_directories='{directory}'\nmax_connections=50\n"
@@ -53,13 +54,6 @@ def _program(name: str) -> str:
     if not found[0]:
         raise FileNotFoundError(f"{name} is missing: apt-get install postgresql")
     return str(found[0])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

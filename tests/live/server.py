@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.command import ROOT
+
 READY_WITHIN = 60.0
 LOGGED_WITHIN = 20.0
 
@@ -106,4 +109,21 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A test that is about the end says `stop`; here nobody waits for connections any more.
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
         self.stop()
+
+
+def copied(project: str, directory: Path, config: str = "bolt.yaml") -> Server:
+    """One of the projects beside this module, served from a copy in ``directory``."""
+    shutil.copytree(Path(__file__).parent / project, directory, dirs_exist_ok=True)
+    return Server(directory, "--config", config)
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

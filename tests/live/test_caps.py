@@ -8,7 +8,8 @@ import time
 import pytest
 
 from tests.live.server import Server
-from tests.live.test_listener import GET, POST, answers, connected, one, rest, start
+from tests.live.test_listener import GET, POST, start
+from tests.live.wire import answers, connected, one, rest
 
 UNDERSCORED = (
     b"GET /fields HTTP/1.1\r\nHost: a\r\nX_User: root\r\nX-User: me\r\nX_A-B: c\r\n"
@@ -32,13 +33,6 @@ def capped(tmp_path_factory):
         yield server
 
 
-def from_address(server, address):
-    """A connection from one of this machine's many addresses."""
-    return socket.create_connection(
-        ("127.0.0.1", server.port), timeout=15, source_address=(address, 0)
-    )
-
-
 def served(raw):
     raw.sendall(GET)
     return one(raw)[0]
@@ -56,7 +50,7 @@ def served_again(server, address):
     """Whether a place becomes free for ``address``."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        with from_address(server, address) as raw:
+        with connected(server, address) as raw:
             raw.sendall(GET)
             if one(raw)[0] == 200:
                 return True
@@ -66,14 +60,14 @@ def served_again(server, address):
 def test_a_place_is_for_one_connection_and_comes_back_however_that_ends(capped):
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
-        held = [enter(from_address(capped, "127.0.0.2")) for _ in range(3)]
+        held = [enter(connected(capped, "127.0.0.2")) for _ in range(3)]
         assert [served(raw) for raw in held] == [200] * 3
-        assert refused(enter(from_address(capped, "127.0.0.2"))), "the cap of an address"
-        last = enter(from_address(capped, "127.0.0.3"))
+        assert refused(enter(connected(capped, "127.0.0.2"))), "the cap of an address"
+        last = enter(connected(capped, "127.0.0.3"))
         assert served(last) == 200
         for address in ["127.0.0.3", "127.0.0.4"]:
-            assert refused(enter(from_address(capped, address))), "the cap of all"
-        silent = enter(from_address(capped, "127.0.0.4"))
+            assert refused(enter(connected(capped, address))), "the cap of all"
+        silent = enter(connected(capped, "127.0.0.4"))
         [(status, _, _)] = answers(rest(silent))
         assert status == 503, "who says nothing is told too"
         assert [served(raw) for raw in [*held, last]] == [200] * 4, "who has a place keeps it"
@@ -96,19 +90,19 @@ def test_a_place_is_for_one_connection_and_comes_back_however_that_ends(capped):
     }
     for ending in endings.values():
         for _ in range(8):
-            raw = from_address(capped, "127.0.0.2")
+            raw = connected(capped, "127.0.0.2")
             with contextlib.suppress(ConnectionError):
                 ending(raw)
             raw.close()
         assert served_again(capped, "127.0.0.2"), ending
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(from_address(capped, "127.0.0.2")) for _ in range(3)]
+        held = [stack.enter_context(connected(capped, "127.0.0.2")) for _ in range(3)]
         assert [served(raw) for raw in held] == [200] * 3, "not one place was lost"
 
 
 def test_a_flood_past_the_cap_is_bounded_and_costs_no_one_who_has_a_place(capped):
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(from_address(capped, f"127.0.0.{n}")) for n in range(2, 6)]
+        held = [stack.enter_context(connected(capped, f"127.0.0.{n}")) for n in range(2, 6)]
         assert [served(raw) for raw in held] == [200] * 4
         flood = [stack.enter_context(connected(capped)) for _ in range(200)]
         begun = time.monotonic()

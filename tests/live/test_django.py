@@ -3,17 +3,15 @@
 import hashlib
 import http.client
 import json
-import os
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.command import bolt, said
 from tests.live.server import ROOT, Server
+from tests.live.wire import connected, received_for, whole
 
 PROJECT = ROOT / "tests" / "live" / "django_project"
 KEY = {"X-API-Key": "partner-key"}
@@ -25,15 +23,7 @@ def prepare(directory, **environ):
     shutil.move(directory / "django_project" / "bolt.yaml", directory)
     environ = {"PROJECT_DATABASE": str(directory / "project.sqlite3")} | environ
     for command in (["migrate"], ["createuser", "ann", "--password", "secret"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "pybolt", *command],
-            cwd=directory,
-            env=os.environ | environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        said(bolt(directory, *command, environ=environ))
     return environ
 
 
@@ -62,16 +52,6 @@ def told(server, method, url, body=None, headers=None, source=None):
     status, _, text = ask(server, method, url, body, headers, source)
     assert status == 200, text
     return json.loads(text)
-
-
-def raw(server, request):
-    """Everything that comes back for these bytes until the connection is closed."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(request)
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-    return received
 
 
 @pytest.mark.parametrize(
@@ -111,17 +91,19 @@ def test_every_method_and_body(server, method):
 def test_a_head_has_the_length_of_the_answer_and_no_body(server):
     status, _, body = ask(server, "GET", "/alone/")
     assert status == 404
-    received = raw(server, b"HEAD /alone/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    received = received_for(
+        server, b"HEAD /alone/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
     head, _, after = received.partition(b"\r\n\r\n")
     assert after == b""
     assert f"content-length: {len(body)}".encode() in head.lower()
-    found = raw(server, b"HEAD /file/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    found = received_for(server, b"HEAD /file/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert found.lower().endswith(b"\r\n\r\n")
     assert b"content-length: 1000000" in found.lower()
 
 
 def test_header_fields_are_joined_and_underscores_dropped(server):
-    found = raw(
+    found = received_for(
         server,
         b"GET /echo/ HTTP/1.1\r\nHost: a.test:81\r\nX-A: 1\r\nX-A: 2\r\nCookie: a=1\r\n"
         b"Cookie: b=2\r\nX_A: 3\r\nProxy: http://x\r\nConnection: close\r\n\r\n",
@@ -178,7 +160,7 @@ def test_streams(server, kind):
 
 
 def test_a_stream_that_fails_is_never_ended_cleanly(server):
-    received = raw(server, b"GET /stream/broken/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    received = received_for(server, b"GET /stream/broken/ HTTP/1.1\r\nHost: a\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 200")
     assert not received.endswith(b"0\r\n\r\n")
 
@@ -219,16 +201,14 @@ def test_a_body_past_the_limit_is_refused_before_django(server):
 
 
 def test_a_client_that_waits_is_told_to_go_on(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with connected(server) as connection:
         connection.sendall(
             b"POST /echo/ HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
             b"Expect: 100-continue\r\nConnection: close\r\n\r\n"
         )
         assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"text")
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
+        received = whole(connection)
     assert json.loads(received.partition(b"\r\n\r\n")[2])["body"] == "text"
 
 

@@ -2,17 +2,15 @@
 
 import gzip
 import json
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from urllib.parse import urlencode
 
 import pytest
 
+from tests.command import bolt, python, said
 from tests.live.server import ROOT, Server
 
 EXAMPLES = ROOT / "examples"
@@ -21,19 +19,6 @@ JSON = {"Content-Type": "application/json"}
 
 def post(server, url, value, **headers):
     return server.request("POST", url, json.dumps(value), JSON | headers)
-
-
-def bolt(directory, *arguments, environ=None, stdin=""):
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt", *arguments],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environ or {}),
-        capture_output=True,
-        text=True,
-        input=stdin,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_embedded_app(tmp_path):
@@ -72,7 +57,7 @@ def test_django_commands_of_the_embedded_app(tmp_path):
     assert "0001_initial" in bolt(tmp_path, "makemigrations", *app).stdout
     assert "Applying embedded_app.0001_initial... OK" in bolt(tmp_path, "migrate", *app).stdout
     assert "[X] 0001_initial" in bolt(tmp_path, "migrations", *app).stdout
-    made = bolt(tmp_path, "createuser", "demo", *app, stdin="demo\n")
+    made = bolt(tmp_path, "createuser", "demo", *app, input="demo\n")
     assert (made.returncode, made.stdout) == (0, "user demo made\n")
     assert (
         "has a new password" in bolt(tmp_path, "createuser", "demo", *app, "--password", "x").stdout
@@ -150,39 +135,34 @@ def test_yaml_only(tmp_path):
         assert "demo-key" not in server.log()
 
 
-@pytest.fixture
-def site(tmp_path):
-    shutil.copytree(EXAMPLES / "site", tmp_path, dirs_exist_ok=True)
-    environ = {"JWT_SECRET": "example-" * 8, "SITE_DATABASE": str(tmp_path / "site.sqlite3")}
-    assert bolt(tmp_path, "migrate", environ=environ).returncode == 0
-    assert (
-        bolt(tmp_path, "createuser", "ann", "--password", "secret", environ=environ).returncode == 0
-    )
-    collected = subprocess.run(
-        [sys.executable, "manage.py", "collectstatic", "--no-input"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert collected.returncode == 0, collected.stderr
-    with gzip.open(tmp_path / "staticfiles" / "articles" / "paper.svg.gz", "wb") as file:
+def environ_of(directory):
+    return {"JWT_SECRET": "example-" * 8, "SITE_DATABASE": str(directory / "site.sqlite3")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The site with its tables, its user and its static files."""
+    directory = tmp_path_factory.mktemp("site")
+    shutil.copytree(EXAMPLES / "site", directory, dirs_exist_ok=True)
+    environ = environ_of(directory)
+    said(bolt(directory, "migrate", environ=environ))
+    said(bolt(directory, "createuser", "ann", "--password", "secret", environ=environ))
+    said(python(directory, "manage.py", "collectstatic", "--no-input", environ=environ))
+    with gzip.open(directory / "staticfiles" / "articles" / "paper.svg.gz", "wb") as file:
         file.write(b"<svg/>")
     make_author = (
         "from django.contrib.auth.models import User\nfrom articles.models import Author\n"
         "Author.objects.create(user=User.objects.get(username='ann'), name='Ann')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", make_author],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    with Server(tmp_path, environ=environ) as server:
+    said(python(directory, "manage.py", "shell", "-v0", "-c", make_author, environ=environ))
+    return directory
+
+
+@pytest.fixture
+def site(built, tmp_path):
+    """A copy of it, served: what a test writes no other one sees."""
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    with Server(tmp_path, environ=environ_of(tmp_path)) as server:
         yield server
 
 

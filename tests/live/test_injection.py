@@ -1,18 +1,16 @@
 """What a handler says in header fields and bodies, over raw sockets: an answer stays one answer,
 and the next request on its connection gets its own."""
 
-import contextlib
 import json
 import re
-import shutil
-import socket
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from tests.live.injecting import handlers as told
-from tests.live.server import Server
+from tests.live.server import copied
+from tests.live.wire import connected, received_for, rest
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*")
@@ -21,9 +19,7 @@ FRAMING = {b"content-length", b"transfer-encoding", b"connection", b"keep-alive"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("injecting")
-    shutil.copytree(Path(__file__).parent / "injecting", directory, dirs_exist_ok=True)
-    with Server(directory, "--config", "bolt.yaml") as server:
+    with copied("injecting", tmp_path_factory.mktemp("injecting")) as server:
         yield server
 
 
@@ -86,12 +82,9 @@ def one(received, method):
 def ask(server, target, method="GET", *, cut=False):
     """The answer to one request, with another right behind it that gets the right answer too;
     ``cut``: an answer that may end too early takes its connection along."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw:
+    with connected(server) as raw:
         raw.sendall(f"{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode() + NEXT)
-        received = b""
-        with contextlib.suppress(ConnectionResetError):
-            while chunk := raw.recv(65536):
-                received += chunk
+        received = rest(raw)
     try:
         answer, received = one(received, method)
     except Cut:
@@ -154,13 +147,8 @@ def test_a_stream_keeps_to_its_length_or_takes_its_connection_along(server, way,
 @pytest.mark.parametrize("way", ["stream", "async stream"])
 def test_a_stream_to_http_1_0_has_no_chunks_and_ends_with_its_connection(server, way):
     def received(method, said=way):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw:
-            head = f"{method} {what('/say', said, {})} HTTP/1.0\r\nHost: a\r\n"
-            raw.sendall(head.encode() + b"Connection: keep-alive\r\n\r\n" + NEXT)
-            found = b""
-            while chunk := raw.recv(65536):
-                found += chunk
-            return found
+        head = f"{method} {what('/say', said, {})} HTTP/1.0\r\nHost: a\r\n"
+        return received_for(server, head.encode() + b"Connection: keep-alive\r\n\r\n" + NEXT)
 
     head, _, body = received("GET").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 ")

@@ -5,7 +5,6 @@ import json
 import random
 import re
 import resource
-import shutil
 import socket
 import time
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.live.server import ROOT, Server
+from tests.live.server import ROOT, copied
+from tests.live.wire import answers, connected, exchange, one, rest
 
 TABLE = (ROOT / "engine" / "src" / "middleware" / "rejection.rs").read_text()
 CODES = {code: int(status) for status, code in re.findall(r'= (\d{3}), "(\w+)", "', TABLE)}
@@ -26,9 +26,7 @@ SMUGGLED = b"POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 
 
 def start(tmp_path_factory, name):
-    directory = tmp_path_factory.mktemp(name)
-    shutil.copytree(Path(__file__).parent / "listening", directory, dirs_exist_ok=True)
-    return Server(directory, "--config", f"{name}.yaml")
+    return copied("listening", tmp_path_factory.mktemp(name), f"{name}.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -41,55 +39,6 @@ def server(tmp_path_factory):
 def slow(tmp_path_factory):
     with start(tmp_path_factory, "slow") as server:
         yield server
-
-
-@contextlib.contextmanager
-def connected(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw:
-        yield raw
-
-
-def rest(raw):
-    """All that comes until the server closes."""
-    received = b""
-    with contextlib.suppress(ConnectionResetError):
-        while chunk := raw.recv(65536):
-            received += chunk
-    return received
-
-
-def answers(received):
-    """Every answer in the bytes of a connection: status, headers, body."""
-    found = []
-    while received:
-        head, end, received = received.partition(b"\r\n\r\n")
-        assert end, head
-        status, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        length = int(headers.get("content-length", 0))
-        assert len(received) >= length
-        found.append((int(status.split()[1]), headers, received[:length]))
-        received = received[length:]
-    return found
-
-
-def exchange(server, *parts):
-    """The answers to bytes after which the client says nothing, until the server closes."""
-    with connected(server) as raw:
-        for part in parts:
-            raw.sendall(part)
-        return answers(rest(raw))
-
-
-def one(raw):
-    """One answer on a connection that stays."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += raw.recv(1)
-    length = re.search(rb"content-length: (\d+)", received)
-    while length and (left := int(length[1]) - len(received.partition(b"\r\n\r\n")[2])):
-        received += raw.recv(left)
-    return answers(received)[0]
 
 
 def closing(raw):

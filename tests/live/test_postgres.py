@@ -1,15 +1,13 @@
 """An attached project on a real PostgreSQL: the ORM on every lane, restarts, open transactions."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.command import python, said
 from tests.live.postgres import postgres
 from tests.live.server import ROOT, Server
 
@@ -36,12 +34,7 @@ def server(cluster, tmp_path_factory):
         "from tests.live.orm_project.models import Note\n"
         "with connection.schema_editor() as editor: editor.create_model(Note)\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", script],
-        check=True,
-        cwd=ROOT,
-        env=os.environ | environ | {"PYTHONPATH": str(ROOT)},
-    )
+    said(python(ROOT, "-c", script, environ=environ))
     arguments = ("tests.live.orm_project.api:api", "--workers", str(WORKERS))
     directory = tmp_path_factory.mktemp("postgres")
     with Server(directory, *arguments, environ=environ) as server:

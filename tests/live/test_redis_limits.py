@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import signal
@@ -101,62 +100,61 @@ def running(tmp_path_factory, store):
         yield server
 
 
-def test_two_machines_of_two_workers_admit_together_what_one_would(tmp_path, store):
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory, running, store):
+    """Two that share a store; each limit is asked for by one test, so that neither knows of it."""
+    with serve(tmp_path_factory.mktemp("other"), store.url, PATIENT) as other:
+        yield running, other
+
+
+def test_two_machines_of_two_workers_admit_together_what_one_would(machines, store):
     store.ask("FLUSHALL")
-    with contextlib.ExitStack() as stack:
-        machines = [
-            stack.enter_context(serve(tmp_path / name, store.url, PATIENT)) for name in "ab"
-        ]
-        assert [len(machine.workers()) for machine in machines] == [2, 2]
-        begun = time.monotonic()
-        found = Counter()
-        for threads, counted in [storm(machine, 2, 40) for machine in machines]:
-            for thread in threads:
-                thread.join()
-            found.update(counted)
-        gained = (time.monotonic() - begun) / 60
-        assert found[200] + found[429] == 160
-        assert 60 <= found[200] <= 61 + gained
-        for machine in machines:
-            status, headers, _ = ask(machine, "/hour")
-            assert status == 429
-            assert headers["ratelimit"].startswith('"hour";r=0;t=')
-            assert headers["ratelimit-policy"] == '"hour";q=60;w=3600'
-            assert 0 < int(headers["retry-after"]) <= 60
-            assert states(machine) == []
-
-
-def test_a_pace_that_goes_on_is_the_model_s_on_two_machines(tmp_path, store):
-    store.ask("FLUSHALL")
-    with contextlib.ExitStack() as stack:
-        machines = [
-            stack.enter_context(serve(tmp_path / name, store.url, PATIENT)) for name in "ab"
-        ]
-        for machine in machines:
-            assert ask(machine, "/free")[0] == 200
-        admitted, over = [], threading.Event()
-
-        def press(machine):
-            connection = machine.connect()
-            while not over.is_set():
-                connection.request("GET", "/pace")
-                response = connection.getresponse()
-                response.read()
-                if response.status == 200:
-                    admitted.append(time.monotonic())
-            connection.close()
-
-        threads = [threading.Thread(target=press, args=(one,)) for one in machines * 2]
-        for thread in threads:
-            thread.start()
-        while not admitted or time.monotonic() - admitted[0] < 3:
-            time.sleep(0.01)
-        over.set()
+    assert [len(machine.workers()) for machine in machines] == [2, 2]
+    begun = time.monotonic()
+    found = Counter()
+    for threads, counted in [storm(machine, 2, 40) for machine in machines]:
         for thread in threads:
             thread.join()
-        # Five at once, then one every 50 ms.
-        model = 5 + int((max(admitted) - min(admitted)) / 0.05)
-        assert model - 1 <= len(admitted) <= model + 1
+        found.update(counted)
+    gained = (time.monotonic() - begun) / 60
+    assert found[200] + found[429] == 160
+    assert 60 <= found[200] <= 61 + gained
+    for machine in machines:
+        status, headers, _ = ask(machine, "/hour")
+        assert status == 429
+        assert headers["ratelimit"].startswith('"hour";r=0;t=')
+        assert headers["ratelimit-policy"] == '"hour";q=60;w=3600'
+        assert 0 < int(headers["retry-after"]) <= 60
+        assert states(machine) == []
+
+
+def test_a_pace_that_goes_on_is_the_model_s_on_two_machines(machines, store):
+    store.ask("FLUSHALL")
+    for machine in machines:
+        assert ask(machine, "/free")[0] == 200
+    admitted, over = [], threading.Event()
+
+    def press(machine):
+        connection = machine.connect()
+        while not over.is_set():
+            connection.request("GET", "/pace")
+            response = connection.getresponse()
+            response.read()
+            if response.status == 200:
+                admitted.append(time.monotonic())
+        connection.close()
+
+    threads = [threading.Thread(target=press, args=(one,)) for one in machines * 2]
+    for thread in threads:
+        thread.start()
+    while not admitted or time.monotonic() - admitted[0] < 3:
+        time.sleep(0.01)
+    over.set()
+    for thread in threads:
+        thread.join()
+    # Five at once, then one every 50 ms.
+    model = 5 + int((max(admitted) - min(admitted)) / 0.05)
+    assert model - 1 <= len(admitted) <= model + 1
 
 
 def test_keys_hold_no_client_s_data_and_end_when_their_quota_is_whole(running, store):
@@ -201,26 +199,25 @@ def test_limits_here_and_there_are_taken_from_all_or_from_none(running, store):
     assert len(store.ask("KEYS", "pybolt:once:*")) == 2
 
 
-def test_what_one_store_has_spent_is_given_back_where_another_refuses(tmp_path, store):
+def test_what_one_store_has_spent_is_given_back_where_another_refuses(machines, store):
     store.ask("FLUSHALL")
 
     def pair(machine, key):
         return machine.request("GET", "/pair", headers={"x-key": key, "x-other": "same"})
 
-    with contextlib.ExitStack() as stack:
-        one, other = (stack.enter_context(serve(tmp_path / n, store.url, PATIENT)) for n in "ab")
-        assert pair(one, "a")[0] == 200
-        assert len(store.ask("KEYS", "pybolt:first:*")) == 1
-        # This machine has to ask both to know.
-        status, headers, _ = pair(other, "b")
-        assert (status, headers["ratelimit"].split(";")[0]) == (429, '"second"')
-        deadline = time.monotonic() + 10
-        while len(store.ask("KEYS", "pybolt:first:*")) > 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert pair(other, "b")[0] == 429
-        status, headers, _ = ask(other, "/pair", "b")
-        assert (status, headers["ratelimit"].split(";")[:2]) == (200, ['"second"', "r=0"])
+    one, other = machines
+    assert pair(one, "a")[0] == 200
+    assert len(store.ask("KEYS", "pybolt:first:*")) == 1
+    # This machine has to ask both to know.
+    status, headers, _ = pair(other, "b")
+    assert (status, headers["ratelimit"].split(";")[0]) == (429, '"second"')
+    deadline = time.monotonic() + 10
+    while len(store.ask("KEYS", "pybolt:first:*")) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert pair(other, "b")[0] == 429
+    status, headers, _ = ask(other, "/pair", "b")
+    assert (status, headers["ratelimit"].split(";")[:2]) == (200, ['"second"', "r=0"])
 
 
 def test_a_flood_that_redis_has_refused_takes_no_gil(running):

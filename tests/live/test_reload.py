@@ -7,15 +7,14 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests import command
 from tests.live.reloading import Load
-from tests.live.server import ROOT, Server
+from tests.live.server import Server
 
 HANDLERS = """\
 import asyncio
@@ -103,15 +102,7 @@ def apart(tmp_path, monkeypatch):
 
 def bolt(directory, *words):
     """A command of bolt's: exit code, standard output, standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pybolt", *words],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    done = command.bolt(directory, *words)
     return done.returncode, done.stdout, done.stderr
 
 

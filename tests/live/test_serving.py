@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.live.server import ROOT, Server
+from tests.live.wire import connected, received_for
 
 APP = str(ROOT / "tests" / "live" / "app.py")
 
@@ -44,14 +45,11 @@ def test_keep_alive_and_head(server):
 
 
 def test_pipelined_requests_are_answered_in_order(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        raw.sendall(
-            b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
-            b"GET /async HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        received = b""
-        while chunk := raw.recv(65536):
-            received += chunk
+    received = received_for(
+        server,
+        b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+        b"GET /async HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
     statuses = re.findall(rb"HTTP/1\.1 (\d+)", received)
     assert statuses == [b"200", b"404", b"200"]
 
@@ -61,11 +59,7 @@ def statuses_of(server, *requests):
     head = " HTTP/1.1\r\nHost: x\r\n"
     text = "".join(f"{request}{head}\r\n" for request in requests[:-1])
     text += f"{requests[-1]}{head}Connection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        raw.sendall(text.encode())
-        received = b""
-        while chunk := raw.recv(65536):
-            received += chunk
+    received = received_for(server, text.encode())
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", received)], received
 
 
@@ -103,7 +97,7 @@ def test_a_stream_keeps_its_place_to_its_end(server):
 @contextlib.contextmanager
 def slow_upload(server, url):
     """A request that has sent two of its hundred bytes."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+    with connected(server) as raw:
         raw.sendall(f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nxx".encode())
         time.sleep(0.1)
         yield raw
@@ -153,7 +147,7 @@ def test_a_route_is_promoted_and_told_of(server):
 
 def test_a_client_that_goes_cancels_its_handler(server):
     for number in range(10):
-        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        with connected(server) as raw:
             raw.sendall(f"GET /forever/{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             time.sleep(0.05)
     expected = {str(number) for number in range(10)}
@@ -168,13 +162,9 @@ def test_a_timeout_is_504_and_cancels(server):
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_a_stream_is_cut_off_when_its_total_is_over(server, kind):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        begun = time.monotonic()
-        raw.sendall(f"GET /cut/{kind} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        received = b""
-        while chunk := raw.recv(65536):
-            received += chunk
-        took = time.monotonic() - begun
+    begun = time.monotonic()
+    received = received_for(server, f"GET /cut/{kind} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    took = time.monotonic() - begun
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
     assert received.count(b"x" * 100) > 3
     # Truncated, and the connection closed: nobody takes it for the whole.
@@ -213,7 +203,7 @@ def test_a_bulkhead_refuses_past_its_queue(server):
 
 
 def test_a_stream_runs_no_further_than_its_reader(server):
-    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+    with connected(server) as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         raw.sendall(b"GET /numbers HTTP/1.1\r\nHost: x\r\n\r\n")
         raw.recv(1000)
@@ -223,11 +213,7 @@ def test_a_stream_runs_no_further_than_its_reader(server):
 
 
 def test_a_failed_stream_is_never_ended_cleanly(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
-        raw.sendall(b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
-        received = b""
-        while chunk := raw.recv(65536):
-            received += chunk
+    received = received_for(server, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
     assert not received.endswith(b"0\r\n\r\n")
 
 

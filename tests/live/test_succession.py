@@ -14,7 +14,9 @@ import pytest
 
 from pybolt import limits, snapshots
 from pybolt.config import RunOptions, load
+from tests.command import bolt, said
 from tests.live.server import ROOT, Server
+from tests.live.wire import connected
 
 HANDLERS = """\
 import asyncio
@@ -100,16 +102,7 @@ def server(directory):
 def reloaded(directory, text=None):
     if text is not None:
         (directory / "bolt.yaml").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "pybolt", "reload"],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said(bolt(directory, "reload"))
 
 
 @pytest.mark.parametrize("path", ["/feed", "/pour"])
@@ -130,7 +123,7 @@ def test_a_stream_goes_on_to_its_end_under_the_plan_that_it_began_with(directory
 
 
 def test_a_file_goes_on_to_its_end_under_the_plan_that_it_began_with(directory, server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+    with connected(server) as client:
         client.sendall(b"GET /files/large HTTP/1.1\r\nHost: x\r\n\r\n")
         received = client.recv(65536)
         assert received.startswith(b"HTTP/1.1 200")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.live.server import Server
 from tests.live.test_listener import CHUNKED, GET, POST, VECTORS
+from tests.live.wire import connected, rest
 
 #: Idle connections, and the client's own descriptors.
 CONNECTIONS = 9_000
@@ -90,18 +91,10 @@ def mutated(chance, seeds):
     return bytes(raw), chance.randrange(len(raw) + 1)
 
 
-def rest(raw):
-    received = b""
-    with contextlib.suppress(ConnectionError):
-        while chunk := raw.recv(65536):
-            received += chunk
-    return received
-
-
 def hostile(server, chance, seeds):
     """Sends one; the statuses of its answers."""
     sent, cut = mutated(chance, seeds)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as raw:
+    with connected(server) as raw:
         # Refused and closed, perhaps before all of it was sent.
         with contextlib.suppress(OSError):
             raw.sendall(sent[:cut])
@@ -170,8 +163,8 @@ def test_idle_connections(server, scale, verdict):
     with contextlib.ExitStack() as stack:
         clients = []
         for _ in range(count):
-            raw = socket.create_connection(("127.0.0.1", server.port), timeout=15)
-            clients.append(stack.enter_context(raw))
+            raw = stack.enter_context(connected(server))
+            clients.append(raw)
             raw.sendall(GET)
             assert raw.recv(4096).startswith(b"HTTP/1.1 200")
         verdict("O3 bytes each", (memory(worker) - before) / count, 25_000)

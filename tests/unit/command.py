@@ -1,11 +1,6 @@
-"""``bolt`` in a process of its own, and a configuration for it."""
+"""A configuration for ``bolt``, and ``bolt`` with what it needs."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parent.parent.parent
+from tests import command
 
 BROKEN = """\
 version: 1
@@ -54,14 +49,10 @@ def item(request, id: int):
 
 
 def bolt(directory, *arguments, **environ):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JWT_SECRET": "s" * 40, "NO_COLOR": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt", *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        env=environment | environ,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
+    given = {"JWT_SECRET": "s" * 40, "NO_COLOR": "1"} | environ
+    return command.bolt(directory, *arguments, environ=given)
+
+
+def bolts(directory, *commands, **environ):
+    """The same for several commands that need nothing of each other, beside each other."""
+    return command.beside(lambda words: bolt(directory, *words, **environ), commands)

@@ -3,15 +3,12 @@
 import os
 import re
 import stat
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from pybolt.conf import SECRET_FILE, keep_secret_key, secret_key
+from tests.command import bolt, python
 
-ROOT = Path(__file__).parent.parent.parent
 HELLO = """
 from pybolt import BoltAPI
 api = BoltAPI()
@@ -28,19 +25,6 @@ class Thing(models.Model):
 """
 
 
-def bolt(directory, *arguments):
-    environ = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt", *arguments],
-        cwd=directory,
-        env=environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def preflight(directory, app=None, config=None):
     """What ``bolt run`` does before it binds."""
     program = (
@@ -49,15 +33,7 @@ def preflight(directory, app=None, config=None):
         f"options = RunOptions(app={app!r}, config={config!r}); "
         "sys.exit(preflight(options, Snapshots().served) is None)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = python(directory, "-c", program)
     # What takes longer than two seconds says so.
     done.stderr = re.sub(r"^bolt: loading .* \(\d+ s\)\n", "", done.stderr, flags=re.M)
     return done

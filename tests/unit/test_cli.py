@@ -1,17 +1,15 @@
 """The command line as a user sees it: messages, positions, exit codes."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
 from pybolt.config.sources import Sources
+from tests.command import ROOT, beside, python
 from tests.live.server import Server
-from tests.unit.command import BROKEN, FINE, ROOT, bolt
+from tests.unit.command import BROKEN, FINE, bolt, bolts
 
 
 def test_every_mistake_at_once_with_its_place(project):
@@ -70,32 +68,43 @@ def test_routes(project):
     ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (["run"], 2, "no app and no bolt.yaml here"),
-        (["run", "--port", "70000", "x:y"], 2, "is not a port"),
-        (["run", "--workers", "0", "x:y"], 2, "is not a number of workers"),
-        (["run", "--prot", "1", "x:y"], 2, "unknown argument `--prot`; did you mean `--port`?"),
-        (["run", "--nothing"], 2, "usage: bolt run "),
-        (["chek"], 2, "there is no command `chek`; did you mean `check`?"),
-        (["frobnicate"], 2, "there is no command `frobnicate`: run, reload, status"),
-        (["explain", "GET", "/", "x", "-H", "nocolon"], 2, "is not a header"),
-        (["migrate", "--fake"], 2, "what is Django's goes behind `--`"),
-        (["migrate", "nosuch"], 2, "there is no app with the label `nosuch`; there are auth"),
-        (["makemigrations", "nosuch"], 2, "there is no app with the label `nosuch`"),
-        (["createuser", ""], 2, "may not be empty"),
-        (["createuser", "ann", "--password", ""], 2, "may not be empty"),
-        (["createuser", "ann"], 2, "the password may not be empty"),
-        (["createuser", "ann", "--password", "x"], 1, "`bolt migrate` makes its tables"),
-        (["run", "nowhere:api"], 1, "there is no module `nowhere`"),
-        (["run", "nowhere.py"], 1, "there is no file nowhere.py"),
-        (["check", "--config", "nowhere.yaml"], 1, "cannot read nowhere.yaml"),
-        (["run", "json:dumps"], 1, "not a BoltAPI"),
-    ],
-)
-def test_one_clear_message_and_the_right_exit_code(tmp_path, arguments, code, says):
-    done = bolt(tmp_path, *arguments)
+#: Each a command, its exit code and what it says.
+REFUSED = [
+    (["run"], 2, "no app and no bolt.yaml here"),
+    (["run", "--port", "70000", "x:y"], 2, "is not a port"),
+    (["run", "--workers", "0", "x:y"], 2, "is not a number of workers"),
+    (["run", "--prot", "1", "x:y"], 2, "unknown argument `--prot`; did you mean `--port`?"),
+    (["run", "--nothing"], 2, "usage: bolt run "),
+    (["chek"], 2, "there is no command `chek`; did you mean `check`?"),
+    (["frobnicate"], 2, "there is no command `frobnicate`: run, reload, status"),
+    (["explain", "GET", "/", "x", "-H", "nocolon"], 2, "is not a header"),
+    (["migrate", "--fake"], 2, "what is Django's goes behind `--`"),
+    (["migrate", "nosuch"], 2, "there is no app with the label `nosuch`; there are auth"),
+    (["makemigrations", "nosuch"], 2, "there is no app with the label `nosuch`"),
+    (["createuser", ""], 2, "may not be empty"),
+    (["createuser", "ann", "--password", ""], 2, "may not be empty"),
+    (["createuser", "ann"], 2, "the password may not be empty"),
+    (["createuser", "ann", "--password", "x"], 1, "`bolt migrate` makes its tables"),
+    (["run", "nowhere:api"], 1, "there is no module `nowhere`"),
+    (["run", "nowhere.py"], 1, "there is no file nowhere.py"),
+    (["check", "--config", "nowhere.yaml"], 1, "cannot read nowhere.yaml"),
+    (["run", "json:dumps"], 1, "not a BoltAPI"),
+]
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """What all of them did, each in a directory of its own."""
+
+    def run(row):
+        return bolt(tmp_path_factory.mktemp("refused"), *row[0])
+
+    return beside(run, REFUSED)
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=lambda n: " ".join(REFUSED[n][0]))
+def test_one_clear_message_and_the_right_exit_code(refused, number):
+    done, (_, code, says) = refused[number], REFUSED[number]
     assert done.returncode == code
     assert says in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -245,16 +254,8 @@ def test_a_worker_whose_configuration_went_wrong_says_so(project):
 
 
 def serve_once(project, job, descriptor):
-    return subprocess.run(
-        [sys.executable, "-m", "pybolt.worker", "serve", job, "config=bolt.yaml"],
-        cwd=project,
-        pass_fds=[descriptor],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = ("-m", "pybolt.worker", "serve", job, "config=bolt.yaml")
+    return python(project, *words, pass_fds=[descriptor])
 
 
 def test_reload_shows_what_is_served_then_and_logs_requests(tmp_path):
@@ -282,15 +283,16 @@ def test_reload_leaves_a_log_alone_that_is_configured(tmp_path):
 
 
 def test_help_teaches():
-    done = bolt(ROOT, "--help")
+    commands = ("run", "check", "explain", "routes", "migrate", "makemigrations")
+    asked = ([command, "--help"] for command in commands)
+    done, plain, version, *told = bolts(ROOT, ["--help"], [], ["--version"], *asked)
     assert done.returncode == 0
     for word in ("run", "check", "explain", "examples:", "Exit codes"):
         assert word in done.stdout
-    assert bolt(ROOT).stdout == done.stdout
-    assert bolt(ROOT, "--version").stdout.startswith("bolt ")
-    for command in ("run", "check", "explain", "routes", "migrate", "makemigrations"):
-        told = bolt(ROOT, command, "--help").stdout
-        assert f"examples:\n  bolt {command}" in told
+    assert plain.stdout == done.stdout
+    assert version.stdout.startswith("bolt ")
+    for command, found in zip(commands, told, strict=True):
+        assert f"examples:\n  bolt {command}" in found.stdout
 
 
 def test_what_is_no_data_is_named_with_its_place(project):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.unit.command import FINE, bolt
+from tests.unit.command import FINE, bolt, bolts
 
 PREFLIGHT = ["-H", "Origin: https://app.example.com", "-H", "Access-Control-Request-Method: GET"]
 
@@ -39,13 +39,13 @@ def test_explain_of_nothing(project):
 
 
 def test_explain_refuses_what_is_no_request(project):
-    for arguments in (
-        ["GET", "http://bad host/"],
-        ["GET", "/a b"],
-        ["G T", "/"],
-        ["GET", "/", "-H", "bad name: x"],
+    for done in bolts(
+        project,
+        ["explain", "GET", "http://bad host/"],
+        ["explain", "GET", "/a b"],
+        ["explain", "G T", "/"],
+        ["explain", "GET", "/", "-H", "bad name: x"],
     ):
-        done = bolt(project, "explain", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
 
@@ -53,10 +53,11 @@ def test_explain_refuses_what_is_no_request(project):
 def test_explain_speaks_of_whoever_asks(project):
     rules = "defaults: {ip: {allow: [10.0.0.0/8, 'fd00::/8']}}\nroutes: [{path: /, respond: {}}]\n"
     (project / "bolt.yaml").write_text(f"version: 1\n{rules}")
-    for peer, status in (("10.1.2.3", 200), ("fd00::1", 200), ("192.0.2.1", 403)):
-        done = bolt(project, "explain", "GET", "/", "--peer", peer, "--format", "json")
-        assert json.loads(done.stdout)["outcome"]["status"] == status
-    done = bolt(project, "explain", "GET", "/", "--peer", "here")
+    peers = ("10.1.2.3", "fd00::1", "192.0.2.1", "here")
+    asked = (["explain", "GET", "/", "--peer", peer, "--format", "json"] for peer in peers)
+    *told, done = bolts(project, *asked)
+    outcomes = [json.loads(one.stdout)["outcome"]["status"] for one in told]
+    assert outcomes == [200, 200, 403]
     assert (done.returncode, done.stdout) == (2, "")
     assert "'here' is not an address" in done.stderr
 

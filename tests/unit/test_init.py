@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.command import bolt
+from tests.unit.command import bolt, bolts
 from tests.unit.test_snapshots import compare
 
 MANAGE = """\
@@ -136,14 +136,16 @@ def test_what_was_set_is_what_is_done(site):
     directory = site(FULL)
     assert bolt(directory, "init").returncode == 0
     routed(directory)
-    told = bolt(
-        directory,
-        "explain",
-        "GET",
-        "http://example.org/hello",
-        "-H",
-        "Origin: https://app.example.com",
-    ).stdout
+    origin = ["-H", "Origin: https://app.example.com"]
+    told, static, elsewhere = (
+        done.stdout
+        for done in bolts(
+            directory,
+            ["explain", "GET", "http://example.org/hello", *origin],
+            ["explain", "GET", "http://example.org/static/a.css"],
+            ["explain", "GET", "http://evil.test/"],
+        )
+    )
     for expected in [
         "content-security-policy with a nonce",
         "strict-transport-security",
@@ -157,10 +159,9 @@ def test_what_was_set_is_what_is_done(site):
     # The origin that would be told apart by nothing but its scheme is left out, and told of.
     document = yaml.safe_load((directory / "bolt.yaml").read_text())
     assert document["define"]["cors"]["site"]["origins"] == ["https://app.example.com"]
-    static = bolt(directory, "explain", "GET", "http://example.org/static/a.css").stdout
     assert "rate_limit" not in static
     assert "200" in static
-    assert "421 (misdirected)" in bolt(directory, "explain", "GET", "http://evil.test/").stdout
+    assert "421 (misdirected)" in elsewhere
 
 
 def test_a_root_that_is_not_there_yet_is_left_commented_out(site):
@@ -217,8 +218,8 @@ def test_settings_that_cannot_be_had(tmp_path, site):
     missing = bolt(tmp_path, "init", DJANGO_SETTINGS_MODULE="")
     assert (missing.returncode, "name them with `--settings`" in missing.stderr) == (2, True)
     directory = site("import nowhere_at_all\n")
-    for arguments in [(), ("--settings", "nosuch.settings")]:
-        failed = bolt(directory, "init", *arguments, DJANGO_SETTINGS_MODULE="")
+    commands = ["init"], ["init", "--settings", "nosuch.settings"]
+    for failed in bolts(directory, *commands, DJANGO_SETTINGS_MODULE=""):
         assert failed.returncode == 1
         assert re.match(r"bolt init: .*(nowhere_at_all|nosuch)", failed.stderr), failed.stderr
         assert "Traceback" not in failed.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.server import Server
-from tests.unit.command import bolt
+from tests.unit.command import bolts
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -121,10 +121,9 @@ def compare(name, text):
 
 
 def transcript(directory, *commands, **environ):
-    """What the commands print, as a terminal shows it."""
+    """What the commands print, as a terminal shows it; none of them may need another."""
     text = []
-    for command in commands:
-        done = bolt(directory, *command, **environ)
+    for command, done in zip(commands, bolts(directory, *commands, **environ), strict=True):
         shown = " ".join(f"'{word}'" if " " in word else word for word in command)
         text.append(f"$ bolt {shown}\n{done.stdout}{done.stderr}[{done.returncode}]\n")
     found = "\n".join(text).replace(str(directory), "/project")

@@ -1,5 +1,6 @@
 """``ATOMIC_REQUESTS``, as Django keeps it."""
 
+import contextlib
 import sqlite3
 
 import pytest
@@ -28,7 +29,12 @@ def atomic(tmp_path, monkeypatch):
     made.close()
     monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(database))
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-    yield lambda: sqlite3.connect(database).execute("SELECT count(*) FROM rows").fetchone()[0]
+
+    def count():
+        with contextlib.closing(sqlite3.connect(database)) as asked:
+            return asked.execute("SELECT count(*) FROM rows").fetchone()[0]
+
+    yield count
     close_all()
 
 

@@ -2,22 +2,14 @@
 
 import os
 
-SECRET_KEY = "for-tests-only-" + "x" * 40
+from tests.live import settings as shared
+
+SECRET_KEY, USE_TZ = shared.SECRET_KEY, shared.USE_TZ
 DEBUG = os.environ.get("PROJECT_DEBUG") == "1"
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "django_project.urls"
-INSTALLED_APPS = [
-    "django.contrib.contenttypes",
-    "django.contrib.auth",
-    "django.contrib.sessions",
-]
-MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-]
+INSTALLED_APPS = shared.APPS
+MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", *shared.MIDDLEWARE]
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
@@ -28,4 +20,3 @@ DATABASES = {
 # As behind a proxy: what says so must not be a stranger's.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 USE_X_FORWARDED_HOST = True
-USE_TZ = True

@@ -2,7 +2,9 @@
 
 import os
 
-SECRET_KEY = "tests-only-" + "x" * 40
+from tests.live import settings as shared
+
+SECRET_KEY, USE_TZ = shared.SECRET_KEY, shared.USE_TZ
 INSTALLED_APPS = ["tests.live.orm_project"]
 DATABASES = {
     "default": {
@@ -16,4 +18,3 @@ DATABASES = {
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-USE_TZ = True

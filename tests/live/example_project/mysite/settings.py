@@ -2,24 +2,14 @@
 
 import os
 
-SECRET_KEY = "for-tests-only-" + "x" * 40
+from tests.live import settings as shared
+
+SECRET_KEY, USE_TZ = shared.SECRET_KEY, shared.USE_TZ
 DEBUG = False
 ALLOWED_HOSTS = ["example.com", ".example.com"]
 ROOT_URLCONF = "mysite.urls"
-INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-]
-MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-]
+INSTALLED_APPS = ["django.contrib.admin", *shared.APPS, "django.contrib.messages"]
+MIDDLEWARE = [*shared.MIDDLEWARE, "django.contrib.messages.middleware.MessageMiddleware"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -41,4 +31,3 @@ DATABASES = {
     }
 }
 STATIC_URL = "/static/"
-USE_TZ = True
