@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.command import bolt, said
+from tests.command import bolt, python, said
 from tests.live.server import ROOT, Server
 from tests.live.wire import connected, received_for, whole
 
@@ -337,17 +337,11 @@ def test_an_api_leaves_paths_to_the_project(tmp_path):
         assert told(server, "GET", "/async/")["users"] == 1
         # The group inherits what the api says of all.
         assert ask(server, "GET", "/alive/")[0] == 403
-    told_in_test = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import served, pybolt.testing as t\n"
-            "with t.Client(served.api) as client: print(client.get('/echo/').status)",
-        ],
-        cwd=tmp_path,
-        env=os.environ | environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"},
-        capture_output=True,
-        text=True,
-        check=False,
+    told_in_test = python(
+        tmp_path,
+        "-c",
+        "import served, pybolt.testing as t\n"
+        "with t.Client(served.api) as client: print(client.get('/echo/').status)",
+        environ=environ,
     )
     assert told_in_test.stdout == "200\n", told_in_test.stderr

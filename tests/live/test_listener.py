@@ -417,13 +417,13 @@ def test_descriptors_run_out_and_come_back(tmp_path_factory):
         clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
         assert server.logs('{"accepting":false')
         spent = cpu(worker)
-        time.sleep(1)
-        assert cpu(worker) - spent < 0.3
+        time.sleep(2)
+        assert cpu(worker) - spent < 0.2
         for client in clients:
             client.close()
         begun = time.monotonic()
         assert server.request("GET", "/")[0] == 200
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 1
         # Said once accepting has been well for half a second.
         deadline = time.monotonic() + 10
         while '{"accepting":true}' not in server.log() and time.monotonic() < deadline:
