@@ -63,7 +63,7 @@ class _Comparison:
             return f"secret:{hmac.new(key, secret.encode(), hashlib.sha256).hexdigest()}"
 
         self.wires = old.wire, new.wire
-        self.old, self.new = resolve(old, hide), resolve(new, hide)
+        self.old, self.new = resolve(old, hide, keys=True), resolve(new, hide, keys=True)
         self.changes: list[Change] = []
         #: The routes whose policies were compared, by method.
         self.compared: set[tuple[str, int, int]] = set()

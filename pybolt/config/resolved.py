@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .diagnostics import Location, Position
@@ -89,13 +91,19 @@ class Resolved:
         }
 
 
-def resolve(loaded: LoadedConfig, hide: Callable[[str], str] = lambda _: HIDDEN) -> Resolved:
-    """Resolves what was loaded without a mistake; each secret is what ``hide`` makes of it."""
-    return _Resolving(loaded, hide).all()
+def resolve(
+    loaded: LoadedConfig, hide: Callable[[str], str] = lambda _: HIDDEN, *, keys: bool = False
+) -> Resolved:
+    """Resolves what was loaded without a mistake; each secret is what ``hide`` makes of it.
+
+    Relative directories and files begin where the first document is. ``keys``: a file of keys is
+    what is in it, and that a secret.
+    """
+    return _Resolving(loaded, hide, keys).all()
 
 
 class _Resolving:
-    def __init__(self, loaded: LoadedConfig, hide: Callable[[str], str]) -> None:
+    def __init__(self, loaded: LoadedConfig, hide: Callable[[str], str], keys: bool) -> None:
         from .. import _engine
 
         self.loaded = loaded
@@ -106,6 +114,9 @@ class _Resolving:
         self.documents = [document["config"] for document in documents]
         for place, root in loaded.roots.items():
             _at(self.documents, place[:-1])["root"] = root
+        base = documents[0]["directory"] if documents else ""
+        for document in documents:
+            _rebase(document["config"], document["directory"], base, hide if keys else None)
         for place in {*map(tuple, self.found["secrets"]), *loaded.hidden}:
             _hide(self.documents, place, hide)
         self.documents = _without_passwords(self.documents, hide)
@@ -249,6 +260,25 @@ def _at(documents: list[Any], at: Location) -> Any:
     for key in at:
         found = found[key]
     return found
+
+
+def _rebase(value: Any, directory: str, base: str, hide: Callable[[str], str] | None) -> None:
+    """Has what names a file or a directory name it from ``base``; ``hide``: a file of keys is what
+    this makes of its content."""
+    if isinstance(value, list):
+        for item in value:
+            _rebase(item, directory, base, hide)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _rebase(item, directory, base, hide)
+            name = {"files": "root", "jwks": "file"}.get(key)
+            path = item.get(name) if isinstance(item, dict) and name else None
+            if not isinstance(path, str) or (name, path) == ("root", "django"):
+                continue
+            if name == "file" and hide is not None:
+                item[name] = hide(Path(directory, path).read_text())
+            elif directory != base and not os.path.isabs(path):
+                item[name] = os.path.join(os.path.relpath(directory, base), path)
 
 
 def _hide(documents: list[Any], at: Location, hide: Callable[[str], str]) -> None:

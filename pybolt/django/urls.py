@@ -52,17 +52,27 @@ def _patterns(patterns: Any, before: ProjectURL, namespaces: list[str]) -> Itera
 
 
 def _below(before: ProjectURL, pattern: Any, name: str | None, view: str) -> ProjectURL:
+    from django.urls.resolvers import RoutePattern
     from django.utils.regex_helper import normalize
 
-    ways = normalize(pattern.regex.pattern) or [("", [])]
-    form, names = ways[0]
+    try:
+        ways = normalize(pattern.regex.pattern) or [("", [])]
+        form, names = ways[0]
+        sample = form % dict.fromkeys(names, _SAMPLE)
+        route = form % {name: f"{{{name}}}" for name in names}
+        forms = _forms(pattern, ways)
+    except ValueError:
+        # What Django cannot reverse either, such as a `%`.
+        sample = route = str(pattern)
+        literal = isinstance(pattern, RoutePattern) and not pattern.converters
+        forms = [sample if literal else ANYTHING]
     return ProjectURL(
         before.pattern + str(pattern),
         name,
         view,
-        before.sample + form % dict.fromkeys(names, _SAMPLE),
-        before.route + form % {name: f"{{{name}}}" for name in names},
-        tuple(one + more for one in before.forms for more in _forms(pattern, ways)),
+        before.sample + sample,
+        before.route + route,
+        tuple(one + more for one in before.forms for more in forms),
     )
 
 
@@ -96,9 +106,14 @@ def _form_of_expression(pattern: Any) -> str:
 
 
 def _wild(converter: Any) -> str:
-    """What stands for a value in a form: a segment, where no value has a slash."""
-    slashes = converter is None or re.fullmatch(converter.regex, f"{_SAMPLE}/{_SAMPLE}")
-    return ANYTHING if slashes else SEGMENT
+    """What stands for a value in a form: a segment, where no value has a slash; a project's own
+    converters may take anything."""
+    from django.urls import converters as django
+
+    segments = (
+        django.IntConverter, django.StringConverter, django.SlugConverter, django.UUIDConverter
+    )  # fmt: skip
+    return SEGMENT if type(converter) in segments else ANYTHING
 
 
 def view_of(path: str) -> str | None:

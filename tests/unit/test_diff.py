@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from pybolt.cli import main
 
@@ -377,6 +379,38 @@ def test_secrets_are_compared_and_not_shown(tmp_path, capsys):
         # Nor is anything made of them.
         assert not re.search("[0-9a-f]{64}", told)
     assert main(["diff", paths[0], paths[0]]) == 0
+
+
+def test_what_relative_paths_lead_to_is_compared(tmp_path, capsys):
+    keys = json.dumps({"type": "jwt", "algorithms": ["ES256"], "jwks": {"file": "keys.json"}})
+    included = f"routes:\n- {{path: '/f/{{*p}}', files: {{root: www}}, auth: {keys}}}\n"
+
+    def public(kid: str) -> dict[str, Any]:
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        return ECAlgorithm(ECAlgorithm.SHA256).to_jwk(key, as_dict=True) | {"kid": kid}
+
+    known, others = public("known"), public("others")
+
+    def written(name: str, key: dict[str, Any], where: str) -> str:
+        directory = tmp_path / name / where
+        (directory / "www").mkdir(parents=True)
+        (directory / "more.yaml").write_text(included)
+        (directory / "keys.json").write_text(json.dumps({"keys": [key]}))
+        file = tmp_path / name / "bolt.yaml"
+        file.write_text(f"version: 1\ninclude: [{os.path.join(where, 'more.yaml')}]\n")
+        return str(file)
+
+    old = written("old", known, "here")
+    assert main(["diff", old, written("same", known, "here")]) == 0
+    assert "0 loosened, 0 tightened, 0 otherwise changed" in capsys.readouterr().out
+    assert main(["diff", old, written("other", others, "here")]) == 3
+    said = capsys.readouterr().out
+    assert "auth" in said
+    assert others["x"] not in said
+    assert main(["diff", old, written("moved", known, "there")]) == 3
+    said = capsys.readouterr().out
+    assert "here/www" in said
+    assert "there/www" in said
 
 
 def test_a_wrong_file_is_told_of(tmp_path, capsys):

@@ -121,6 +121,20 @@ def test_json_has_the_values_in_full(tmp_path, monkeypatch, capsys):
     assert (late["name"], late["value"]["rate"], late["value"]["cost"]) == ("other", "5/1h", 2)
 
 
+def test_relative_paths_begin_where_the_first_file_is(tmp_path, capsys):
+    (tmp_path / "sub" / "www").mkdir(parents=True)
+    (tmp_path / "www").mkdir()
+    (tmp_path / "sub" / "more.yaml").write_text("routes: [{path: '/b/{*p}', files: {root: www}}]\n")
+    file = tmp_path / "bolt.yaml"
+    file.write_text(
+        "version: 1\ninclude: [sub/*.yaml]\nroutes: [{path: '/a/{*p}', files: {root: www}}]\n"
+    )
+    assert main(["dump", "--resolved", "--config", str(file), "--format", "json"]) == 0
+    routes = json.loads(capsys.readouterr().out)["routes"]
+    roots = {route["path"]: route["files"]["root"] for route in routes}
+    assert roots == {"/a/{*p}": "www", "/b/{*p}": "sub/www"}
+
+
 def test_a_wrong_configuration_is_not_dumped(tmp_path, capsys):
     path = tmp_path / "bolt.yaml"
     path.write_text("version: 1\ndefaults: {timeout: 15}\n")

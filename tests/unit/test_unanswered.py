@@ -90,6 +90,41 @@ def test_what_some_url_may_answer_is_fine(site, path):
     assert warned(site, path) == []
 
 
+def test_what_a_project_makes_of_converters_and_patterns_of_its_own_is_not_judged(site):
+    (site / "site_urls.py").write_text(
+        """\
+from django.urls import include, path, register_converter
+from site_views import view
+
+
+class Words:
+    regex = "[a-z/]+"
+    to_python = to_url = str
+
+
+class Row:
+    regex = "[a-z0-9]+"
+
+    def to_python(self, value):
+        raise RuntimeError("there is no database")
+
+    to_url = str
+
+
+register_converter(Words, "words")
+register_converter(Row, "row")
+urlpatterns = [
+    path("docs/<words:p>/", view),
+    path("rows/<row:row>/", include([path("in/", view)])),
+    path("100%/", view),
+]
+"""
+    )
+    (site / "site_views.py").write_text("def view(request, **params): ...\n")
+    assert warned(site, "/docs/{a}/{b}/", "/rows/{a}/out/") == []
+    assert [line for line, _, _ in warned(site, "/dosc/{a}/{b}/")] == [4]
+
+
 def test_what_is_rewritten_is_fine(site):
     (site / "bolt.yaml").write_text(
         HEAD + "  - {path: /app/about/, rewrite: {strip_prefix: /app}}\n"

@@ -77,9 +77,13 @@ pub async fn serve(
         next: None,
         aborted: 0,
     };
+    // One that ends already takes nobody's place.
+    let ends = drain.is_draining();
     let serving = server::serve(live, listeners, drain);
     actix_rt::spawn(worker.take(turns));
-    reports.say(json!({"is": "ready"}));
+    if !ends {
+        reports.say(json!({"is": "ready"}));
+    }
     serving.await
 }
 

@@ -78,11 +78,9 @@ impl Variant {
         self.stamp.size
     }
 
-    /// What clients validate their copies by at the moment `now`, in seconds since 1970. What was
-    /// modified later than that is modified now.
-    pub fn validators(&self, now: u64) -> Validators<'_> {
-        let modified = seconds(&self.stamp).min(now);
-        Validators { tag: self.tag.as_bytes(), modified, now }
+    /// What clients validate their copies by.
+    pub fn validators(&self) -> Validators<'_> {
+        Validators { tag: self.tag.as_bytes(), modified: seconds(&self.stamp) }
     }
 
     /// `Last-Modified` of an answer of the moment `now`, and the `Date` that it needs for it: the

@@ -6,8 +6,8 @@
 //! with a dot are not there, nor are directories' contents, FIFOs, sockets and devices: 404.
 //!
 //! * Validators: a strong `ETag` for each state of each encoding, and `Last-Modified`; 304 and 412 as
-//!   RFC 9110, 13 orders them (`conditions.rs`). A file from the future is modified at the time of
-//!   each answer, and a date continues a range (`If-Range`) only from the second after it on.
+//!   RFC 9110, 13 orders them (`conditions.rs`). A file from the future says that it was modified at
+//!   the time of each answer, and no date continues a range (`If-Range`), only the tag.
 //! * Ranges: one, or up to eight as `multipart/byteranges`; more, or some that overlap, get the whole
 //!   file (`ranges.rs`).
 //! * `precompressed`: a sibling `a.css.br`, `.gz` or `.zst` instead of `a.css`, by q-value, then in

@@ -141,7 +141,7 @@ impl Inner {
     fn answer(&self, request: &Parts, found: &Found, cache: Option<&HeaderValue>) -> Response {
         let variant = found.choose(&request.headers);
         let now = found::now();
-        let validators = variant.validators(now);
+        let validators = variant.validators();
         let usual = if found.immutable { Some(&self.immutable) } else { self.usual.as_ref() };
         let cache = cache.or(usual);
         match validators.judge(&request.headers) {

@@ -74,6 +74,8 @@ pub fn nobody_runs_so(
 ) -> bool {
     let slots: Inherited<'_> = merged.slots().collect();
     let own = innermost(&slots, |s| s.python.as_ref()).filter(|slot| is_own(&slot.at, merged));
+    // What a policy says of a path is meant for whatever handlers there are.
+    let own = own.filter(|slot| merged.locations.first().is_some_and(|at| slot.at.is_within(at)));
     let is_django = route.handler.as_ref().is_some_and(|handler| handler.is_django);
     let why = match &route.answer {
         Some(answer) => format!("`{}` needs no handler", answer.slot()),
@@ -89,7 +91,8 @@ pub fn nobody_runs_so(
     let at = written.map_or(&slot.at, |run| &run.at);
     let message = format!("`run: {}` does not hold here: {why}", run.as_str());
     let hint = if is_django {
-        "remove it; how many run at once is said by `concurrency`"
+        "remove it, or name the `methods` of the handler that it is for; how many run at once is \
+         said by `concurrency`"
     } else {
         "remove it"
     };

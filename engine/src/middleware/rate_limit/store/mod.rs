@@ -64,7 +64,8 @@ pub struct Store {
     /// Asks for a look at the connection.
     wanted: Arc<Notify>,
     asking: AtomicUsize,
-    /// How many requests were to be decided here, and how many of them were not.
+    /// How many times it was asked, and how many of those it did not decide; it is not asked while
+    /// the breaker is open.
     asked: AtomicU64,
     failed: AtomicU64,
     /// How many connections there were.
