@@ -15,7 +15,7 @@ RUST    := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Carg
 
 .DEFAULT_GOAL := help
 .PHONY: help tools develop run run-bg stop smoke bench bench-peers bench-alone bench-config bench-limiter \
-        migrate makemigrations orm-smoke create-user test test-tools all-built rust-built check generate fuzz soak fmt clean reinstall
+        migrate makemigrations orm-smoke create-user test test-tools all-built rust-built pythons check check-rust check-python generate fuzz soak fmt clean reinstall
 
 help:            ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,7 +95,10 @@ create-user: $(VENV)/.built  ## the user demo with the password demo
 	$(BOLT) migrate $(APP)
 	$(BOLT) createuser demo $(APP) --password demo
 
-test: test-tools all-built check  ## every check and every test, also under the other Pythons; what CI runs
+test: test-tools all-built check-rust  ## every check and every test, also under the other Pythons; what CI runs
+	@nice -n 19 $(MAKE) --no-print-directory fuzz pythons >target/beside.log 2>&1 & beside=$$!; \
+	$(MAKE) --no-print-directory check-python; status=$$?; \
+	wait $$beside || status=1; cat target/beside.log; exit $$status
 	$(PY) -m tests.pythons
 
 test-tools:
@@ -107,13 +110,21 @@ all-built: | tools       # two compilers at once: most of a cold run is one of t
 rust-built: | tools
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-run -p pybolt-engine; else cargo test --no-run -p pybolt-engine --lib --tests; fi
+	cargo build --quiet -p pybolt-fuzz
 
-check: $(VENV)/.built     ## the same under one Python
+pythons: $(VENV)/.built  # what the other Pythons need
+	$(PY) -m tests.pythons --prepare
+
+check: check-rust check-python  ## the same under one Python
+
+check-rust: | tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run -p pybolt-engine; else cargo test -p pybolt-engine --lib --tests; fi
 	cargo test --quiet -p pybolt-engine --doc
 	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps -p pybolt-engine
+
+check-python: $(VENV)/.built
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -46,23 +46,28 @@ def find(version: str) -> str | None:
     return None
 
 
-def passes(version: str, interpreter: str) -> bool:
-    """Builds and tests under one interpreter; whether all passed."""
+def prepare(version: str, interpreter: str) -> Path:
+    """The interpreter of a virtualenv with the extension, made where it is not there yet."""
     venv = ROOT / f".venv-{version}"
-    python = venv / "bin" / "python"
     environment = os.environ | {"VIRTUAL_ENV": str(venv)}
     if not (venv / "bin" / "maturin").exists():
         subprocess.run([interpreter, "-m", "venv", "--clear", str(venv)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "maturin"], check=True)
+        pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "maturin"], check=True)
     build = [venv / "bin" / "maturin", "develop", "--quiet", "--extras", "dev"]
     subprocess.run(build, check=True, cwd=ROOT, env=environment)
+    return venv / "bin" / "python"
+
+
+def passes(python: Path) -> bool:
+    """Whether all passes that is not Rust's alone."""
     left_out = [f"--ignore=tests/live/{name}.py" for name in RUST_ALONE]
     suite = [python, "-m", "pytest", "tests", *left_out]
     return subprocess.run(suite, cwd=ROOT, check=False).returncode == 0
 
 
 def main() -> int:
-    """Tests every version but the one that runs this."""
+    """Prepares every version but the one that runs this, and tests it but for ``--prepare``."""
     failed = []
     for version in VERSIONS:
         if version == "{}.{}".format(*sys.version_info[:2]):
@@ -72,7 +77,8 @@ def main() -> int:
             print(f"Python {version}: not on this machine, not tested", flush=True)
             continue
         print(f"Python {version}: {interpreter}", flush=True)
-        if not passes(version, interpreter):
+        python = prepare(version, interpreter)
+        if "--prepare" not in sys.argv and not passes(python):
             failed.append(version)
     if failed:
         print(f"failed under Python {', '.join(failed)}", file=sys.stderr)
