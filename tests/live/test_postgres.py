@@ -80,6 +80,7 @@ def test_async_requests_share_no_transaction(server):
 
 
 def test_a_client_that_goes_leaves_no_connection_behind(server):
+    # For a moment each has a thread and a connection of its own, on a busy machine all of them.
     for _ in range(50):
         connection = server.connect()
         connection.request("GET", "/cancelled")
