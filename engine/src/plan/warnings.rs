@@ -73,9 +73,9 @@ pub fn nobody_runs_so(
     out: &mut Diagnostics,
 ) -> bool {
     let slots: Inherited<'_> = merged.slots().collect();
-    let own = innermost(&slots, |s| s.python.as_ref()).filter(|slot| is_own(&slot.at, merged));
     // What a policy says of a path is meant for whatever handlers there are.
-    let own = own.filter(|slot| merged.locations.first().is_some_and(|at| slot.at.is_within(at)));
+    let declared = |at: &Location| merged.locations.first().is_some_and(|own| at.is_within(own));
+    let own = innermost(&slots, |s| s.python.as_ref()).filter(|slot| declared(&slot.at));
     let is_django = route.handler.as_ref().is_some_and(|handler| handler.is_django);
     let why = match &route.answer {
         Some(answer) => format!("`{}` needs no handler", answer.slot()),

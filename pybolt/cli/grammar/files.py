@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .command import Commands, Parser
+from .command import Commands, Parser, output_format
 
 _DIFF = """\
 What lets more through comes first. Exit codes: 0 nothing does, 3 something does, 1 a file is
@@ -43,12 +43,7 @@ def describing(commands: Commands[Parser]) -> None:
     )
     diff.add_argument("old", metavar="OLD", help="a configuration file")
     diff.add_argument("new", metavar="NEW", help="the one that comes instead")
-    diff.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
-        help="for people or for programs (default: text)",
-    )
+    output_format(diff)
     schema = commands.add_parser(
         "schema",
         help="print the JSON Schema of a configuration",

@@ -24,7 +24,8 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// How much a connection that is being closed is read: many clients look for the answer only once
-/// they have sent what they had to, and who uploads past a limit is to learn so, if the line is not slow.
+/// they have sent what they had to, and who uploads past a limit is to learn so, if the line is
+/// not slow.
 const LINGER_BYTES: usize = 16 << 20;
 
 /// How much one past a cap is: caps bound what a crowd may cost.
