@@ -79,6 +79,12 @@ const REQUESTS: &[&str] = &[
     "content-length: 5000",
 ];
 
+/// What a fuzz target once found stays tried.
+#[test]
+fn what_was_found_once_holds() {
+    properties::expression::holds("claim(\"x\") == -1.95e33");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
