@@ -20,6 +20,7 @@ LABELS = {
     "reason": "the code of a [refusal](refusals.md)",
     "limit": "the name of a limit",
     "store": "a store's URL without its password",
+    "database": "an alias of `DATABASES`",
     "worker": "the number of a worker's slot",
     "encoding": "`zstd`, `br` or `gzip`",
     "kind": "`preflight` or `actual`",

@@ -85,7 +85,9 @@ def stats() -> dict[str, Any]:
     """The counters of this worker: takes of the GIL by place, where each route runs, which plan it
     serves (``plan``: ``version``, ``hash``, ``reload_failures``), and of each store of limits how
     many decisions it was asked for, how many it did not make, and whether it is left alone
-    (``stores``: ``asked``, ``failed``, ``open``)."""
+    (``stores``: ``asked``, ``failed``, ``open``). Of each database that queries are read from
+    (``databases``): statements ``asked``, ``failed``, ``prepared``, ``in_flight``, ``connections``,
+    and the ``microseconds`` that statements took in all."""
     import json
 
     from . import _engine

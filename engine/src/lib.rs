@@ -15,6 +15,7 @@ pub mod middleware;
 pub mod path;
 pub mod placement;
 pub mod plan;
+pub mod query;
 pub mod reply;
 pub mod request;
 pub mod response;

@@ -24,7 +24,7 @@ def test_every_stage_of_the_chain_has_a_name():
 
 def test_what_is_no_stage_has_names_too():
     parts = {told["part"] for told in METRICS.values() if "layers" not in told}
-    assert parts == {"python", "files", "server"}
+    assert parts == {"python", "files", "query", "server"}
 
 
 def test_every_refusal_is_a_reason_once():

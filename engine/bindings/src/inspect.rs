@@ -326,6 +326,7 @@ pub fn statistics(bridge: &Bridge) -> Value {
         "routes": routes_stats(&generation),
         "limits": limits_stats(&generation),
         "stores": stores_stats(&generation),
+        "databases": databases_stats(&generation),
         "plan": {
             "version": version.number,
             "hash": version.hash,
@@ -390,4 +391,27 @@ fn stores_stats(generation: &Generation) -> Value {
         (name, json!({"asked": asked, "failed": failed, "open": open}))
     };
     Value::Object(sums.into_iter().map(entry).collect())
+}
+
+fn databases_stats(generation: &Generation) -> Value {
+    let databases = generation.plan.databases.iter().filter_map(|database| {
+        let told = database.counters()?;
+        let stats = json!({
+            "asked": told.asked,
+            "failed": told.failed,
+            "prepared": told.prepared,
+            "in_flight": told.in_flight,
+            "connections": told.connections,
+            "microseconds": told.microseconds,
+        });
+        Some((database.alias.clone(), stats))
+    });
+    Value::Object(databases.collect())
+}
+
+/// Whether the SQLite that reads declared queries is the one that `sqlite3` has loaded: whoever made
+/// `table` in the database in memory called `uri` is seen.
+#[pyfunction]
+pub fn sees_sqlite(uri: &str, table: &str) -> bool {
+    pybolt_engine::query::sqlite::sees(uri, table)
 }

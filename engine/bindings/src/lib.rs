@@ -60,6 +60,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(inspect::routes, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::server, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::stats, module)?)?;
+    module.add_function(wrap_pyfunction!(inspect::sees_sqlite, module)?)?;
     module.add_function(wrap_pyfunction!(run::mark_database, module)?)?;
     Ok(())
 }

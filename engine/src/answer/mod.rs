@@ -15,6 +15,7 @@ use self::respond::RespondPolicy;
 use crate::files::{Files, FilesPolicy};
 use crate::handler::Handler;
 use crate::middleware::authorize::Permitted;
+use crate::query::{QueryPolicy, Reading};
 use crate::reply::Reply;
 use crate::request::Request;
 
@@ -29,16 +30,19 @@ pub enum Answer {
     Health(HealthPolicy),
     /// A file of a directory.
     Files(Arc<FilesPolicy>),
+    /// Rows of a database.
+    Query(Arc<QueryPolicy>),
 }
 
 impl Answer {
-    /// The route's key: `respond`, `redirect`, `health`, `files`.
+    /// The route's key: `respond`, `redirect`, `health`, `files`, `query`.
     pub const fn slot(&self) -> &'static str {
         match self {
             Self::Respond(_) => "respond",
             Self::Redirect(_) => "redirect",
             Self::Health(_) => "health",
             Self::Files(_) => "files",
+            Self::Query(_) => "query",
         }
     }
 
@@ -49,6 +53,7 @@ impl Answer {
             Self::Redirect(policy) => policy.summary(),
             Self::Health(policy) => policy.summary(),
             Self::Files(policy) => policy.summary(),
+            Self::Query(policy) => policy.summary(),
         }
     }
 
@@ -65,6 +70,7 @@ impl Answer {
             Self::Redirect(policy) => Rc::new(Arc::clone(policy)),
             Self::Health(policy) => Rc::new(Telling(health.clone(), *policy)),
             Self::Files(policy) => Rc::new(Files::new(Arc::clone(policy), private)),
+            Self::Query(policy) => Rc::new(Reading(Arc::clone(policy))),
         }
     }
 }

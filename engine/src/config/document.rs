@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::decode::{Decode, Lenient, Named, Node, OneOrMany, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, did_you_mean};
 use super::include::IncludeConfig;
-use super::route::{HandlerConfig, MethodName};
+use super::route::{HandlerConfig, MethodName, QueryTarget};
 use super::schema::{self, Book, Field};
 use super::slot::{AuthSlot, Limits, Slot, Switch};
 use super::target::TargetConfig;
@@ -350,7 +350,9 @@ impl Decode for RouteConfig {
 
     fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
         let object = node.object(out)?;
-        let own = ["path", "methods", "name", "handler", "respond", "redirect", "health", "files"];
+        let own = [
+            "path", "methods", "name", "handler", "respond", "redirect", "health", "files", "query",
+        ];
         unknown_keys(object, node.at, &own, out);
         let slots = Slots::read(object, node.at, out);
         let name = field(object, node.at, "name", out);
@@ -422,6 +424,12 @@ impl Decode for RouteConfig {
                     "files",
                     "A directory whose files Rust sends.",
                     Value::Null,
+                    book,
+                ),
+                own::<QueryTarget>(
+                    "query",
+                    "A queryset whose rows are the answer, `module:attribute`.",
+                    json!("shop.queries:latest"),
                     book,
                 ),
             ];

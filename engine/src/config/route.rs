@@ -6,6 +6,7 @@ use super::decode::{Decode, Node};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::schema::{self, Book};
 use crate::http::Method;
+use crate::query::QueryConfig;
 
 /// A request method as it is written: an upper-case token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,5 +106,45 @@ impl HandlerConfig {
                 _ => return None,
             },
         })
+    }
+}
+
+/// A queryset, as Python has compiled it or still by name.
+#[derive(Debug, Clone)]
+pub struct QueryTarget {
+    /// What Rust runs or, in another tier, is told of it.
+    pub query: Option<QueryConfig>,
+    /// What answers in Python, where Rust does not.
+    pub handler: Option<HandlerConfig>,
+}
+
+impl Decode for QueryTarget {
+    const EXPECTED: &'static str = "a queryset such as `module:attribute`";
+
+    fn decode(node: Node<'_>, out: &mut Diagnostics) -> Option<Self> {
+        let Value::Object(object) = node.value else {
+            node.text(Self::EXPECTED, out)?;
+            return Some(Self { query: None, handler: HandlerConfig::decode(node, out) });
+        };
+        let mut compiled = object.clone();
+        let handler = compiled.remove("handler");
+        let handler = handler.as_ref().and_then(Value::as_object).and_then(HandlerConfig::resolved);
+        match serde_json::from_value::<QueryConfig>(Value::Object(compiled)) {
+            Ok(query) if handler.is_some() || query.tier == 1 => {
+                Some(Self { query: Some(query), handler })
+            }
+            Ok(_) => {
+                node.mismatch(Self::EXPECTED, out);
+                None
+            }
+            Err(error) => {
+                out.error("E239", node.at, format!("the compiled queryset does not read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn schema(_: &mut Book) -> Value {
+        json!({"type": "string"})
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::decode::Spanned;
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::document::field;
-use super::route::HandlerConfig;
+use super::route::{HandlerConfig, QueryTarget};
 use crate::answer::redirect::RedirectConfig;
 use crate::answer::respond::RespondConfig;
 use crate::files::FilesConfig;
@@ -23,6 +23,8 @@ pub enum TargetConfig {
     Health(Spanned<String>),
     /// Rust, by the files of a directory.
     Files(Box<FilesConfig>),
+    /// Rows of a database, read by Rust or by Python.
+    Query(Box<QueryTarget>),
     /// One of them, whose mistake is recorded.
     Broken,
 }
@@ -34,7 +36,7 @@ impl TargetConfig {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<Spanned<Self>> {
-        let keys = ["handler", "respond", "redirect", "health", "files"];
+        let keys = ["handler", "respond", "redirect", "health", "files", "query"];
         let mut given = keys.into_iter().filter(|key| object.contains_key(*key));
         let key = given.next()?;
         let target = match key {
@@ -42,7 +44,8 @@ impl TargetConfig {
             "respond" => field(object, at, key, out).map(Self::Respond),
             "health" => field(object, at, key, out).map(Self::Health),
             "redirect" => field(object, at, key, out).map(Self::Redirect),
-            _ => field(object, at, key, out).map(Box::new).map(Self::Files),
+            "files" => field(object, at, key, out).map(Box::new).map(Self::Files),
+            _ => field(object, at, key, out).map(Box::new).map(Self::Query),
         };
         for other in given {
             let message = format!("`{key}` answers this route, and so does `{other}`");

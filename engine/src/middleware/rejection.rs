@@ -105,6 +105,8 @@ rejections! {
     Overloaded = 503, "overloaded", "Service Unavailable";
     /// What counts for all machines does not answer; carries `Retry-After`.
     LimitsUnavailable = 503, "limits_unavailable", "Rate Limits Unavailable";
+    /// The database that the route is read from does not answer; carries `Retry-After`.
+    DatabaseUnavailable = 503, "database_unavailable", "Database Unavailable";
     /// The route is closed for maintenance; carries `Retry-After`.
     Maintenance = 503, "maintenance", "Closed for Maintenance";
     /// The handler took longer than the route allows.

@@ -147,7 +147,7 @@ impl TimeoutPolicy {
     }
 
     /// The time in which an answer must begin.
-    fn until_begun(&self) -> Option<Duration> {
+    pub fn until_begun(&self) -> Option<Duration> {
         self.first_byte.into_iter().chain(self.total).min()
     }
 }

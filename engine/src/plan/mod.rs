@@ -45,6 +45,7 @@ use crate::middleware::rate_limit::{Memory, RateLimitPolicy};
 use crate::middleware::request_id::RequestIdPolicy;
 use crate::middleware::security_headers::SecurityHeadersPolicy;
 use crate::middleware::timeout::TimeoutPolicy;
+use crate::query::{Database, Databases};
 use crate::request::RouteId;
 use crate::router::Router;
 
@@ -60,6 +61,8 @@ pub struct Plan {
     pub server: ServerPlan,
     /// Where limits count.
     pub memory: Memory,
+    /// What routes read from.
+    pub databases: Vec<Arc<Database>>,
     /// Whether any auth is declared anywhere.
     pub has_auth: bool,
     /// Which plan this is.
@@ -194,6 +197,7 @@ impl Plan {
                 methods.start();
             }
         }
+        self.databases.iter().for_each(|database| database.start());
         let stores = self.stores();
         if !stores.is_empty() {
             let table = self.memory.table();
@@ -208,6 +212,9 @@ impl Plan {
         let connected = async {
             for store in self.stores() {
                 store.connected().await;
+            }
+            for database in &self.databases {
+                database.settled().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(1), connected).await.ok();
@@ -238,9 +245,10 @@ impl Plan {
             Ok(value) => {
                 let documents = document::decode(&value, &mut out);
                 let django = document::django(&value, &mut out);
+                let databases = Databases::new(&value, &mut out);
                 let before = Inheritance::of(before);
                 let version = Version::of(&value);
-                resolve::plan(&documents, django.as_ref(), &before, version, &mut out)
+                resolve::plan(&documents, django.as_ref(), databases, &before, version, &mut out)
             }
             Err(error) => {
                 out.error("E010", &Location::default(), format!("the wire is not JSON: {error}"));

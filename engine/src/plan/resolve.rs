@@ -28,6 +28,7 @@ use crate::middleware::cors::{CorsConfig, CorsPolicy};
 use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy, Store};
 use crate::middleware::request_id::{RequestIdConfig, RequestIdPolicy};
 use crate::middleware::security_headers::{SecurityHeadersConfig, SecurityHeadersPolicy};
+use crate::query::Databases;
 use crate::request::RouteId;
 use crate::router::Router;
 
@@ -35,6 +36,7 @@ use crate::router::Router;
 pub(super) fn plan(
     documents: &[Document],
     django: Option<&HandlerConfig>,
+    databases: Databases,
     before: &Inheritance,
     version: Version,
     out: &mut Diagnostics,
@@ -45,6 +47,7 @@ pub(super) fn plan(
     let has_auth = has_auth(documents, &merged);
     let credentials = credentials(documents, &merged);
     let mut resolver = Resolver::new(documents, &server, before, credentials, has_auth, out);
+    resolver.databases = databases;
     let routes: Vec<RoutePlan> = (0..)
         .zip(&merged)
         .map(|(id, route)| resolver.route(RouteId(id), route, &defaults, out))
@@ -56,6 +59,7 @@ pub(super) fn plan(
         let slots = defaults.iter().copied().chain(slots).collect();
         resolver.resolve(fallback_id, &slots, out);
     }
+    let databases = std::mem::take(&mut resolver.databases).make(&before.databases, out);
     resolver.finish(out);
     if routes.is_empty() && !out.has_errors() {
         out.push(Diagnostic::warning(
@@ -91,7 +95,7 @@ pub(super) fn plan(
         }
     };
     let memory = before.memory(server.rate_limit_memory);
-    let plan = Plan { routes, fallback, router, server, memory, has_auth, version };
+    let plan = Plan { routes, fallback, router, server, memory, databases, has_auth, version };
     Store::check(&plan.stores(), out);
     Some(plan)
 }
@@ -126,6 +130,7 @@ pub(super) struct Resolver<'a> {
     python: Kind<'a, PythonConfig, PythonPolicy>,
     pub(super) requirements: Kind<'a, (), Requirement>,
     pub(super) answers: Kind<'a, (), Answer>,
+    pub(super) databases: Databases,
     guards: GuardKinds<'a>,
     pub(super) plain_python: Arc<PythonPolicy>,
 }
@@ -161,6 +166,7 @@ impl<'a> Resolver<'a> {
             authentications: Kind::undefined("auth"),
             requirements: Kind::undefined("allow"),
             answers: Kind::undefined("answer"),
+            databases: Databases::default(),
             guards: GuardKinds::collect(documents, out),
             plain_python: Arc::new(PythonPolicy::default()),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Access, Plan};
 use crate::middleware::authenticate::{Authenticator, Remote};
 use crate::middleware::rate_limit::{Memory, Store};
+use crate::query::Database;
 
 impl Plan {
     /// The URLs that keys of routes come from, each once.
@@ -43,6 +44,7 @@ pub(super) struct Inheritance {
     memory: Option<Memory>,
     keys: Vec<Arc<Remote>>,
     stores: Vec<Arc<Store>>,
+    pub databases: Vec<Arc<Database>>,
 }
 
 impl Inheritance {
@@ -52,6 +54,7 @@ impl Inheritance {
             memory: plan.map(|plan| plan.memory.clone()),
             keys: plan.map(Plan::remotes).unwrap_or_default(),
             stores: plan.map(Plan::stores).unwrap_or_default(),
+            databases: plan.map(|plan| plan.databases.clone()).unwrap_or_default(),
         }
     }
 

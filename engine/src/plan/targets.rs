@@ -13,6 +13,7 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::directories::Directories;
 use crate::config::route::HandlerConfig;
 use crate::config::target::TargetConfig;
+use crate::query::QueryPolicy;
 
 impl Resolver<'_> {
     /// What answers `route`.
@@ -30,17 +31,40 @@ impl Resolver<'_> {
         route.answer = match &target.value {
             TargetConfig::Broken => None,
             TargetConfig::Handler(handler) => {
-                route.handler = Some(HandlerRef {
-                    index: handler.index,
-                    name: handler.name.clone(),
-                    is_async: handler.is_async,
-                    awaits: handler.awaits,
-                    request_body: handler.request_body,
-                    is_django: false,
-                });
+                route.handler = Some(referred(handler));
                 guards::check_rewrite(route, out);
                 return;
             }
+            TargetConfig::Query(query) => match (&query.handler, &query.query) {
+                (Some(handler), compiled) => {
+                    route.handler = Some(referred(handler));
+                    if let Some(query) = compiled {
+                        route.stages.push(StagePlan {
+                            order: 16,
+                            slot: "query",
+                            origin: vec![at.clone()],
+                            name: None,
+                            summary: format!(
+                                "{}, tier {}: {}",
+                                query.name,
+                                query.tier,
+                                query.reason.as_deref().unwrap_or("by Python")
+                            ),
+                        });
+                    }
+                    guards::check_rewrite(route, out);
+                    return;
+                }
+                (None, Some(query)) => {
+                    let timeout = route.timeout.and_then(|timeout| timeout.until_begun());
+                    self.databases.reads_for(timeout);
+                    self.answers.policy(at, || {
+                        QueryPolicy::compile(query, &self.databases, at, out)
+                            .map(|policy| Answer::Query(Arc::new(policy)))
+                    })
+                }
+                (None, None) => None,
+            },
             TargetConfig::Respond(config) => {
                 self.answers.policy(at, || config.compile(out).map(Arc::new).map(Answer::Respond))
             }
@@ -75,6 +99,18 @@ impl Resolver<'_> {
             name: None,
             summary: answer.summary(),
         });
+    }
+}
+
+/// What the plan knows of a handler.
+fn referred(handler: &HandlerConfig) -> HandlerRef {
+    HandlerRef {
+        index: handler.index,
+        name: handler.name.clone(),
+        is_async: handler.is_async,
+        awaits: handler.awaits,
+        request_body: handler.request_body,
+        is_django: false,
     }
 }
 

@@ -1,0 +1,61 @@
+//! Values on their way to PostgreSQL: text, which the server reads by the type that it has prepared.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use bytes::BytesMut;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+
+/// A value in PostgreSQL's input form; `None` is `NULL`.
+#[derive(Debug)]
+pub struct Text<'a>(pub Option<Cow<'a, str>>);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let Some(text) = &self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(text.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+/// The type called `name`; one that the server infers where it has none.
+pub fn postgres_type(name: &str) -> Type {
+    match name {
+        "bool" => Type::BOOL,
+        "int2" => Type::INT2,
+        "int4" => Type::INT4,
+        "int8" => Type::INT8,
+        "float8" => Type::FLOAT8,
+        "numeric" => Type::NUMERIC,
+        "text" => Type::TEXT,
+        "varchar" => Type::VARCHAR,
+        "uuid" => Type::UUID,
+        "date" => Type::DATE,
+        "time" => Type::TIME,
+        "timestamp" => Type::TIMESTAMP,
+        "timestamptz" => Type::TIMESTAMPTZ,
+        "interval" => Type::INTERVAL,
+        "json" => Type::JSON,
+        "jsonb" => Type::JSONB,
+        "int4[]" => Type::INT4_ARRAY,
+        "int8[]" => Type::INT8_ARRAY,
+        "float8[]" => Type::FLOAT8_ARRAY,
+        "numeric[]" => Type::NUMERIC_ARRAY,
+        "text[]" => Type::TEXT_ARRAY,
+        "uuid[]" => Type::UUID_ARRAY,
+        "bool[]" => Type::BOOL_ARRAY,
+        "date[]" => Type::DATE_ARRAY,
+        "timestamptz[]" => Type::TIMESTAMPTZ_ARRAY,
+        _ => Type::UNKNOWN,
+    }
+}

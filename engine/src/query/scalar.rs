@@ -1,0 +1,206 @@
+//! Text of a request as a value of its declared type, in the form that PostgreSQL reads; what does not
+//! fit is told in the words of `pybolt/scalars.py`.
+
+use super::wire::Scalar;
+
+impl Scalar {
+    /// `text` as a value of this type; what was expected where it is none. `use_tz`: moments are
+    /// told with their offset.
+    pub fn read(self, text: &str, use_tz: bool) -> Result<String, &'static str> {
+        let read = match self {
+            Self::Str => (!text.contains('\0')).then(|| text.to_owned()),
+            Self::Int => integer(text),
+            Self::Float => is_number(text)
+                .then(|| text.parse::<f64>().ok())
+                .flatten()
+                .filter(|value| value.is_finite())
+                .map(|value| format!("{value:e}")),
+            Self::Decimal => (is_number(text) && text.len() <= 100).then(|| text.to_owned()),
+            Self::Bool => match text {
+                "true" | "1" | "on" => Some("t".to_owned()),
+                "false" | "0" | "off" => Some("f".to_owned()),
+                _ => None,
+            },
+            Self::Uuid => uuid(text),
+            Self::Date => {
+                date(text).filter(|(_, rest)| rest.is_empty()).map(|(date, _)| date.to_owned())
+            }
+            Self::Datetime => datetime(text, use_tz),
+            Self::Time | Self::Duration => None,
+        };
+        read.ok_or(self.expected())
+    }
+
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Str => "expected text without NUL",
+            Self::Int => "expected an integer",
+            Self::Float => "expected a number",
+            Self::Decimal => "expected a decimal number",
+            Self::Bool => "expected true or false",
+            Self::Uuid => "expected a UUID",
+            Self::Date => "expected a date such as 2026-01-31",
+            Self::Datetime => "expected a date and time such as 2026-01-31T12:00:00Z",
+            Self::Time => "expected a time such as 12:00:00",
+            Self::Duration => "expected a duration such as P1DT2H",
+        }
+    }
+}
+
+fn integer(text: &str) -> Option<String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_integer = (1..=19).contains(&digits.len()) && all_digits(digits);
+    let value: i64 = is_integer.then(|| text.parse().ok())??;
+    Some(value.to_string())
+}
+
+fn all_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?`
+fn is_number(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (number, exponent) = match text.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, part) = match number.split_once('.') {
+        Some((whole, part)) => (whole, Some(part)),
+        None => (number, None),
+    };
+    let exponent_fits = exponent.is_none_or(|exponent| {
+        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        digits.len() <= 3 && all_digits(digits)
+    });
+    all_digits(whole) && part.is_none_or(all_digits) && exponent_fits
+}
+
+/// With its hyphens or without any.
+fn uuid(text: &str) -> Option<String> {
+    let hyphens = [8, 13, 18, 23];
+    let plain = match text.len() {
+        32 => text.to_owned(),
+        36 if hyphens.iter().all(|&at| text.as_bytes()[at] == b'-') => text.replace('-', ""),
+        _ => return None,
+    };
+    let fits = plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fits.then(|| {
+        let text = plain.to_ascii_lowercase();
+        [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+    })
+}
+
+/// The date that `text` begins with, and what follows.
+fn date(text: &str) -> Option<(&str, &str)> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let [year, month, day] = numbers(date, b'-', [4, 2, 2])?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        1..=12 => 31,
+        _ => return None,
+    };
+    (year > 0 && (1..=days).contains(&day)).then_some((date, rest))
+}
+
+/// Three numbers of so many digits with `between` between them.
+fn numbers(text: &str, between: u8, lengths: [usize; 3]) -> Option<[u32; 3]> {
+    let mut parts = text.split(char::from(between));
+    let mut found = [0; 3];
+    for (found, length) in found.iter_mut().zip(lengths) {
+        let part = parts.next().filter(|part| part.len() == length && all_digits(part))?;
+        *found = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(found)
+}
+
+/// RFC 3339, to the microsecond, with its offset where moments have one and else without.
+fn datetime(text: &str, use_tz: bool) -> Option<String> {
+    let (date, rest) = date(text)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (clock, rest) = rest.split_at_checked(8)?;
+    let [hour, minute, second] = numbers(clock, b':', [2, 2, 2])?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (part, zone) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
+        None => ("", rest),
+    };
+    if rest.starts_with('.') && !(1..=6).contains(&part.len()) {
+        return None;
+    }
+    let offset = match zone {
+        "" if !use_tz => "",
+        "Z" | "z" if use_tz => "+00:00",
+        _ if use_tz => {
+            let (hours, minutes) = zone.strip_prefix(['+', '-'])?.split_once(':')?;
+            let fits = hours.len() == 2 && minutes.len() == 2;
+            let fits = fits && all_digits(hours) && all_digits(minutes);
+            // PostgreSQL knows offsets of less than 16 hours.
+            let fits = fits && hours <= "15" && minutes <= "59";
+            if fits { zone } else { return None }
+        }
+        _ => return None,
+    };
+    let point = if part.is_empty() { "" } else { "." };
+    Some(format!("{date} {clock}{point}{part}{offset}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_read_and_nothing_else() {
+        let read = |scalar: Scalar, text: &str| scalar.read(text, true).ok();
+        for (scalar, text, expected) in [
+            (Scalar::Int, "7", Some("7")),
+            (Scalar::Int, "-007", Some("-7")),
+            (Scalar::Int, "9223372036854775807", Some("9223372036854775807")),
+            (Scalar::Int, "9223372036854775808", None),
+            (Scalar::Int, "+7", None),
+            (Scalar::Int, "", None),
+            (Scalar::Int, "1e3", None),
+            (Scalar::Int, "٧", None),
+            (Scalar::Float, "1.50", Some("1.5e0")),
+            (Scalar::Float, "1e999", None),
+            (Scalar::Float, "nan", None),
+            (Scalar::Float, ".5", None),
+            (Scalar::Decimal, "12.50", Some("12.50")),
+            (Scalar::Decimal, "1E+3", Some("1E+3")),
+            (Scalar::Decimal, "1E1000", None),
+            (Scalar::Bool, "on", Some("t")),
+            (Scalar::Bool, "True", None),
+            (Scalar::Str, "a'b", Some("a'b")),
+            (Scalar::Str, "a\0b", None),
+            (
+                Scalar::Uuid,
+                "6F9619FF8B86D011B42D00CF4FC964FF",
+                Some("6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
+            ),
+            (Scalar::Uuid, "6f9619ff-8b86d011-b42d-00cf4fc964ff-", None),
+            (Scalar::Uuid, "{6f9619ff-8b86-d011-b42d-00cf4fc964f}", None),
+            (Scalar::Date, "2024-02-29", Some("2024-02-29")),
+            (Scalar::Date, "2023-02-29", None),
+            (Scalar::Date, "0000-01-01", None),
+            (Scalar::Date, "2024-1-1", None),
+            (Scalar::Date, "2024-01-01T00:00:00Z", None),
+            (Scalar::Datetime, "2026-01-31t12:00:00z", Some("2026-01-31 12:00:00+00:00")),
+            (Scalar::Datetime, "2026-01-31T12:00:00.5+05:30", Some("2026-01-31 12:00:00.5+05:30")),
+            (Scalar::Datetime, "2026-01-31T12:00:00", None),
+            (Scalar::Datetime, "2026-01-31T24:00:00Z", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00.Z", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00+99:00", None),
+        ] {
+            assert_eq!(read(scalar, text).as_deref(), expected, "{scalar:?} {text}");
+        }
+        assert_eq!(
+            Scalar::Datetime.read("2026-01-31T12:00:00", false).as_deref(),
+            Ok("2026-01-31 12:00:00")
+        );
+        assert!(Scalar::Datetime.read("2026-01-31T12:00:00Z", false).is_err());
+    }
+}
