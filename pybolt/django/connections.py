@@ -9,12 +9,24 @@ transaction that a handler left open is rolled back before the next request sees
 from __future__ import annotations
 
 import logging
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 logger = logging.getLogger("pybolt.request")
 
 _installed = False
+
+
+class _Cursors(threading.local):
+    """Of this thread, for as long as anybody has them: an iterator that goes on in another call."""
+
+    def __init__(self) -> None:
+        self.kept: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+_cursors = _Cursors()
 
 
 def install() -> None:
@@ -41,6 +53,7 @@ def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
     from .. import _engine
 
     _engine.mark_database()
+    _cursors.kept.add(context["cursor"])
     return execute(sql, params, many, context)
 
 
@@ -59,10 +72,29 @@ def housekeeping() -> None:
 def _look_after(connection: Any) -> None:
     if connection.connection is None:
         return
-    if connection.in_atomic_block or not connection.get_autocommit():
+    if _has_transaction(connection):
         _abandon(connection)
     else:
         connection.close_if_unusable_or_obsolete()
+
+
+def is_open() -> bool:
+    """Whether this thread has a transaction or a cursor that a later call may go on with. Where
+    that cannot be told it has, and the log says why."""
+    from django.db import connections
+
+    try:
+        return len(_cursors.kept) > 0 or any(
+            connection.connection is not None and _has_transaction(connection)
+            for connection in connections.all(initialized_only=True)
+        )
+    except Exception:
+        logger.exception("asking for open transactions failed")
+        return True
+
+
+def _has_transaction(connection: Any) -> bool:
+    return bool(connection.in_atomic_block or not connection.get_autocommit())
 
 
 def _abandon(connection: Any) -> None:
