@@ -2,9 +2,9 @@
 
 A request's calls run one after the other, on one thread. It is lent with the first of them and goes
 back with the request's answer, once its connections are in order. Where all are lent, one that has
-no call under way and no transaction or cursor open goes to the next request that needs it, and its
-own gets another with its next call. Where there is none of these either, requests wait, in the
-order in which they asked.
+no call under way, and whose connections are as the next call would find them anywhere, goes to the
+next request that needs it, and its own gets another with its next call. Where there is none of
+these either, requests wait, in the order in which they asked.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class RequestThreads:
     def after(self, lease: Lease, thread: _Thread, *, over: bool) -> Lease | None:
         """Whom ``thread`` serves after a call of ``lease``; called on it. ``over``: there was none,
         the request is over and everything in order."""
-        free = over or not connections.is_open()
+        free = over or not connections.is_in_use()
         with self._lock:
             call = lease.call()
             if lease.ended and call is None and not over:

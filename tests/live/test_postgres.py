@@ -56,7 +56,8 @@ def test_the_orm_sync_and_async(server):
 
 
 @pytest.mark.parametrize(
-    ("url", "status"), [("/leave-open", 200), ("/enter-atomic", 200), ("/raise-in-atomic", 500)]
+    ("url", "status"),
+    [("/leave-open", 200), ("/enter-atomic", 200), ("/begin", 200), ("/raise-in-atomic", 500)],
 )
 def test_the_next_requests_see_nothing_of_an_open_transaction(server, url, status):
     before = get(server, "/count")[1]["count"]

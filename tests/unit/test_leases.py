@@ -1,6 +1,7 @@
 """The threads of async handlers' sync code: bounded, lent in turn, never while they are in use."""
 
 import asyncio
+import functools
 import sqlite3
 import threading
 import time
@@ -147,12 +148,27 @@ def rows():
         yield from cursor
 
 
-@pytest.mark.parametrize("leave", [begin, set_autocommit_off])
-def test_a_thread_with_an_open_transaction_is_nobody_else_s(one, leave):
+def execute(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        begin,
+        set_autocommit_off,
+        functools.partial(execute, "BEGIN"),
+        functools.partial(execute, "PRAGMA busy_timeout = 1000"),
+        functools.partial(execute, "CREATE TEMP TABLE mine (n INTEGER)"),
+        functools.partial(execute, "SELECT 'set_config(...)'"),
+    ],
+)
+def test_a_thread_that_a_later_call_may_go_on_with_is_nobody_else_s(one, leave):
     holder, other = Lease(one), Lease(one)
     result(holder.submit(leave))
     waiting = other.submit(in_transaction)
-    assert result(holder.submit(transaction.get_autocommit)) is False
+    result(holder.submit(in_transaction))
     assert not waiting.done()
     end(one, holder)
     assert result(waiting) is False
@@ -165,6 +181,24 @@ def test_a_thread_with_an_open_cursor_is_nobody_else_s(one):
     waiting = other.submit(begin)
     assert result(holder.submit(list, iterator)) == [(n,) for n in range(1, 10)]
     assert result(waiting) is None
+    end(one, other)
+
+
+READ, WRITE = "WITH t AS (SELECT 1) SELECT * FROM t", " insert INTO numbers VALUES (0)"
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", READ, WRITE])
+def test_a_thread_that_has_read_and_written_rows_serves_others(one, statement):
+    holder, other = Lease(one), Lease(one)
+
+    def in_atomic():
+        with transaction.atomic(), transaction.atomic():
+            execute(statement)
+
+    for function in (functools.partial(execute, statement), in_atomic):
+        result(holder.submit(function))
+        assert result(other.submit(in_transaction)) is False
+    end(one, holder)
     end(one, other)
 
 

@@ -51,6 +51,14 @@ def enter_atomic(request):
     return {}
 
 
+@api.get("/begin")
+def begin(request):
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+    Note.objects.create(text="never committed")
+    return {}
+
+
 @api.get("/raise-in-atomic")
 def raise_in_atomic(request):
     with transaction.atomic():
