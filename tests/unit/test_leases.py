@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import random
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
 from django.db import connection, transaction
 
 from pybolt import BoltAPI, Stream
+from pybolt.django import connections
 from pybolt.django.leases import Lease, RequestThreads
 from pybolt.testing import Client
 
@@ -254,6 +256,36 @@ def test_an_exception_of_a_call_is_its_caller_s(one):
         result(lease.submit(exit))
     assert result(lease.submit(abs, -1)) == 1
     end(one, lease)
+
+
+def test_whatever_is_cancelled_no_call_is_lost_and_every_thread_comes_back(monkeypatch):
+    monkeypatch.setattr(connections, "is_in_use", lambda: chance.random() < 0.3)
+    threads, chance, used = RequestThreads(3), random.Random(1), set()
+
+    def request(_):
+        lease, calls, under_way = Lease(threads), [], []
+
+        def call():
+            under_way.append(None)
+            assert len(under_way) == 1
+            used.add(threading.get_ident())
+            under_way.pop()
+
+        for _ in range(chance.randrange(6)):
+            calls.append(lease.submit(call))
+            if chance.random() < 0.3:
+                calls[-1].cancel()
+            elif chance.random() < 0.5:
+                result(calls[-1])
+        end(threads, lease)
+        for future in calls:
+            assert future.cancelled() or result(future) is None
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(request, range(1000)))
+    last = [Busy(Lease(threads, ended=True)) for _ in range(3)]
+    assert {busy.let_go() for busy in last} == used
+    threads.close()
 
 
 api = BoltAPI()
