@@ -352,5 +352,5 @@ def test_waiting_for_a_thread_counts_in_the_timeout(client):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.get("/slow").status, range(8)))
     assert answers == [504] * 8
-    assert time.monotonic() - begun < 0.6
+    assert time.monotonic() - begun < 1
     assert client.get("/nested").status == 200
