@@ -81,6 +81,7 @@ def housekeeping() -> None:
     from django.db import connections
 
     _session.is_changed = False
+    _session.cursors.clear()
     for connection in connections.all(initialized_only=True):
         try:
             _look_after(connection)

@@ -186,6 +186,16 @@ def test_a_thread_with_an_open_cursor_is_nobody_else_s(one):
     end(one, other)
 
 
+def test_a_cursor_that_outlives_its_request_keeps_nobody_s_thread(one):
+    gone, iterator = Lease(one), rows()
+    result(gone.submit(next, iterator))
+    end(one, gone)
+    holder, other = Lease(one), Lease(one)
+    for lease in (holder, other, holder):
+        assert result(lease.submit(in_transaction)) is False
+    assert iterator.gi_frame is not None
+
+
 READ, WRITE = "WITH t AS (SELECT 1) SELECT * FROM t", " insert INTO numbers VALUES (0)"
 
 
