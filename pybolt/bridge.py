@@ -160,8 +160,8 @@ class Runtime:
         self.request_thread = request_thread
         self.move_context = move_context
         self.close_connections = connections.close_all
-        self._executors = install(threads)
-        self.release_thread = self._executors.release
+        self._request_threads = install(threads)
+        self.release_thread = self._request_threads.end
 
     def new_loop(self, slot: Any) -> SlotLoop:
         """The loop, not yet running."""
@@ -171,7 +171,7 @@ class Runtime:
         """The body of the loop's thread."""
         sys.setswitchinterval(self.switch_interval)
         loop.serve()
-        self._executors.close()
+        self._request_threads.close()
 
     def stop_loop(self, loop: SlotLoop) -> None:
         """Has the loop's thread end."""

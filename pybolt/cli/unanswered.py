@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from ..config import LoadedConfig
 from ..config.diagnostics import Diagnostic, in_full
 from ..config.importing import ImportFailed, explained
-from ..django.urls import ANYTHING, SEGMENT, ProjectURL, project_urls, view_of
+from ..django.urls import ANYTHING, SEGMENT, project_urls, view_of
 
 _CAPTURE = re.compile(r"\{(\*?)[^}]*\}")
 
@@ -34,16 +34,41 @@ def unanswered(loaded: LoadedConfig) -> list[Diagnostic]:
     except ImportFailed:
         return []
     answered = [route["path"] for route in loaded.routes if not route["is_django"]]
+    spelled = _spelled([*answered, *(url.route for url in urls)])
+    forms = Forms(form for url in urls for form in url.forms)
     return [
-        _warning(loaded, path, at, [*answered, *(url.route for url in urls)])
+        _warning(loaded, path, at, _near(path, spelled))
         for path, at in left.items()
-        if not _is_known(path, urls)
+        if not _is_known(path, forms)
     ]
 
 
-def _is_known(path: str, urls: Iterable[ProjectURL]) -> bool:
-    form = _CAPTURE.sub(SEGMENT, path)
-    if any(meet(form, other) for url in urls for other in url.forms):
+class Forms:
+    """The forms of all URLs, by their first segment: few are like any one path."""
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        self._all = dict.fromkeys(forms)
+        self._below: dict[str | None, list[str]] = {}
+        for form in self._all:
+            self._below.setdefault(_first_segment(form), []).append(form)
+
+    def meet(self, form: str) -> bool:
+        """Whether any path is of ``form`` and of one of these."""
+        first = _first_segment(form)
+        if first is None:
+            return any(meet(form, other) for other in self._all)
+        near = (*self._below.get(first, ()), *self._below.get(None, ()))
+        return any(meet(form, other) for other in near)
+
+
+def _first_segment(form: str) -> str | None:
+    """``None`` where it may be any other."""
+    first = form.split("/", 2)[1]
+    return None if SEGMENT in first or ANYTHING in first else first
+
+
+def _is_known(path: str, forms: Forms) -> bool:
+    if forms.meet(_CAPTURE.sub(SEGMENT, path)):
         return True
     try:
         return view_of(_CAPTURE.sub("0", path)) is not None
@@ -53,11 +78,10 @@ def _is_known(path: str, urls: Iterable[ProjectURL]) -> bool:
 
 
 def _warning(
-    loaded: LoadedConfig, path: str, at: tuple[str | int, ...], known: Sequence[str]
+    loaded: LoadedConfig, path: str, at: tuple[str | int, ...], near: str | None
 ) -> Diagnostic:
     place = (*at, "path")
     message = f"no URL of the Django project, which this is left to, is `{path}`"
-    near = _near(path, known)
     hint = f"did you mean `{near}`?" if near else "name a `handler`, or a path of the project"
     return Diagnostic(
         "W057",
@@ -68,11 +92,19 @@ def _warning(
     )
 
 
-def _near(path: str, known: Sequence[str]) -> str | None:
-    """The path that was probably meant; what it captures may have any name."""
-    spelled = {_CAPTURE.sub("{}", other): other for other in known if other != path}
-    found = difflib.get_close_matches(_CAPTURE.sub("{}", path), spelled, 1, 0.75)
-    return spelled[found[0]] if found else None
+def _spelled(known: Iterable[str]) -> dict[str, list[str]]:
+    """Paths by how they read, whatever the names of what they capture."""
+    spelled: dict[str, list[str]] = {}
+    for path in known:
+        spelled.setdefault(_CAPTURE.sub("{}", path), []).append(path)
+    return spelled
+
+
+def _near(path: str, spelled: dict[str, list[str]]) -> str | None:
+    """The path that was probably meant, which is another."""
+    found = difflib.get_close_matches(_CAPTURE.sub("{}", path), spelled, 2, 0.75)
+    others = (other for form in found for other in reversed(spelled[form]) if other != path)
+    return next(others, None)
 
 
 def meet(one: str, other: str) -> bool:

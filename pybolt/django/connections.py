@@ -9,12 +9,39 @@ transaction that a handler left open is rolled back before the next request sees
 from __future__ import annotations
 
 import logging
+import re
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 logger = logging.getLogger("pybolt.request")
 
+#: libpq's: a statement under way, within a transaction, within one that failed.
+_IN_TRANSACTION = (1, 2, 3)
+
 _installed = False
+
+
+#: What is over with its call or its transaction; anything else may change the connection itself, as
+#: do ``SET``, ``LISTEN`` and temporary tables, and as some functions that are selected.
+_PASSING = re.compile(
+    r"[\s(]*(SELECT|INSERT|UPDATE|DELETE|WITH|BEGIN|SAVEPOINT|RELEASE|ROLLBACK|COMMIT)\b", re.I
+)
+_LASTING = re.compile("set_config|advisory|get_lock", re.I)
+
+
+class _Session(threading.local):
+    """What a call leaves on this thread for the next one of its request."""
+
+    def __init__(self) -> None:
+        #: Cursors that somebody still has: iterators that go on in another call.
+        self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
+        #: Whether a connection is no longer as it was made.
+        self.is_changed = False
+
+
+_session = _Session()
 
 
 def install() -> None:
@@ -41,6 +68,10 @@ def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
     from .. import _engine
 
     _engine.mark_database()
+    _session.cursors.add(context["cursor"])
+    statement = str(sql)
+    if not _PASSING.match(statement) or _LASTING.search(statement):
+        _session.is_changed = True
     return execute(sql, params, many, context)
 
 
@@ -49,6 +80,8 @@ def housekeeping() -> None:
     What fails at that is logged, and keeps no other connection from it."""
     from django.db import connections
 
+    _session.is_changed = False
+    _session.cursors.clear()
     for connection in connections.all(initialized_only=True):
         try:
             _look_after(connection)
@@ -59,10 +92,37 @@ def housekeeping() -> None:
 def _look_after(connection: Any) -> None:
     if connection.connection is None:
         return
-    if connection.in_atomic_block or not connection.get_autocommit():
+    if _has_transaction(connection):
         _abandon(connection)
     else:
         connection.close_if_unusable_or_obsolete()
+
+
+def is_in_use() -> bool:
+    """Whether this thread has a transaction, a cursor or settings of a session that a later call
+    may go on with. Where that cannot be told it has, and the log says why."""
+    from django.db import connections
+
+    try:
+        return bool(
+            _session.is_changed
+            or len(_session.cursors)
+            or any(map(_has_transaction, connections.all(initialized_only=True)))
+        )
+    except Exception:
+        logger.exception("asking for open transactions failed")
+        return True
+
+
+def _has_transaction(connection: Any) -> bool:
+    """Also one that the driver alone knows of, begun by a statement (SQLite and PostgreSQL)."""
+    driver = connection.connection
+    if driver is None:
+        return False
+    if connection.in_atomic_block or not connection.get_autocommit():
+        return True
+    status = getattr(getattr(driver, "info", None), "transaction_status", 0)
+    return bool(getattr(driver, "in_transaction", False) or status in _IN_TRANSACTION)
 
 
 def _abandon(connection: Any) -> None:

@@ -1,10 +1,9 @@
-"""The thread that sync code of an async handler runs on, and with it the database connections.
+"""Where sync code of an async handler runs, and with it the database connections.
 
 asgiref gives all of a process's sync code one thread unless a context says otherwise, and with it
-one connection and one transaction for everybody. Here a request has a thread of its own from its
-first ``sync_to_async`` to its answer, as under Django's ASGI handler. Then the thread's connections
-are looked after and the next request gets it, so ``CONN_MAX_AGE`` and health checks hold, and
-nobody sees a transaction that another request left open.
+one connection and one transaction for everybody. Here a context says which request it is of, and
+the request has a ``Lease`` of one thread among ``python.threads`` (``leases.py``), so nobody sees a
+transaction that another request left open, and ``CONN_MAX_AGE`` and health checks hold.
 """
 
 from __future__ import annotations
@@ -12,47 +11,25 @@ from __future__ import annotations
 import contextvars
 import threading
 import weakref
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 import asgiref.local
 from asgiref.sync import SyncToAsync
 
 from .. import _engine
-from . import connections
+from .leases import Lease, RequestThreads
 
 #: asgiref's variable; a request's context holds a ``RequestThread``.
 request_thread = SyncToAsync.thread_sensitive_context
 
 
-class RequestExecutor(ThreadPoolExecutor):
-    """One thread; knows whether it has anything to do."""
-
-    def __init__(self) -> None:
-        super().__init__(max_workers=1, thread_name_prefix="bolt-sync")
-        self._last: Future[Any] | None = None
-
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As the base class's."""
-        self._last = super().submit(function, *args, **kwargs)
-        return self._last
-
-    def is_busy(self) -> bool:
-        """Whether what was submitted last has yet to end."""
-        return self._last is not None and not self._last.done()
-
-
 class Executors(weakref.WeakKeyDictionary[Any, Executor]):
-    """What asgiref keeps by context, with ours by request. ``keep``: how many idle threads wait
-    for the next request with their connections open."""
+    """What asgiref keeps by context, with leases of ``threads`` by request."""
 
-    def __init__(self, others: Any, keep: int) -> None:
+    def __init__(self, others: Any, threads: RequestThreads) -> None:
         super().__init__(others)
-        self.keep = keep
-        self._idle: deque[RequestExecutor] = deque()
-        self._passing = _Passing(self)
+        self.threads = threads
 
     def __contains__(self, context: object) -> bool:
         return isinstance(context, _engine.RequestThread) or super().__contains__(context)
@@ -61,70 +38,13 @@ class Executors(weakref.WeakKeyDictionary[Any, Executor]):
         if not isinstance(context, _engine.RequestThread):
             return super().__getitem__(context)
         if context.ended:
-            # A task that outlived its request.
-            return self._passing
-        executor: Executor | None = context.executor
-        if executor is None:
-            executor = self.lease()
-            context.keep(executor)
-        return executor
-
-    def lease(self) -> RequestExecutor:
-        """An idle thread, or a new one."""
-        try:
-            executor = self._idle.pop()
-        except IndexError:
-            return RequestExecutor()
-        # What has grown old while it was idle is not handed on.
-        executor.submit(connections.housekeeping)
-        return executor
-
-    def release(self, executor: RequestExecutor, done: Callable[[], None]) -> None:
-        """Takes a request's thread back. ``done`` is called once its connections are in order, or
-        at once where a task that the request left behind still uses them."""
-        if executor.is_busy():
-            done()
-            done = _nothing
-        try:
-            executor.submit(self._take_back, executor, done)
-        except RuntimeError:
-            # The interpreter is ending and starts nothing any more.
-            done()
-
-    def _take_back(self, executor: RequestExecutor, done: Callable[[], None]) -> None:
-        try:
-            connections.housekeeping()
-            if len(self._idle) < self.keep:
-                self._idle.append(executor)
-            else:
-                connections.close_all()
-                executor.shutdown(wait=False)
-        finally:
-            done()
-
-    def close(self) -> None:
-        """Ends the threads that are idle."""
-        while self._idle:
-            executor = self._idle.pop()
-            executor.submit(connections.close_all)
-            executor.shutdown(wait=False)
-
-
-class _Passing(Executor):
-    """A thread for each call: it goes back as soon as the call has ended."""
-
-    def __init__(self, executors: Executors) -> None:
-        self._executors = executors
-
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        executor = self._executors.lease()
-        future = executor.submit(function, *args, **kwargs)
-        self._executors.release(executor, _nothing)
-        return future
-
-
-def _nothing() -> None:
-    pass
+            # A task that outlived its request has a thread for one call at a time.
+            return Lease(self.threads, ended=True)
+        lease: Executor | None = context.executor
+        if lease is None:
+            lease = Lease(self.threads)
+            context.keep(lease)
+        return lease
 
 
 #: What asgiref keeps a ``Local``'s values in: tagged with a thread, and invisible on any other.
@@ -143,11 +63,12 @@ def move_context(context: contextvars.Context, thread: int | None = None) -> Non
             value.thread_id = ident
 
 
-def install(keep: int) -> Executors:
-    """Has asgiref ask us; once in a process, later calls only set how many threads are kept."""
+def install(limit: int) -> RequestThreads:
+    """Has asgiref ask us for at most ``limit`` threads; once in a process, later calls only set
+    the limit."""
     executors = SyncToAsync.context_to_thread_executor
     if not isinstance(executors, Executors):
-        executors = Executors(executors, keep)
+        executors = Executors(executors, RequestThreads(limit))
         SyncToAsync.context_to_thread_executor = executors
-    executors.keep = keep
-    return executors
+    executors.threads.limit = limit
+    return executors.threads

@@ -24,7 +24,7 @@ class Postgres:
         self.port = free_port()
         self._run("initdb", "--username=bolt", "--auth=trust", "--no-sync", "--encoding=UTF8")
         settings = f"port={self.port}\nlisten_addresses='127.0.0.1'\nfsync=off\n"
-        settings += f"unix_socket_directories='{directory}'\nmax_connections=100\n"
+        settings += f"unix_socket_directories='{directory}'\nmax_connections=50\n"
         with (directory / "postgresql.conf").open("a") as file:
             file.write(settings)
 

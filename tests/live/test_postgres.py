@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from tests.command import python, said
@@ -55,7 +56,8 @@ def test_the_orm_sync_and_async(server):
 
 
 @pytest.mark.parametrize(
-    ("url", "status"), [("/leave-open", 200), ("/enter-atomic", 200), ("/raise-in-atomic", 500)]
+    ("url", "status"),
+    [("/leave-open", 200), ("/enter-atomic", 200), ("/begin", 200), ("/raise-in-atomic", 500)],
 )
 def test_the_next_requests_see_nothing_of_an_open_transaction(server, url, status):
     before = get(server, "/count")[1]["count"]
@@ -79,17 +81,72 @@ def test_async_requests_share_no_transaction(server):
     assert "never committed" not in get(server, "/texts")[1]["texts"]
 
 
-def test_a_client_that_goes_leaves_no_connection_behind(server):
-    # For a moment each has a thread and a connection of its own, on a busy machine all of them.
-    for _ in range(50):
-        connection = server.connect()
-        connection.request("GET", "/cancelled")
+class Sessions:
+    """How many sessions the database has for others, looked at all the time."""
+
+    def __init__(self, cluster):
+        self.most = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, args=(cluster.port,))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._over.set()
+        self._thread.join(20)
+
+    def _look(self, port):
+        query = (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        address = f"host=127.0.0.1 port={port} user=bolt dbname=postgres"
+        with psycopg.connect(address, autocommit=True) as session:
+            while not self._over.wait(0.005):
+                self.most = max(self.most, session.execute(query).fetchone()[0])
+
+
+def test_a_burst_of_slow_and_cancelled_requests_has_so_many_connections(server, cluster):
+    with Sessions(cluster) as sessions:
+        connections = [server.connect() for _ in range(200)]
+        for connection in connections:
+            connection.request("GET", "/aslow")
+        for connection in connections[::4]:
+            connection.close()
+        del connections[::4]
+        assert {connection.getresponse().status for connection in connections} == {200}
+    for connection in connections:
         connection.close()
-    assert get(server, "/acount")[0] == 200
-    deadline = time.monotonic() + 10
-    while get(server, "/connections")[1]["connections"] > WORKERS * THREADS:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    print(json.dumps({"name": "D2", "connections": sessions.most, "limit": WORKERS * THREADS}))
+    assert 0 < sessions.most <= WORKERS * THREADS
+
+
+def test_streams_that_stay_open_keep_nobody_from_the_database(server, cluster):
+    with Sessions(cluster) as sessions:
+        streams = [server.connect() for _ in range(60)]
+        for stream in streams:
+            stream.request("GET", "/ticks")
+        responses = [stream.getresponse() for stream in streams]
+        for _ in range(3):
+            assert [response.readline().strip().isdigit() for response in responses] == [True] * 60
+            begun = time.monotonic()
+            assert get(server, "/acount")[0] == 200
+            assert time.monotonic() - begun < 2
+    for stream in streams:
+        stream.close()
+    assert sessions.most <= WORKERS * THREADS
+
+
+def test_a_client_that_goes_leaves_no_connection_behind(server, cluster):
+    with Sessions(cluster) as sessions:
+        for _ in range(50):
+            connection = server.connect()
+            connection.request("GET", "/cancelled")
+            connection.close()
+        assert get(server, "/acount")[0] == 200
+    assert sessions.most <= WORKERS * THREADS
 
 
 class Load:

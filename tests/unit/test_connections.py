@@ -36,6 +36,14 @@ def enter_atomic(request):
     return {}
 
 
+@api.get("/begin")
+def begin(request):
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO left_behind VALUES (1)")
+    return {}
+
+
 @api.get("/look")
 def look(request):
     with connection.cursor() as cursor:
@@ -124,7 +132,7 @@ def client(tmp_path, monkeypatch):
     connections.close_all()
 
 
-@pytest.mark.parametrize("url", ["/leave-open", "/enter-atomic"])
+@pytest.mark.parametrize("url", ["/leave-open", "/enter-atomic", "/begin"])
 def test_the_next_request_sees_nothing_of_an_open_transaction(client, url):
     for _ in range(8):
         assert client.get(url).status == 200

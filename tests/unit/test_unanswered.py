@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pybolt.cli.unanswered import meet
+from pybolt.cli.unanswered import Forms, meet
 from pybolt.django.urls import ANYTHING, SEGMENT
 from tests.unit.command import bolt
 
@@ -172,3 +172,4 @@ def test_a_declaration_in_python_is_one_of_them(site):
 )
 def test_forms_that_a_path_may_both_be_of(one, other, together):
     assert meet(one, other) is meet(other, one) is together
+    assert Forms([other]).meet(one) is together

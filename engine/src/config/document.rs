@@ -118,7 +118,7 @@ config! {
 config! {
     /// The Python side of a worker process.
     pub struct ServerPythonConfig {
-        /// Threads for sync handlers that wait.
+        /// Threads for sync handlers that wait, and as many for the sync code of async ones.
         threads: Spanned<u64> = optional(8),
         /// How often Python offers to switch threads; 1ms to 1s.
         switch_interval: Spanned<Span> = optional("1ms"),

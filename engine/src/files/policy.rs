@@ -174,7 +174,7 @@ impl FilesConfig {
                     format!("the directory {} cannot be opened: {}", path.display(), told(&error));
                 out.push(
                     Diagnostic::error("E160", &self.root.at, message)
-                        .hint("a relative one begins in the directory of the file that says it"),
+                        .hint("a relative one begins beside the file or api module that says it"),
                 );
             })
             .ok()

@@ -5,7 +5,7 @@ import asyncio
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from pybolt import BoltAPI
+from pybolt import BoltAPI, Stream
 from tests.live.orm_project.models import Note
 
 api = BoltAPI()
@@ -51,6 +51,14 @@ def enter_atomic(request):
     return {}
 
 
+@api.get("/begin")
+def begin(request):
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+    Note.objects.create(text="never committed")
+    return {}
+
+
 @api.get("/raise-in-atomic")
 def raise_in_atomic(request):
     with transaction.atomic():
@@ -75,6 +83,30 @@ async def aleave_open(request):
     await Note.objects.acreate(text="never committed")
     await asyncio.sleep(0.01)
     return {}
+
+
+@sync_to_async
+@transaction.atomic
+def take_long():
+    Note.objects.create(text="slow")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.05)")
+
+
+@api.get("/aslow")
+async def aslow(request):
+    await take_long()
+    return {"count": await Note.objects.acount()}
+
+
+@api.get("/ticks")
+def ticks(request):
+    async def chunks():
+        while True:
+            yield f"{await Note.objects.acount()}\n"
+            await asyncio.sleep(0.2)
+
+    return Stream(chunks())
 
 
 @api.get("/texts")

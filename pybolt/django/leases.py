@@ -1,0 +1,214 @@
+"""The threads that sync code of async handlers runs on: so many and no more, lent to requests.
+
+A request's calls run one after the other, on one thread. It is lent with the first of them and goes
+back with the request's answer, once its connections are in order. Where all are lent, one that has
+no call under way, and whose connections are as the next call would find them anywhere, goes to the
+next request that needs it, and its own gets another with its next call. Where there is none of
+these either, requests wait, in the order in which they asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any
+
+from . import connections
+
+
+class _Call(Future[Any]):
+    """A call, and what comes of it."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        super().__init__()
+        self._function: Callable[[], Any] | None = function
+
+    def run(self) -> None:
+        """Makes it, unless nobody waits for it any more."""
+        function, self._function = self._function, None
+        if function is None or not self.set_running_or_notify_cancel():
+            return
+        try:
+            result = function()
+        except BaseException as error:
+            self.set_exception(error)
+            # The traceback refers to this frame.
+            del self
+        else:
+            self.set_result(result)
+
+
+class Lease(Executor):
+    """One request's: its calls, and the thread that is lent to it. ``ended``: the request is over,
+    and the thread goes back when the calls have been made."""
+
+    def __init__(self, threads: RequestThreads, *, ended: bool = False) -> None:
+        self._threads = threads
+        self.calls: deque[_Call] = deque()
+        self.thread: _Thread | None = None
+        self.at_work = False
+        self.ended = ended
+        self.done: Callable[[], None] = _nothing
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As the base class's; never waits."""
+        call = _Call(functools.partial(function, *args, **kwargs))
+        self._threads.add(self, call)
+        return call
+
+    def call(self) -> _Call | None:
+        """The first that has not ended."""
+        while self.calls and self.calls[0].done():
+            self.calls.popleft()
+        return self.calls[0] if self.calls else None
+
+
+class RequestThreads:
+    """At most ``limit`` threads, and who has them."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._count = 0
+        self._idle: list[_Thread] = []
+        #: Those whose thread may be taken, and those that need one; the first of each came first.
+        self._resting: dict[Lease, None] = {}
+        self._waiting: dict[Lease, None] = {}
+
+    def add(self, lease: Lease, call: _Call) -> None:
+        """Has ``call`` made when its turn comes."""
+        with self._lock:
+            if lease.thread is None and lease not in self._waiting:
+                lease.thread = self._find()
+            lease.calls.append(call)
+            if lease.thread is None:
+                self._waiting[lease] = None
+            else:
+                self._start(lease, lease.thread)
+
+    def end(self, lease: Lease, done: Callable[[], None]) -> None:
+        """The request is over. ``done`` is called once its connections are in order, or at once
+        where it has none, or where a task that it left behind still uses them."""
+        with self._lock:
+            lease.ended = True
+            if lease.call() is None:
+                self._waiting.pop(lease, None)
+                if lease.thread is not None:
+                    lease.done = done
+                    self._start(lease, lease.thread)
+                    return
+        done()
+
+    def turn(self, lease: Lease) -> tuple[_Call | None, bool]:
+        """What the thread of ``lease`` has to do, and whether the request is over: neither, where
+        the call was cancelled."""
+        with self._lock:
+            call = lease.call()
+            return call, lease.ended and call is None
+
+    def after(self, lease: Lease, thread: _Thread, *, over: bool) -> Lease | None:
+        """Whom ``thread`` serves after a call of ``lease``; called on it. ``over``: there was none,
+        the request is over and everything in order."""
+        free = over or not connections.is_in_use()
+        with self._lock:
+            call = lease.call()
+            if lease.ended and call is None and not over:
+                return lease
+            following = self._first() if free else None
+            if following is None and call is not None:
+                return lease
+            lease.at_work = False
+            if over or following is not None:
+                lease.thread = None
+            elif free:
+                self._resting[lease] = None
+            if following is not None:
+                following.thread, following.at_work = thread, True
+                if call is not None:
+                    self._waiting[lease] = None
+            elif over:
+                self._put_back(thread)
+            return following
+
+    def close(self) -> None:
+        """Ends the threads that are idle."""
+        with self._lock:
+            while self._idle:
+                self._count -= 1
+                self._idle.pop().serve(None)
+
+    def _start(self, lease: Lease, thread: _Thread) -> None:
+        if not lease.at_work:
+            self._resting.pop(lease, None)
+            lease.at_work = True
+            thread.serve(lease)
+
+    def _find(self) -> _Thread | None:
+        if self._idle:
+            return self._idle.pop()
+        if self._count < self.limit:
+            thread = _Thread(self)
+            self._count += 1
+            return thread
+        if self._resting:
+            other = next(iter(self._resting))
+            del self._resting[other]
+            found, other.thread = other.thread, None
+            return found
+        return None
+
+    def _first(self) -> Lease | None:
+        while self._waiting:
+            lease = next(iter(self._waiting))
+            del self._waiting[lease]
+            if lease.call() is not None:
+                return lease
+        return None
+
+    def _put_back(self, thread: _Thread) -> None:
+        if self._count > self.limit:
+            self._count -= 1
+            thread.serve(None)
+        else:
+            self._idle.append(thread)
+
+
+class _Thread(threading.Thread):
+    def __init__(self, threads: RequestThreads) -> None:
+        super().__init__(name="bolt-sync", daemon=True)
+        self._threads = threads
+        self._inbox: SimpleQueue[Lease | None] = SimpleQueue()
+        self._last: Lease | None = None
+        self.serve = self._inbox.put
+        self.start()
+
+    def run(self) -> None:
+        while (lease := self._inbox.get()) is not None:
+            while lease is not None:
+                lease = self._serve(lease)
+        connections.close_all()
+
+    def _serve(self, lease: Lease) -> Lease | None:
+        """Makes one call; gives the lease that is next."""
+        if lease is not self._last:
+            # What has grown old meanwhile is not handed on, nor what another left open.
+            connections.housekeeping()
+            self._last = lease
+        call, over = self._threads.turn(lease)
+        if call is not None:
+            call.run()
+            del call
+        elif over:
+            connections.housekeeping()
+            self._last = None
+            done, lease.done = lease.done, _nothing
+            done()
+        return self._threads.after(lease, self, over=over)
+
+
+def _nothing() -> None:
+    pass
