@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::Failure;
@@ -12,8 +12,7 @@ use super::databases::Table;
 use super::json::Json;
 use super::parameters::{self, Values};
 use super::policy::{QueryPolicy, ReadPlan};
-use super::rows::Children;
-use super::wire::Shape;
+use super::rows::{Children, Fetched};
 use crate::body::Body;
 use crate::handler::Handler;
 use crate::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -92,15 +91,16 @@ async fn only(
 ) -> Result<bool, Refused> {
     let read = &policy.reads[0];
     let Some(paging) = &policy.paging else {
-        let (table, children) = fetch(read, given, values, read.max_rows).await?;
-        return write(read, &table, &children, json);
+        let found = read.fetch(given, values, read.max_rows).await?;
+        return Ok(read.write(&found, json)?);
     };
     let number = |at: usize| values[at].as_ref().and_then(|value| value.text().parse::<u64>().ok());
     let limit = number(paging.limit).unwrap_or_default();
-    let (table, children) = fetch(read, given, values, limit.saturating_add(1)).await?;
+    let found = read.fetch(given, values, limit.saturating_add(1)).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    read.layout.list(&table, table.count().min(limit), &children, json)?;
-    if table.count() <= limit {
+    let count = found.table.count();
+    read.list(&found, count.min(limit), json)?;
+    if count <= limit {
         return Ok(true);
     }
     let next = match &paging.cursors {
@@ -110,7 +110,7 @@ async fn only(
         }
         Some((column, cursors)) => {
             let mut last = Json::default();
-            table.write(limit - 1, *column, &mut last)?;
+            found.table.with(limit - 1, *column, |cell| last.cell(cell))?;
             cursors.seal(&last.0)
         }
     };
@@ -127,16 +127,16 @@ async fn object(
     values: &Values,
     json: &mut Json,
 ) -> Result<(), Refused> {
-    let fetched = policy.reads.iter().map(|read| fetch(read, given, values, read.max_rows));
+    let fetched = policy.reads.iter().map(|read| read.fetch(given, values, read.max_rows));
     let fetched = try_join_all(fetched).await?;
     json.raw(b"{");
-    for (place, (read, (table, children))) in policy.reads.iter().zip(&fetched).enumerate() {
+    for (place, (read, found)) in policy.reads.iter().zip(&fetched).enumerate() {
         if place > 0 {
             json.raw(b", ");
         }
         json.text(read.key.as_deref().unwrap_or_default());
         json.raw(b": ");
-        if !write(read, table, children, json)? {
+        if !read.write(found, json)? {
             json.raw(b"null");
         }
     }
@@ -144,45 +144,39 @@ async fn object(
     Ok(())
 }
 
-/// The rows of a read and those within them, asked for at once.
-async fn fetch<'a>(
-    read: &'a ReadPlan,
-    given: usize,
-    values: &Values,
-    max: u64,
-) -> Result<(Table, Vec<Children<'a>>), Refused> {
-    let rows = |read: &'a ReadPlan, max: u64| async move {
-        let statement = read.statement(given).ok_or(Failure::Unavailable)?;
-        read.database.rows(statement, values, max).await
-    };
-    if read.nested.is_empty() {
-        return Ok((rows(read, max).await?, Vec::new()));
+impl QueryPolicy {
+    /// What all reads find, with `values` for the parameters; for who makes something else of it than
+    /// JSON.
+    pub async fn fetch(&self, values: &Values) -> Result<Vec<Fetched>, Failure> {
+        let given = self.given(values);
+        let fetched = self.reads.iter().map(|read| read.fetch(given, values, read.max_rows));
+        try_join_all(fetched).await
     }
-    let inner = read.nested.iter().map(|nested| rows(&nested.read, nested.read.max_rows));
-    let (table, inner) = tokio::join!(rows(read, max), join_all(inner));
-    let children = read
-        .nested
-        .iter()
-        .zip(inner)
-        .map(|(nested, table)| Ok(Children::new(nested, table?)?))
-        .collect::<Result<_, Refused>>()?;
-    Ok((table?, children))
 }
 
-/// Writes a read; whether there is anything.
-fn write(
-    read: &ReadPlan,
-    table: &Table,
-    children: &[Children<'_>],
-    json: &mut Json,
-) -> Result<bool, Refused> {
-    match read.shape {
-        Shape::List => read.layout.list(table, table.count(), children, json)?,
-        Shape::One | Shape::Value if table.count() == 0 => return Ok(false),
-        Shape::One => read.layout.row(table, 0, children, json)?,
-        Shape::Value => read.layout.value(table, 0, json)?,
+impl ReadPlan {
+    /// Asks for the rows of a read and for those within them at once.
+    async fn fetch(&self, given: usize, values: &Values, max: u64) -> Result<Fetched, Failure> {
+        let table = self.rows(given, values, max);
+        if self.nested.is_empty() {
+            return Ok(Fetched { table: table.await?, children: Vec::new() });
+        }
+        let inner = self.nested.iter().map(|plan| {
+            let read = &plan.read;
+            read.rows(given, values, read.max_rows)
+        });
+        let (table, inner) = tokio::join!(table, try_join_all(inner));
+        let children = self.nested.iter().zip(inner?).map(|(plan, table)| {
+            let broken = |Broken(what)| Failure::Failed(format!("a row has {what}"));
+            Children::new(plan, table).map_err(broken)
+        });
+        Ok(Fetched { table: table?, children: children.collect::<Result<_, _>>()? })
     }
-    Ok(true)
+
+    async fn rows(&self, given: usize, values: &Values, max: u64) -> Result<Table, Failure> {
+        let statement = self.statement(given).ok_or(Failure::Unavailable)?;
+        self.database.rows(statement, values, max).await
+    }
 }
 
 /// 404 as a handler's `HTTPError` is answered.

@@ -15,8 +15,20 @@ pub enum Cell<'a> {
     Float(f64),
     /// A `str`.
     Text(Cow<'a, str>),
-    /// What JSON has as a string of plain ASCII: a `Decimal`, a `UUID`, dates and times.
-    Ascii(Inline),
+    /// A `Decimal`, as `str` has it.
+    Decimal(Inline),
+    /// A `UUID`.
+    Uuid([u8; 16]),
+    /// A `date`: days since 1970-01-01.
+    Date(i64),
+    /// A `datetime`: microseconds since 1970-01-01 00:00, and whether it is said to be of UTC.
+    Datetime(i64, bool),
+    /// A `time`: microseconds since midnight.
+    Time(i64),
+    /// A `timedelta`, in microseconds.
+    Duration(i128),
+    /// An `int` of more than 64 bits: its digits.
+    Digits(String),
     /// What a JSON column holds.
     Json(Cow<'a, str>),
     /// A `list`.

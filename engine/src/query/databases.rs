@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use serde_json::Value as JsonValue;
 
-use super::cell::Broken;
-use super::json::Json;
 use super::postgres::{self, Counters, Postgres};
 use super::sqlite::{self, Sqlite};
 use super::statement::Statement;
@@ -48,14 +46,6 @@ impl Table {
         match self {
             Self::Postgres(rows) => rows.count(),
             Self::Sqlite(rows) => rows.count(),
-        }
-    }
-
-    /// Writes the value of a row's column.
-    pub fn write(&self, row: usize, column: usize, out: &mut Json) -> Result<(), Broken> {
-        match self {
-            Self::Postgres(rows) => out.cell(&rows.cell(row, column)?),
-            Self::Sqlite(rows) => out.cell(rows.cell(row, column)),
         }
     }
 }

@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::cell::{Broken, Cell};
+use super::cell::{Broken, Cell, Inline};
+use super::python;
 
 /// The JSON that an answer is made of.
 #[derive(Default)]
@@ -25,11 +26,13 @@ impl Json {
             Cell::Int(value) => self.int(*value),
             Cell::Float(value) => self.float(*value),
             Cell::Text(value) => self.text(value),
-            Cell::Ascii(value) => {
-                self.raw(b"\"");
-                self.raw(value.as_bytes());
-                self.raw(b"\"");
-            }
+            Cell::Digits(digits) => self.raw(digits.as_bytes()),
+            Cell::Decimal(value) => self.ascii(value),
+            Cell::Uuid(bytes) => self.ascii(&python::uuid(*bytes)),
+            Cell::Date(days) => self.ascii(&python::date(*days)?),
+            Cell::Datetime(since, aware) => self.ascii(&python::datetime(*since, *aware)?),
+            Cell::Time(since) => self.ascii(&python::time(*since)?),
+            Cell::Duration(span) => self.ascii(&python::duration(*span)?),
             Cell::Json(text) => super::transcode::value(text, self)?,
             Cell::List(cells) => {
                 self.raw(b"[");
@@ -43,6 +46,12 @@ impl Json {
             }
         }
         Ok(())
+    }
+
+    fn ascii(&mut self, value: &Inline) {
+        self.raw(b"\"");
+        self.raw(value.as_bytes());
+        self.raw(b"\"");
     }
 
     /// An integer.

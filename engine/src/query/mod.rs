@@ -13,25 +13,25 @@
 //! "shop.queries:latest"}`.
 
 mod answer;
-mod cell;
+pub mod cell;
 mod databases;
 mod json;
 mod page;
 mod parameters;
 mod policy;
 mod postgres;
-mod python;
-mod rows;
+pub mod python;
+pub mod rows;
 mod scalar;
 pub mod sqlite;
 mod statement;
 mod transcode;
-mod wire;
+pub mod wire;
 
 pub use self::answer::Reading;
 pub use self::databases::{Database, Databases};
-pub use self::parameters::Value;
-pub use self::policy::QueryPolicy;
+pub use self::parameters::{Value, Values};
+pub use self::policy::{NestedPlan, QueryPolicy, ReadPlan};
 pub use self::postgres::{Counters, Postgres};
 pub use self::wire::Query as QueryConfig;
 

@@ -14,7 +14,7 @@ use crate::response::Response;
 
 /// A value of a request, in the form that PostgreSQL reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value(pub(super) String);
+pub struct Value(pub String);
 
 impl Value {
     /// Its text.

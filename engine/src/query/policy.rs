@@ -14,34 +14,41 @@ use crate::config::diagnostic::{Diagnostics, Location};
 pub struct QueryPolicy {
     /// What to call it.
     pub name: String,
-    pub(super) parameters: Vec<Parameter>,
+    /// What requests bring.
+    pub parameters: Vec<Parameter>,
     /// The parameters that may be missing, in the order of a variant's bits.
     optional: Vec<usize>,
-    pub(super) reads: Vec<ReadPlan>,
+    /// What is read.
+    pub reads: Vec<ReadPlan>,
     pub(super) paging: Option<Paging>,
     /// Whether moments are told with their offset.
-    pub(super) use_tz: bool,
+    pub use_tz: bool,
 }
 
 /// One read and what becomes of it.
 pub struct ReadPlan {
     pub(super) database: Arc<Database>,
     /// Its key in the object that is answered.
-    pub(super) key: Option<String>,
-    pub(super) shape: Shape,
+    pub key: Option<String>,
+    /// What is answered of it.
+    pub shape: Shape,
     pub(super) max_rows: u64,
-    pub(super) layout: Layout,
+    /// How its rows are written.
+    pub layout: Layout,
     /// By the set of optional parameters that are given.
     statements: Vec<Option<Arc<Statement>>>,
-    pub(super) nested: Vec<NestedPlan>,
+    /// Rows within its rows.
+    pub nested: Vec<NestedPlan>,
 }
 
 /// Rows within the rows of a read.
 pub struct NestedPlan {
-    pub(super) name: String,
+    /// Its key in the row that it belongs to.
+    pub name: String,
     pub(super) parent: usize,
     pub(super) child: usize,
-    pub(super) read: ReadPlan,
+    /// Its statement.
+    pub read: ReadPlan,
 }
 
 /// At most so many parameters may be missing: each set of them has a statement.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::cell::{Broken, Cell, Inline};
+use super::cell::{Broken, Inline};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -157,13 +157,13 @@ pub fn duration(microseconds: i128) -> Result<Inline, Broken> {
 }
 
 /// A `UUID`.
-pub fn uuid(bytes: [u8; 16]) -> Cell<'static> {
+pub fn uuid(bytes: [u8; 16]) -> Inline {
     let mut out = Inline::new();
     for (number, byte) in bytes.iter().enumerate() {
         let hyphen = if matches!(number, 4 | 6 | 8 | 10) { "-" } else { "" };
         write!(out, "{hyphen}{byte:02x}").expect("memory takes what is written");
     }
-    Cell::Ascii(out)
+    out
 }
 
 #[cfg(test)]

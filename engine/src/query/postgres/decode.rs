@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use tokio_postgres::types::{FromSql, Kind as TypeKind, Type};
 
 use crate::query::cell::{Broken, Cell};
-use crate::query::python;
 use crate::query::wire::Kind;
 
 /// The bytes of a value, whatever its type.
@@ -148,16 +147,16 @@ impl Decoder {
                 let rest = Cow::Borrowed(text(rest)?);
                 if *self == Self::Jsonb { Cell::Json(rest) } else { Cell::Text(rest) }
             }
-            Self::Uuid => python::uuid(fixed(bytes)?),
+            Self::Uuid => Cell::Uuid(fixed(bytes)?),
             Self::Date => {
                 let days = i32::from_be_bytes(fixed(bytes)?);
-                Cell::Ascii(python::date(i64::from(days) + DAYS_TO_2000)?)
+                Cell::Date(i64::from(days) + DAYS_TO_2000)
             }
-            Self::Time => Cell::Ascii(python::time(i64::from_be_bytes(fixed(bytes)?))?),
+            Self::Time => Cell::Time(i64::from_be_bytes(fixed(bytes)?)),
             Self::Timestamp { aware } => {
                 let since = i64::from_be_bytes(fixed(bytes)?).checked_add(TO_2000);
                 let since = since.ok_or(Broken("a moment that Python has no year for"))?;
-                Cell::Ascii(python::datetime(since, *aware)?)
+                Cell::Datetime(since, *aware)
             }
             Self::Interval => interval(bytes)?,
             Self::Inet => inet(bytes)?,
@@ -186,7 +185,7 @@ fn interval(bytes: &[u8]) -> Result<Cell<'static>, Broken> {
     let months = i32::from_be_bytes(fixed(&bytes[12..])?);
     let days = i64::from(days) + i64::from(months / 12) * 365 + i64::from(months % 12) * 30;
     let whole = i128::from(days) * 86_400_000_000 + i128::from(microseconds);
-    Ok(Cell::Ascii(python::duration(whole)?))
+    Ok(Cell::Duration(whole))
 }
 
 /// Family, length of the netmask, whether it is a `cidr`, length, address.

@@ -1,7 +1,5 @@
 //! `numeric` (`numeric_send`): groups of four decimal digits.
 
-use std::borrow::Cow;
-
 use crate::query::cell::{Broken, Cell, Inline};
 use crate::query::python;
 
@@ -64,9 +62,9 @@ impl Numeric {
     /// As a `Decimal`.
     pub fn into_cell(self) -> Cell<'static> {
         match self {
-            Self::Special(name) => Cell::Text(Cow::Borrowed(name)),
+            Self::Special(name) => Cell::Decimal(Inline::Long(name.to_owned())),
             Self::Finite { negative, digits, scale } => {
-                Cell::Ascii(python::decimal(negative, &digits, -scale))
+                Cell::Decimal(python::decimal(negative, &digits, -scale))
             }
         }
     }
@@ -99,7 +97,7 @@ impl Numeric {
         if negative && digits != "0" {
             digits.insert(0, '-');
         }
-        Ok(digits.parse().map_or_else(|_| Cell::Json(Cow::Owned(digits)), Cell::Int))
+        Ok(digits.parse().map_or_else(|_| Cell::Digits(digits), Cell::Int))
     }
 }
 

@@ -32,21 +32,21 @@ pub fn cell(value: ValueRef<'_>, column: &Column, use_tz: bool) -> Result<Cell<'
             ValueRef::Integer(value) => Cell::Float(value as f64),
             _ => return Err(OTHER),
         },
-        Kind::Decimal => Cell::Ascii(super::decimal::decimal(value, column)?),
+        Kind::Decimal => Cell::Decimal(super::decimal::decimal(value, column)?),
         Kind::Text => Cell::Text(Cow::Owned(text(value)?.to_owned())),
         Kind::Json => Cell::Json(Cow::Owned(text(value)?.to_owned())),
-        Kind::Uuid => python::uuid(uuid(text(value)?).ok_or(OTHER)?),
-        Kind::Date => Cell::Ascii(python::date(date(text(value)?).ok_or(OTHER)?)?),
-        Kind::Time => Cell::Ascii(python::time(clock(text(value)?).ok_or(OTHER)?)?),
+        Kind::Uuid => Cell::Uuid(uuid(text(value)?).ok_or(OTHER)?),
+        Kind::Date => Cell::Date(date(text(value)?).ok_or(OTHER)?),
+        Kind::Time => Cell::Time(clock(text(value)?).ok_or(OTHER)?),
         Kind::Datetime => {
             let (date_text, rest) = text(value)?.split_at_checked(10).ok_or(OTHER)?;
             let rest = rest.strip_prefix([' ', 'T']).ok_or(OTHER)?;
             let day = date(date_text).ok_or(OTHER)?;
             let since = day * 86_400_000_000 + clock(rest).ok_or(OTHER)?;
-            Cell::Ascii(python::datetime(since, use_tz)?)
+            Cell::Datetime(since, use_tz)
         }
         Kind::Duration => match value {
-            ValueRef::Integer(value) => Cell::Ascii(python::duration(value.into())?),
+            ValueRef::Integer(value) => Cell::Duration(value.into()),
             _ => return Err(OTHER),
         },
     })

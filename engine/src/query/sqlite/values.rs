@@ -13,8 +13,8 @@ pub fn bind(bind: &Bind, values: &[Option<Value>]) -> SqlValue {
         Scalar::Int => number(),
         Scalar::Float => text.parse().map(SqlValue::Real).ok(),
         Scalar::Bool => match &*text {
-            "t" => Some(SqlValue::Integer(1)),
-            "f" => Some(SqlValue::Integer(0)),
+            "t" | "true" => Some(SqlValue::Integer(1)),
+            "f" | "false" => Some(SqlValue::Integer(0)),
             _ => number(),
         },
         Scalar::Uuid => Some(SqlValue::Text(text.replace('-', ""))),
