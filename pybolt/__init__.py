@@ -33,6 +33,7 @@ from .middleware import (
     Timeout,
 )
 from .params import Body, Cookie, Form, Header, Path, Query
+from .queries import Nested, Page, Param, Read, count
 from .response import HTML, JSON, Bytes, File, Redirect, Stream, Text
 from .routing import BoltAPI
 
@@ -62,10 +63,14 @@ __all__ = [
     "JWTAuth",
     "Maintenance",
     "MalformedBody",
+    "Nested",
+    "Page",
+    "Param",
     "Path",
     "PythonLimits",
     "Query",
     "RateLimit",
+    "Read",
     "Redirect",
     "RequestHeaders",
     "RequestId",
@@ -77,6 +82,7 @@ __all__ = [
     "Text",
     "Timeout",
     "UnsupportedMediaType",
+    "count",
     "stats",
 ]
 

@@ -41,6 +41,7 @@ from .middleware import (
     SecurityHeaders,
     Timeout,
 )
+from .queries.declare import Page, Read
 
 Method = JWTAuth | APIKeyAuth | BasicAuth
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -81,6 +82,9 @@ class Source:
     file: str
     line: int
 
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
     @classmethod
     def of_caller(cls) -> Source:
         """The first frame outside this package."""
@@ -96,12 +100,12 @@ class Route:
 
     ``methods``: ``None`` where none are named. ``handler`` is a function, a declaration
     (:class:`Respond`, :class:`RedirectTo`, :class:`Health`, :class:`Files`) of what Rust answers
-    without one, or :class:`Django`.
+    without one, a :class:`Read`, or :class:`Django`.
     """
 
     path: str
     methods: tuple[str, ...] | str | None
-    handler: Callable[..., Any] | Respond | RedirectTo | Health | Files | Django
+    handler: Callable[..., Any] | Respond | RedirectTo | Health | Files | Read | Django
     name: str | None
     slots: dict[str, Any]
     request_body: str | None
@@ -133,6 +137,8 @@ class _Declares:
         self.source = Source.of_caller()
         self.routes: list[Route] = []
         self.groups: list[Group] = []
+        #: What :meth:`compile` was given, with its place.
+        self.compiled: list[tuple[Read, Source]] = []
 
     def route(
         self,
@@ -256,6 +262,40 @@ class _Declares:
         )
         self._answer(path, answer, ("GET",), name, slots)
 
+    def query(
+        self,
+        path: str,
+        what: Any,
+        *,
+        one: bool = False,
+        page: Page | None = None,
+        max_rows: int = 1000,
+        name: str | None = None,
+        **slots: Unpack[Slots],
+    ) -> None:
+        """Declares that a queryset answers ``path``, without a handler.
+
+        ``api.query("/items", Item.objects.values("id", "name")[:10], auth="public")``.
+
+        It is compiled once at the start, and from then on run and written by Rust where the
+        database and its columns allow that; ``bolt check`` and ``bolt explain`` tell where not.
+        The answer is byte for byte that of ``JsonResponse(list(queryset), safe=False)``.
+
+        ``what``: a queryset with ``values()`` or ``values_list()``, ``count(queryset)``, or a dict
+        of them; a :class:`Param` stands for what the request says. ``one``: the first row alone,
+        404 where there is none. ``page``: see :class:`Page`. ``max_rows``: of a queryset without a
+        slice; more rows are an error (500).
+        """
+        read = Read(what, one=one, page=page, max_rows=max_rows)
+        self._answer(path, read, ("GET",), name, slots)
+
+    def compile(self, what: Any, *, one: bool = False, max_rows: int = 1000) -> Read:
+        """Declares a read of :meth:`query` that no route has: its parameters are ``Param(name,
+        type)``. It is compiled at the start, with those of the routes."""
+        read = Read(what, one=one, max_rows=max_rows)
+        self.compiled.append((read, Source.of_caller()))
+        return read
+
     def django(
         self,
         path: str,
@@ -276,7 +316,7 @@ class _Declares:
     def _answer(
         self,
         path: str,
-        answer: Respond | RedirectTo | Health | Files | Django,
+        answer: Respond | RedirectTo | Health | Files | Read | Django,
         methods: Sequence[str] | None,
         name: str | None,
         slots: Slots,
@@ -322,7 +362,7 @@ class _Declares:
     def include(self, api: BoltAPI, *, prefix: str = "") -> Group:
         """Takes over everything that ``api`` declares, below ``prefix``."""
         group = Group(prefix, None, dict(api.slots))
-        group.routes, group.groups = api.routes, api.groups
+        group.routes, group.groups, group.compiled = api.routes, api.groups, api.compiled
         self.groups.append(group)
         return group
 

@@ -1,5 +1,6 @@
 """The codes of mistakes that are found on the Python side; the engine's begin at E010, those of
-`include` are from E180 to E184, that of a Django project's URLs is W057."""
+declared reads are from E170 to W173, those of `include` from E180 to E184, that of a Django
+project's URLs is W057."""
 
 CODES: dict[str, str] = {
     "E001": "The file is not valid YAML.",
@@ -11,10 +12,14 @@ CODES: dict[str, str] = {
     "E007": "The configuration file cannot be read.",
     "E008": "A handler or an app cannot be imported.",
     "E009": "A handler cannot be what it is declared to be.",
+    "E170": "A query cannot be what it is declared to be.",
+    "E171": "A query without one of its optional parameters could mean several things.",
+    "E172": "A query has more optional parameters than there may be.",
     "E180": "An included file says what only the first file may say.",
     "E181": "A pattern of `include` matches no file, or is none.",
     "E182": "An included file lies outside the directory of the configuration.",
     "E183": "A file includes itself, by way of others or not.",
     "E184": "A file is included twice.",
+    "W173": "A query has no bound: the number of its rows grows with the table.",
     "W057": "No URL of the Django project answers a route that is left to it.",
 }

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..exceptions import ConfigError, DeclarationError
-from ..params import bind
+from ..exceptions import ConfigError
+from ..queries.declare import Read
 from ..routing import BoltAPI
+from .binding import Binding, name_of
 from .diagnostics import (
     Diagnostic,
     Location,
@@ -111,7 +112,7 @@ class _Loading:
         self.table = Table()
         self.diagnostics: list[Diagnostic] = []
         self.documents: list[dict[str, Any]] = []
-        self.callables: list[Callable[..., Any]] = []
+        self.binding = Binding(self.report, self.warn)
         self.broken: set[Location] = set()
         self.hidden: Hidden = {}
         self.roots: dict[Location, str] = {}
@@ -138,6 +139,10 @@ class _Loading:
         message = without_contents(message, at, self.hidden)
         hint = hint and without_contents(hint, at, self.hidden)
         self.diagnostics.append(Diagnostic(code, message, position, hint, related=others))
+
+    def warn(self, code: str, message: str, at: Location, hint: str | None = None) -> None:
+        place = self.table.locate(at, "value")
+        self.diagnostics.append(Diagnostic(code, message, place, hint, severity="warning"))
 
     def read_files(self) -> list[dict[str, Any]]:
         """What the file says, and the files that it includes: document by document."""
@@ -220,10 +225,16 @@ class _Loading:
         for at, (handler, route) in document.handlers.items():
             config = value_at(document.config, at)
             path = prefix_of(document.config, at) + (text(config["path"]) or "")
-            described = self._bind(
-                handler, path, config["methods"], route.request_body, (*at, "handler")
-            )
-            config["handler"] = described or _name(handler)
+            methods = config["methods"]
+            if isinstance(handler, Read):
+                name = str(route.source)
+                config |= self.binding.read(handler, name, path, methods, (*at, "query"))
+                continue
+            body, place = route.request_body, (*at, "handler")
+            described = self.binding.handler(handler, path, methods, body, place)
+            config["handler"] = described or name_of(handler)
+        for at, read, place_of in document.compiled:
+            self.binding.compiled(read, str(place_of), at)
         config = self._add(source, api.source.file, document.config)
         self._find_django_files(config, index)
 
@@ -250,55 +261,37 @@ class _Loading:
                 hint = "set it and run `collectstatic`, or name a directory (`./django` is one)"
                 self.report("E160", message, (*at, "files", "root"), hint)
 
-    def _bind(
-        self,
-        handler: Callable[..., Any],
-        path: str,
-        methods: list[str],
-        request_body: str | None,
-        at: Location,
-    ) -> dict[str, Any] | None:
-        name = _name(handler)
-        if not callable(handler):
-            self.report("E009", f"{name} is not callable", at, "give a function")
-            return None
-        try:
-            bound = bind(handler, parameter_names(path), methods, request_body)
-        except DeclarationError as error:
-            self.report("E009", f"{name}: {error.message}", at, error.hint)
-            return None
-        self.callables.append(bound.call)
-        return {
-            "index": len(self.callables) - 1,
-            "name": name,
-            "is_async": bound.is_async,
-            "awaits": bound.awaits,
-            "request_body": bound.request_body,
-        }
-
     def bind_file(self, config: dict[str, Any], index: int) -> None:
         """Resolves the handlers and the project's files that a file names."""
         self._find_django_files(config, index)
         for at, route, path in routes_of(config, (index,)):
-            if "handler" not in route:
-                continue
-            name = route["handler"]
-            if not isinstance(name, str):
-                message = "a handler in a file is the name of a function"
-                hint = 'write for example `handler: "shop.api:hello"`'
-                self.report("E009", message, (*at, "handler"), hint)
-                # Only what is imported here becomes a callable's number.
-                route["handler"] = "?"
-                continue
-            methods = route.get("methods", ["GET"])
-            methods = methods if isinstance(methods, list) else [methods]
-            try:
-                handler = import_object(name)
-            except ImportFailed as error:
-                self._handler_failed(name.partition(":")[0], error, (*at, "handler"))
-                continue
-            known = [method for method in methods if isinstance(method, str)]
-            route["handler"] = self._bind(handler, path, known, None, (*at, "handler")) or name
+            for key in ("handler", "query"):
+                if key in route:
+                    self._bind_named(route, key, path, (*at, key))
+
+    def _bind_named(self, route: dict[str, Any], key: str, path: str, at: Location) -> None:
+        name = route[key]
+        if not isinstance(name, str):
+            what = "function" if key == "handler" else "queryset"
+            message = f"a {key} in a file is the name of a {what}"
+            hint = f'write for example `{key}: "shop.api:hello"`'
+            self.report("E009" if key == "handler" else "E170", message, at, hint)
+            # Only what is imported here becomes a callable's number.
+            route[key] = "?"
+            return
+        methods = route.get("methods", ["GET"])
+        methods = methods if isinstance(methods, list) else [methods]
+        try:
+            found = import_object(name)
+        except ImportFailed as error:
+            self._handler_failed(name.partition(":")[0], error, at)
+            return
+        known = [method for method in methods if isinstance(method, str)]
+        if key == "handler":
+            route[key] = self.binding.handler(found, path, known, None, at) or name
+            return
+        del route[key]
+        route |= self.binding.read(found, name, path, known, at)
 
     def _handler_failed(self, module: str, error: ImportFailed, at: Location) -> None:
         """A module that cannot be imported is one mistake, however many handlers are in it."""
@@ -312,7 +305,7 @@ class _Loading:
         """Has the project answer the routes that name nothing else. Without ``made`` its code is
         not asked for."""
         try:
-            self.django = project(self.documents, settings, self.callables, made=made)
+            self.django = project(self.documents, settings, self.binding.callables, made=made)
         except ImportFailed as error:
             self.django = UNASKED
             self.app_failed(error, (0, "settings") if settings else ())
@@ -346,6 +339,8 @@ class _Loading:
         wire: dict[str, Any] = {"documents": self.documents}
         if self.django is not None:
             wire["django"] = self.django
+        if self.binding.databases:
+            wire["databases"] = self.binding.databases
         return json.dumps(wire, allow_nan=False)
 
 
@@ -404,7 +399,7 @@ def load(
     loading.override()
     return LoadedConfig(
         wire=loading.wire(),
-        callables=loading.callables,
+        callables=loading.binding.callables,
         diagnostics=loading.diagnostics,
         table=loading.table,
         settings=settings,
@@ -428,24 +423,10 @@ def from_api(api: BoltAPI) -> LoadedConfig:
     loading.mount_django(None, made=not loading.incomplete)
     return LoadedConfig(
         loading.wire(),
-        loading.callables,
+        loading.binding.callables,
         loading.diagnostics,
         loading.table,
         None,
         None,
         frozenset(loading.broken),
     )
-
-
-def parameter_names(path: str) -> list[str]:
-    """The names that a path captures."""
-    names = []
-    for part in path.split("{")[1:]:
-        name, closed, _ = part.partition("}")
-        if closed:
-            names.append(name.lstrip("*"))
-    return names
-
-
-def _name(handler: Callable[..., Any]) -> str:
-    return f"{getattr(handler, '__module__', '?')}:{getattr(handler, '__qualname__', handler)}"

@@ -9,7 +9,7 @@ from .importing import explained
 from .written import routes_of
 
 #: What of a route says what answers it.
-TARGETS = frozenset({"handler", "respond", "redirect", "health", "files"})
+TARGETS = frozenset({"handler", "query", "respond", "redirect", "health", "files"})
 #: What the engine hears of a project whose code is not asked for.
 UNASKED = "django"
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..middleware import Django, Files, Health, RateLimit, RedirectTo, Respond
-from ..routing import BoltAPI, Group, Route, _Declares, slots_to_config
+from ..queries.declare import Read
+from ..routing import BoltAPI, Group, Route, Source, _Declares, slots_to_config
 from .diagnostics import Location, Position
 from .yaml import Table
 
@@ -21,7 +22,9 @@ class ApiDocument:
 
     def __init__(self, api: BoltAPI, index: int, table: Table) -> None:
         self.table = table
-        self.handlers: dict[Location, tuple[Callable[..., Any], Route]] = {}
+        self.handlers: dict[Location, tuple[Callable[..., Any] | Read, Route]] = {}
+        #: Reads that no route has.
+        self.compiled: list[tuple[Location, Read, Source]] = []
         #: What was given and is no data that a document may hold: place, what, hint.
         self.misfits: list[tuple[Location, str, str]] = []
         root: Location = (index,)
@@ -33,6 +36,10 @@ class ApiDocument:
 
     def _members(self, at: Location, owner: _Declares) -> dict[str, Any]:
         members: dict[str, Any] = {}
+        for read, source in owner.compiled:
+            place: Location = (*at, "compile", source.line)
+            self.table.values[place] = self.table.keys[place] = Position(source.file, source.line)
+            self.compiled.append((place, read, source))
         if owner.routes:
             members["routes"] = [
                 self._route((*at, "routes", number), route)

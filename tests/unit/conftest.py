@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.reads.fixtures import alias, postgresql, sqlite
 from tests.unit.command import FINE, HANDLERS
+
+__all__ = ["alias", "postgresql", "project", "sqlite"]
 
 
 @pytest.fixture

@@ -1,0 +1,120 @@
+"""A plan on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from .declare import TYPES, Param
+from .plan import Below, Part, Plan
+from .samples import PG_TYPES, literal
+from .statement import Bind, Constant, Statement, numbered
+
+
+def parameters(plan: Plan) -> list[dict[str, Any]]:
+    """The parameters of a plan in the order in which they are read."""
+    return [_parameter(param, plan) for param in plan.params]
+
+
+def reads(plan: Plan) -> list[dict[str, Any]]:
+    """The statements of a plan, which is of the first tier."""
+    return [_read(part, plan) for part in plan.parts]
+
+
+def page(plan: Plan) -> dict[str, Any] | None:
+    """How pages go on."""
+    if plan.page is None:
+        return None
+    if plan.key is None:
+        return {"kind": "offset"}
+    return {"kind": "key", "column": plan.key, "secret": plan.secret.hex()}
+
+
+def _parameter(param: Param, plan: Plan) -> dict[str, Any]:
+    default = param.default
+    most = None
+    if param.place == "limit" and plan.page is not None:
+        default, most = plan.page.default, plan.page.max
+    elif param.place == "offset":
+        default = 0
+    return {
+        "name": param.name,
+        "place": param.place,
+        "type": TYPES[param.scalar],
+        "many": param.many,
+        "optional": param.optional,
+        "default": None if default is None else _text(default),
+        "max": most,
+    }
+
+
+def _text(value: Any) -> str:
+    """A default as it would stand in a query, so that it is read in one way."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    if hasattr(value, "total_seconds"):
+        from django.utils.duration import duration_iso_string
+
+        return str(duration_iso_string(value))
+    return str(value)
+
+
+def _read(part: Part, plan: Plan) -> dict[str, Any]:
+    return {
+        "alias": part.alias,
+        "key": part.key,
+        "shape": part.shape,
+        "rows": part.rows,
+        "columns": [
+            {"name": one.name, "kind": one.kind, "places": one.places} for one in part.columns
+        ],
+        "max_rows": part.max_rows,
+        "variants": [
+            {"given": sorted(given), **_statement(made, plan, connections[part.alias].vendor)}
+            for given, made in part.variants.items()
+        ],
+        "nested": [_below(below, plan) for below in part.below],
+    }
+
+
+def _below(below: Below, plan: Plan) -> dict[str, Any]:
+    return {
+        "name": below.name,
+        "parent": below.parent,
+        "child": below.child,
+        "read": _read(below.part, plan),
+    }
+
+
+def _statement(made: Statement, plan: Plan, vendor: str) -> dict[str, Any]:
+    binds = [_bind(bind, plan.params) for bind in made.binds]
+    if vendor == "sqlite":
+        return {"sql": numbered(made.sql, lambda number: "?"), "binds": binds}
+    # Equal places are one parameter, so that the server sees that they are equal: GROUP BY asks.
+    places: list[int] = []
+    unique: list[dict[str, Any]] = []
+    for bind in binds:
+        if bind not in unique:
+            unique.append(bind)
+        places.append(unique.index(bind) + 1)
+    return {"sql": numbered(made.sql, lambda number: f"${places[number]}"), "binds": unique}
+
+
+def _bind(bind: Bind | Constant, params: Sequence[Param]) -> dict[str, Any]:
+    if isinstance(bind, Constant):
+        found = literal(bind.value)
+        assert found is not None, "the tier was chosen by it"
+        return {"value": found.value, "type": found.type, "pg": found.pg}
+    return {
+        "param": params.index(bind.param),
+        "prefix": bind.prefix,
+        "suffix": bind.suffix,
+        "escape": bind.escape,
+        "plus": bind.plus,
+        "type": bind.form.type,
+        "pg": PG_TYPES[bind.form.type],
+    }
