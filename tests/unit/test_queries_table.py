@@ -18,7 +18,7 @@ def path_of(name):
     return "/" + name.replace(" ", "-").replace(",", "").replace("'", "")
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[1, 2, 3])
 def client(request, alias):
     api = BoltAPI(auth="public")
     for name, entry in TABLE.items():

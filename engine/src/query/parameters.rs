@@ -42,7 +42,7 @@ pub fn take(
         match read(parameter, &found, cursors, use_tz) {
             Ok(value) => values.push(value),
             Err(message) => errors.push(json!({
-                "in": if parameter.place == Place::Path { "path" } else { "query" },
+                "in": if parameter.place == Some(Place::Path) { "path" } else { "query" },
                 "field": parameter.name,
                 "message": message,
             })),
@@ -53,7 +53,7 @@ pub fn take(
 
 /// The texts of a parameter; `None` where it is the principal's and cannot be had.
 fn find(parameter: &Parameter, request: &Parts) -> Option<Vec<String>> {
-    match parameter.place {
+    match parameter.place? {
         Place::Path => {
             Some(request.param(&parameter.name).map(str::to_owned).into_iter().collect())
         }
@@ -90,7 +90,7 @@ fn read(
     let Some(text) = text else {
         return if parameter.optional { Ok(None) } else { Err("is required".to_owned()) };
     };
-    if parameter.place == Place::Cursor {
+    if parameter.place == Some(Place::Cursor) {
         let opened = cursors.and_then(|cursors| cursors.open(text));
         let opened = opened.and_then(|text| parameter.scalar.read(&text, use_tz).ok());
         return opened.map(|text| Some(Value(text))).ok_or("expected a cursor".to_owned());
@@ -100,8 +100,8 @@ fn read(
         return Ok(Some(Value(array(&items.collect::<Result<Vec<_>, _>>()?))));
     }
     let value = parameter.scalar.read(text, use_tz)?;
-    if matches!(parameter.place, Place::Limit | Place::Offset) {
-        let least = i64::from(parameter.place == Place::Limit);
+    if matches!(parameter.place, Some(Place::Limit | Place::Offset)) {
+        let least = i64::from(parameter.place == Some(Place::Limit));
         let fits = |value: i64| value >= least && parameter.max.is_none_or(|max| value <= max);
         if !value.parse().is_ok_and(fits) {
             return Err(match parameter.max {

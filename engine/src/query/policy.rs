@@ -165,7 +165,7 @@ impl Making<'_> {
             database: Arc::clone(database),
             key: read.key.clone(),
             shape: read.shape,
-            max_rows: read.max_rows,
+            max_rows: read.max_rows.unwrap_or(u64::MAX),
             layout: Layout::new(read),
             statements,
             nested: nested.collect::<Result<_, _>>()?,
@@ -186,7 +186,7 @@ impl Making<'_> {
 }
 
 fn paging(page: &Page, parameters: &[Parameter]) -> Option<Paging> {
-    let at = |place: Place| parameters.iter().position(|parameter| parameter.place == place);
+    let at = |place: Place| parameters.iter().position(|parameter| parameter.place == Some(place));
     let cursors = match page {
         Page::Offset {} => None,
         Page::Key { .. } => Some(Cursors::new(page)?),

@@ -1,5 +1,5 @@
-//! Text of a request as a value of its declared type, in the form that PostgreSQL reads; what does not
-//! fit is told in the words of `pybolt/scalars.py`.
+//! Text of a request as a value of its declared type, in the form that PostgreSQL reads (durations in
+//! microseconds); what does not fit is told in the words of `pybolt/scalars.py`.
 
 use super::wire::Scalar;
 
@@ -26,7 +26,8 @@ impl Scalar {
                 date(text).filter(|(_, rest)| rest.is_empty()).map(|(date, _)| date.to_owned())
             }
             Self::Datetime => datetime(text, use_tz),
-            Self::Time | Self::Duration => None,
+            Self::Time => time(text),
+            Self::Duration => duration(text).map(|span| span.to_string()),
         };
         read.ok_or(self.expected())
     }
@@ -119,19 +120,7 @@ fn numbers(text: &str, between: u8, lengths: [usize; 3]) -> Option<[u32; 3]> {
 /// RFC 3339, to the microsecond, with its offset where moments have one and else without.
 fn datetime(text: &str, use_tz: bool) -> Option<String> {
     let (date, rest) = date(text)?;
-    let rest = rest.strip_prefix(['T', 't', ' '])?;
-    let (clock, rest) = rest.split_at_checked(8)?;
-    let [hour, minute, second] = numbers(clock, b':', [2, 2, 2])?;
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let (part, zone) = match rest.strip_prefix('.') {
-        Some(rest) => rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count()),
-        None => ("", rest),
-    };
-    if rest.starts_with('.') && !(1..=6).contains(&part.len()) {
-        return None;
-    }
+    let (clock, zone) = clock(rest.strip_prefix(['T', 't', ' '])?)?;
     let offset = match zone {
         "" if !use_tz => "",
         "Z" | "z" if use_tz => "+00:00",
@@ -145,8 +134,58 @@ fn datetime(text: &str, use_tz: bool) -> Option<String> {
         }
         _ => return None,
     };
-    let point = if part.is_empty() { "" } else { "." };
-    Some(format!("{date} {clock}{point}{part}{offset}"))
+    Some(format!("{date} {clock}{offset}"))
+}
+
+/// `12:00:00` or `12:00:00.5`, to the microsecond, that `text` begins with, and what follows.
+fn clock(text: &str) -> Option<(&str, &str)> {
+    let [hour, minute, second] = numbers(text.get(..8)?, b':', [2, 2, 2])?;
+    let part = text[8..].strip_prefix('.').map(|rest| {
+        let is_digit = |byte: &u8| byte.is_ascii_digit();
+        rest.bytes().take_while(is_digit).count()
+    });
+    let fits = hour < 24 && minute < 60 && second < 60;
+    let fits = fits && part.is_none_or(|length| (1..=6).contains(&length));
+    fits.then(|| text.split_at(8 + part.map_or(0, |length| length + 1)))
+}
+
+fn time(text: &str) -> Option<String> {
+    clock(text).filter(|(_, rest)| rest.is_empty()).map(|(clock, _)| clock.to_owned())
+}
+
+/// Microseconds of an ISO 8601 duration of days, hours, minutes and seconds: `P1DT2H`, `-PT0.5S`.
+fn duration(text: &str) -> Option<i64> {
+    let text = text.to_ascii_uppercase();
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(&text)),
+    };
+    let rest = rest.strip_prefix('P')?;
+    let (days, clock) = rest.split_once('T').map_or((rest, None), |(days, it)| (days, Some(it)));
+    if clock.is_some_and(str::is_empty) || (days.is_empty() && clock.is_none()) {
+        return None;
+    }
+    let mut sum = span(days, &[('D', 86_400)])?;
+    sum = sum.checked_add(span(clock.unwrap_or_default(), &[('H', 3600), ('M', 60), ('S', 1)])?)?;
+    // `timedelta` has no more.
+    (sum < 1_000_000_000 * 86_400 * 1_000_000).then(|| i64::try_from(sign * sum).ok())?
+}
+
+/// Microseconds of amounts of `units`, in their order.
+fn span(text: &str, units: &[(char, i128)]) -> Option<i128> {
+    let (mut rest, mut sum) = (text, 0_i128);
+    for (unit, seconds) in units {
+        let Some((amount, after)) = rest.split_once(*unit) else { continue };
+        let (whole, part) = amount.split_once('.').unwrap_or((amount, "0"));
+        let fits = whole.len() <= 12 && part.len() <= 6;
+        if !fits || !all_digits(whole) || !all_digits(part) {
+            return None;
+        }
+        let micro: i128 = format!("{part:0<6}").parse().ok()?;
+        sum += (whole.parse::<i128>().ok()? * 1_000_000 + micro) * seconds;
+        rest = after;
+    }
+    rest.is_empty().then_some(sum)
 }
 
 #[cfg(test)]
@@ -190,6 +229,18 @@ mod tests {
             (Scalar::Date, "2024-01-01T00:00:00Z", None),
             (Scalar::Datetime, "2026-01-31t12:00:00z", Some("2026-01-31 12:00:00+00:00")),
             (Scalar::Datetime, "2026-01-31T12:00:00.5+05:30", Some("2026-01-31 12:00:00.5+05:30")),
+            (Scalar::Time, "12:00:00", Some("12:00:00")),
+            (Scalar::Time, "12:00:00.25", Some("12:00:00.25")),
+            (Scalar::Time, "12:00:00Z", None),
+            (Scalar::Time, "24:00:00", None),
+            (Scalar::Duration, "P1DT2H", Some("93600000000")),
+            (Scalar::Duration, "-pt0.5s", Some("-500000")),
+            (Scalar::Duration, "P1.5D", Some("129600000000")),
+            (Scalar::Duration, "P1DT", None),
+            (Scalar::Duration, "P", None),
+            (Scalar::Duration, "P1W", None),
+            (Scalar::Duration, "PT1M1H", None),
+            (Scalar::Duration, "P9999999999D", None),
             (Scalar::Datetime, "2026-01-31T12:00:00", None),
             (Scalar::Datetime, "2026-01-31T24:00:00Z", None),
             (Scalar::Datetime, "2026-01-31T12:00:00.Z", None),

@@ -29,8 +29,8 @@ pub struct Query {
 pub struct Parameter {
     /// Its name there.
     pub name: String,
-    /// Where it stands.
-    pub place: Place,
+    /// Where it stands; none: whoever asks gives it.
+    pub place: Option<Place>,
     /// What it has to be.
     #[serde(rename = "type")]
     pub scalar: Scalar,
@@ -106,8 +106,8 @@ pub struct Read {
     pub rows: Rows,
     /// The columns, in the statement's order.
     pub columns: Vec<Column>,
-    /// More rows are an error.
-    pub max_rows: u64,
+    /// More rows are an error; none where the statement has a bound of its own.
+    pub max_rows: Option<u64>,
     /// One for each set of optional parameters.
     pub variants: Vec<Variant>,
     /// Lists of rows within rows.

@@ -48,9 +48,15 @@ pub enum Decoder {
         /// Whether Django says that it is of UTC.
         aware: bool,
     },
+    /// A moment that Django makes the date of.
+    DateOfTimestamp,
     Interval,
     Inet,
     Array(Box<Decoder>),
+    /// A `bool` that Django makes an int.
+    BoolAsInt,
+    /// A type that Django makes nothing of its column of: it holds nothing but `NULL`.
+    Nothing,
 }
 
 /// What a `numeric` becomes.
@@ -61,10 +67,10 @@ pub enum Number {
 }
 
 impl Decoder {
-    /// The reader of a column of `ty` that Django makes `kind` of; `None` where there is none.
-    pub fn new(ty: &Type, kind: Kind, use_tz: bool) -> Option<Self> {
+    /// The reader of a column of `ty` that Django makes `kind` of.
+    pub fn new(ty: &Type, kind: Kind, use_tz: bool) -> Self {
         if let TypeKind::Array(member) = ty.kind() {
-            return Self::new(member, kind, use_tz).map(Box::new).map(Self::Array);
+            return Self::Array(Box::new(Self::new(member, kind, use_tz)));
         }
         if let TypeKind::Domain(inner) = ty.kind() {
             return Self::new(inner, kind, use_tz);
@@ -92,14 +98,18 @@ impl Decoder {
             Type::INTERVAL => Self::Interval,
             Type::INET | Type::CIDR => Self::Inet,
             _ if ty.name() == "citext" || matches!(ty.kind(), TypeKind::Enum(_)) => Self::Text,
-            _ => return None,
+            _ => Self::Nothing,
         };
         let is_whole = matches!(plain, Self::Int2 | Self::Int4 | Self::Int8);
-        Some(match (kind, plain) {
+        match (kind, plain) {
             (Kind::Float, Self::Numeric) => Self::NumericAs(Number::Float),
             (Kind::Int, Self::Numeric) => Self::NumericAs(Number::Int),
             (Kind::Float, plain) if is_whole => Self::Whole(Box::new(plain)),
             (Kind::Int, plain) if is_whole => plain,
+            (Kind::Int, Self::Bool) => Self::BoolAsInt,
+            // `DATE_TRUNC` says neither.
+            (Kind::Datetime, Self::Timestamp { .. }) => Self::Timestamp { aware: use_tz },
+            (Kind::Date, Self::Timestamp { .. }) => Self::DateOfTimestamp,
             (Kind::Float, plain @ (Self::Float4 | Self::Float8))
             | (Kind::Decimal, plain @ Self::Numeric)
             | (Kind::Json, plain @ (Self::Json | Self::Jsonb))
@@ -108,17 +118,18 @@ impl Decoder {
             | (Kind::Uuid, plain @ Self::Uuid)
             | (Kind::Date, plain @ Self::Date)
             | (Kind::Time, plain @ Self::Time)
-            | (Kind::Datetime, plain @ Self::Timestamp { .. })
             | (Kind::Duration, plain @ Self::Interval)
             | (Kind::Raw, plain) => plain,
-            _ => return None,
-        })
+            _ => Self::Nothing,
+        }
     }
 
     /// The value that `bytes` are.
     pub fn read<'a>(&self, bytes: &'a [u8]) -> Result<Cell<'a>, Broken> {
         Ok(match self {
             Self::Bool => Cell::Bool(fixed::<1>(bytes)?[0] != 0),
+            Self::BoolAsInt => Cell::Int(i64::from(fixed::<1>(bytes)?[0] != 0)),
+            Self::Nothing => return Err(Broken("a value of a type that is not its column's")),
             Self::Int2 => Cell::Int(i16::from_be_bytes(fixed(bytes)?).into()),
             Self::Int4 => Cell::Int(i32::from_be_bytes(fixed(bytes)?).into()),
             Self::Int8 => Cell::Int(i64::from_be_bytes(fixed(bytes)?)),
@@ -153,11 +164,8 @@ impl Decoder {
                 Cell::Date(i64::from(days) + DAYS_TO_2000)
             }
             Self::Time => Cell::Time(i64::from_be_bytes(fixed(bytes)?)),
-            Self::Timestamp { aware } => {
-                let since = i64::from_be_bytes(fixed(bytes)?).checked_add(TO_2000);
-                let since = since.ok_or(Broken("a moment that Python has no year for"))?;
-                Cell::Datetime(since, *aware)
-            }
+            Self::Timestamp { aware } => Cell::Datetime(moment(bytes)?, *aware),
+            Self::DateOfTimestamp => Cell::Date(moment(bytes)?.div_euclid(86_400_000_000)),
             Self::Interval => interval(bytes)?,
             Self::Inet => inet(bytes)?,
             Self::Array(member) => array(bytes, member)?,
@@ -175,6 +183,12 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Broken> {
 
 fn text(bytes: &[u8]) -> Result<&str, Broken> {
     std::str::from_utf8(bytes).map_err(|_| Broken("text that is not UTF-8"))
+}
+
+/// Microseconds since 1970-01-01 00:00.
+fn moment(bytes: &[u8]) -> Result<i64, Broken> {
+    let since = i64::from_be_bytes(fixed(bytes)?).checked_add(TO_2000);
+    since.ok_or(Broken("a moment that Python has no year for"))
 }
 
 /// Months are 30 days and years 365, as psycopg has them.

@@ -104,7 +104,7 @@ impl Link {
         values: &[Option<Value>],
         max: u64,
     ) -> Result<Answered, Wrong> {
-        let texts = statement.binds.iter().map(|bind| Text(bind.fill(values)));
+        let texts = statement.binds.iter().map(|bind| Text::new(bind, values));
         let place = Place::new(self);
         let answered = if database.config.prepare {
             self.prepared_rows(database, statement, texts, max).await
@@ -190,17 +190,12 @@ fn decoders<'a>(
     statement: &Statement,
     use_tz: bool,
 ) -> Result<Arc<[Decoder]>, Wrong> {
-    let failed = |what: String| Wrong::Known(Failure::Failed(what));
     if types.len() != statement.columns.len() {
-        return Err(failed("its columns are others than Django's".to_owned()));
+        let what = "its columns are others than Django's".to_owned();
+        return Err(Wrong::Known(Failure::Failed(what)));
     }
-    types
-        .zip(&statement.columns)
-        .map(|(ty, Column { kind, .. })| {
-            Decoder::new(ty, *kind, use_tz)
-                .ok_or_else(|| failed(format!("a column of type {} is not {kind:?}", ty.name())))
-        })
-        .collect()
+    let column = |(ty, column): (&Type, &Column)| Decoder::new(ty, column.kind, use_tz);
+    Ok(types.zip(&statement.columns).map(column).collect())
 }
 
 /// Collects rows. What comes behind `max` of them is not kept.

@@ -3,12 +3,25 @@
 use std::borrow::Cow;
 use std::error::Error;
 
+use crate::query::Value;
+use crate::query::wire::{Bind, Scalar};
 use bytes::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
 /// A value in PostgreSQL's input form; `None` is `NULL`.
 #[derive(Debug)]
 pub struct Text<'a>(pub Option<Cow<'a, str>>);
+
+impl<'a> Text<'a> {
+    /// What stands at a placeholder.
+    pub fn new(bind: &'a Bind, values: &'a [Option<Value>]) -> Self {
+        let text = bind.fill(values);
+        if bind.scalar == Scalar::Duration && bind.param.is_some() {
+            return Self(text.map(|text| Cow::Owned(format!("{text} microseconds"))));
+        }
+        Self(text)
+    }
+}
 
 impl ToSql for Text<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {

@@ -10,7 +10,7 @@ pub fn bind(bind: &Bind, values: &[Option<Value>]) -> SqlValue {
     let Some(text) = bind.fill(values) else { return SqlValue::Null };
     let number = || text.parse().map(SqlValue::Integer).ok();
     let adapted = match bind.scalar {
-        Scalar::Int => number(),
+        Scalar::Int | Scalar::Duration => number(),
         Scalar::Float => text.parse().map(SqlValue::Real).ok(),
         Scalar::Bool => match &*text {
             "t" | "true" => Some(SqlValue::Integer(1)),
