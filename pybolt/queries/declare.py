@@ -150,6 +150,9 @@ class Nested:
 
     ``queryset``: the rows below, with ``values()``; ``by``: its foreign key to the model above,
     where it has several; ``max_rows``: how many there may be below all rows together.
+
+    Django lets no column be called like a relation of the model in ``values()``; in
+    ``values("id").annotate(books=Nested(...))`` it does.
     """
 
     queryset: Any

@@ -162,7 +162,7 @@ class _Planning:
         for name, nested in rows.below.items():
             child = rows_of(nested.queryset)
             field = foreign_key(child.queryset.model, rows.queryset.model, nested.by)
-            rows, place, _ = rows.linked(field.target_field.attname)
+            rows, place = rows.linked(field.target_field.attname)
             links[name] = child, field, place, nested.max_rows
         shown = rows_of(read.what).names
         names = [name if number < len(shown) else None for number, name in enumerate(rows.names)]
@@ -221,7 +221,7 @@ class _Planning:
         if child.queryset._db is None:
             child = dataclasses.replace(child, queryset=child.queryset.using(parent.alias))
         shown = len(child.names)
-        child, at, is_added = child.linked(field.attname)
+        child, at = child.linked(field.attname)
         queryset = child.queryset
         target = field.target_field.attname
 
@@ -232,8 +232,6 @@ class _Planning:
             return bounded(filtered.query, one=False, max_rows=max_rows)[0]
 
         names = [one if number < shown else None for number, one in enumerate(child.names)]
-        if not is_added:
-            names = [None if number == at else one for number, one in enumerate(names)]
         part = Part(None, "list", child.look, queryset, queryset.db, names, max_rows, build)
         if part.alias != parent.alias:
             raise DeclarationError(

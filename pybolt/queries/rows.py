@@ -47,20 +47,20 @@ class Rows:
             return list(query.selected)
         return [*query.extra_select, *query.values_select, *query.annotation_select]
 
-    def linked(self, field: str) -> tuple[Rows, int, bool]:
-        """The same with the column ``field`` among them: at which place, and whether it was added.
+    def linked(self, field: str) -> tuple[Rows, int]:
+        """The same with the column ``field`` among them, and its place.
 
         Raises :class:`DeclarationError` where another column would change the rows.
         """
         query = self.queryset.query
         if field in self.names:
-            return self, self.names.index(field), False
-        if query.distinct or query.group_by is not None or query.combinator or query.is_sliced:
+            return self, self.names.index(field)
+        if query.distinct or query.group_by is not None or query.combinator:
             raise DeclarationError(
                 f"a nested list needs the column `{field}`", f'add "{field}" to `values(...)`'
             )
         added = dataclasses.replace(self, queryset=self.queryset.annotate(**{LINK: F(field)}))
-        return added, len(self.names), True
+        return added, len(self.names)
 
 
 def rows_of(queryset: Any) -> Rows:

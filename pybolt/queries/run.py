@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
+from django.db.models.query import ValuesListIterable
 from django.db.models.sql.compiler import SQLCompiler
 
 from ..exceptions import HTTPError
@@ -151,12 +152,9 @@ class _Plain(Run):
         return with_query(part.queryset, query).count()
 
     def rows(self, part: Part) -> list[Any]:
-        rows = list(self._queryset(part))
-        if part.rows == "objects":
-            rows = [list(row.values()) for row in rows]
-        elif part.rows == "values":
-            rows = [[row] for row in rows]
-        return _checked(part, rows)
+        queryset = self._queryset(part)
+        queryset._iterable_class = ValuesListIterable
+        return _checked(part, list(queryset))
 
 
 def _checked(part: Part, rows: list[Any]) -> list[Any]:

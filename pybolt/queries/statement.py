@@ -101,7 +101,7 @@ def _compiled(
             # A naive moment is one of the samples.
             warnings.simplefilter("ignore", RuntimeWarning)
             filled = fill(query, values)
-            compiler = filled.get_compiler(connection=connection)
+            compiler = filled.get_compiler(connection.alias)
             sql, params = compiler.as_sql()
     except EmptyResultSet:
         raise Depends("Django knows without asking that there are no rows") from None
@@ -113,6 +113,8 @@ def _compiled(
         raise DeclarationError(
             f"compiling it failed: {error}", "the database has to be there"
         ) from error
+    if compiler.select is None:
+        return sql, tuple(params), tuple(filled.annotation_select.values())
     return sql, tuple(params), tuple(one[0] for one in compiler.select[: compiler.col_count])
 
 
