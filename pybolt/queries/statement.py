@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from .declare import Param
 from .fill import fill
 from .samples import SETS, Form, forms, samples
 
+#: What is looked for within texts: its own text has one form.
+_TEXTS = (str, int, uuid.UUID)
 _PLACEHOLDER = re.compile(r"%(s|%)")
 
 
@@ -136,7 +139,7 @@ def _bind(found: tuple[Any, ...], params: Sequence[Param], connection: Any) -> B
             made = [form.of(sample) for sample in sets]
             if all(map(_same, made, found)):
                 return Bind(param, form)
-        if param.scalar is not bool and not param.many:
+        if param.scalar in _TEXTS and not param.many:
             pattern = _pattern(param, [str(sample) for sample in sets], found, connection)
             if pattern is not None:
                 return pattern
