@@ -132,6 +132,11 @@ def _misfit(error: Exception, params: list[Param]) -> tuple[str, str]:
 
 
 def _bind(found: tuple[Any, ...], params: Sequence[Param], connection: Any) -> Bind | Constant:
+    if isinstance(found[0], Param):
+        raise DeclarationError(
+            f"the parameter `{found[0].name}` stands in raw SQL, where no value is put in",
+            "use it in `filter(...)`, `Q(...)` or an expression of `annotate(...)`",
+        )
     if all(_same(value, found[0]) for value in found[1:]):
         return Constant(found[0])
     for param, sets in zip(params, _by_param(params), strict=True):
