@@ -11,6 +11,8 @@ __all__ = [
     "Finished",
     "RequestThread",
     "Step",
+    "Call",
+    "sees_sqlite",
     "check",
     "check_online",
     "codes",
