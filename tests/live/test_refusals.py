@@ -161,6 +161,7 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
         "retry-after": {
             "rate_limited",
             "limits_unavailable",
+            "database_unavailable",
             "too_many_in_flight",
             "overloaded",
             "maintenance",

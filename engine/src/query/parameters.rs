@@ -61,7 +61,7 @@ fn find(parameter: &Parameter, request: &Parts) -> Result<Vec<String>, String> {
         }
         Some(Place::Principal) => {
             let principal = request.principal.as_ref();
-            match principal.and_then(|principal| principal.claims.get(&parameter.name)) {
+            match principal.and_then(|principal| principal.claims.read().get(&parameter.name)) {
                 None | Some(JsonValue::Null) => Vec::new(),
                 Some(JsonValue::Array(_)) => return Err("expected one value".to_owned()),
                 Some(JsonValue::String(text)) => vec![text.clone()],
