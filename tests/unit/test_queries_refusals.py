@@ -106,7 +106,12 @@ REFUSED = {
         "needs the column `id`",
         'add "id"',
     ),
-    "for update": (lambda: IDS.select_for_update()[:3], "outside of a transaction", "database"),
+    "for update": (lambda: IDS.select_for_update()[:3], "outside of a transaction", ""),
+    "pages of a union": (
+        lambda: Read(IDS.order_by().union(IDS.order_by()).order_by("id"), page=Page(by="id")),
+        "NotSupportedError",
+        "",
+    ),
 }
 
 
@@ -143,6 +148,12 @@ def test_what_cannot_be_declared(make):
     with pytest.raises(DeclarationError) as caught:
         make()
     assert caught.value.hint
+
+
+def test_a_text_cannot_be_made_of_a_parameter():
+    for make in (str, "{}".format):
+        with pytest.raises(DeclarationError, match="before there is a value"):
+            make(Param.query("q"))
 
 
 def test_declarations_are_their_own_source():
