@@ -39,7 +39,7 @@ def check(options: RunOptions, form: str, *, strict: bool, online: bool = False)
                 first = min(item.code for item in found)
                 print(f"`bolt check --explain {first}` tells what a code means")
             if not failed:
-                print(_public(loaded))
+                print("\n".join([_public(loaded), *_reads(loaded)]))
     if left_out:
         print(left_out, file=sys.stdout if form == "text" else sys.stderr)
     return int(failed)
@@ -85,6 +85,18 @@ def _public(loaded: LoadedConfig) -> str:
     if decided:
         lines += [f"{len(decided)} where Django decides", *decided]
     return "\n".join([*lines, *left])
+
+
+def _reads(loaded: LoadedConfig) -> list[str]:
+    """Who runs the declared reads, and why not Rust."""
+    slow = [read for read in loaded.reads if read.tier > 1]
+    if not loaded.reads:
+        return []
+    lines = [f"{count(len(loaded.reads) - len(slow), 'query', 'queries')} in Rust"]
+    if slow:
+        lines[0] += f", {len(slow)} in Python:"
+    what = {2: "compiled SQL", 3: "queryset"}
+    return lines + [f"  {one.name} ({what[one.tier]}): {one.reason}" for one in slow]
 
 
 def routes(options: RunOptions, *, django: bool = False) -> int:

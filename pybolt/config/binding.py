@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..exceptions import DeclarationError
 from ..params import bind
@@ -21,6 +21,14 @@ class Report(Protocol):
     def __call__(self, code: str, message: str, at: Location, hint: str | None = None) -> None: ...
 
 
+class ToldRead(NamedTuple):
+    """What people hear of a declared read: what it is called, its tier, why it is not the first."""
+
+    name: str
+    tier: int
+    reason: str | None
+
+
 @dataclasses.dataclass
 class Binding:
     """Binds what was declared, and collects what the engine is to call and to connect to.
@@ -35,6 +43,7 @@ class Binding:
     databases: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     #: The reads that handlers run, by their number.
     compiled: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    reads: list[ToldRead] = dataclasses.field(default_factory=list)
 
     def handler(
         self,
@@ -110,6 +119,7 @@ class Binding:
         except DeclarationError as error:
             self.report(code_of(error), f"{name}: {error.message}", at, error.hint)
             return None
+        self.reads.append(ToldRead(name, read.tier, read.reason))
         for part in read.plan.unbounded:
             of = f"`{part.key}` of {name}" if part.key else name
             message = f"{of} has no bound: more than {part.max_rows} rows are an error (500)"

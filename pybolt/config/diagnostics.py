@@ -191,6 +191,6 @@ def render(diagnostics: Sequence[Diagnostic], *, strict: bool = False) -> str:
     return "\n".join(lines)
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str | None = None) -> str:
     """``1 error``, ``2 errors``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -13,7 +13,7 @@ from typing import Any
 from ..exceptions import ConfigError
 from ..queries.declare import Read
 from ..routing import BoltAPI
-from .binding import Binding, name_of
+from .binding import Binding, ToldRead, name_of
 from .diagnostics import (
     Diagnostic,
     Location,
@@ -57,6 +57,8 @@ class LoadedConfig:
     roots: dict[Location, str] = dataclasses.field(default_factory=dict)
     #: The files that it was read from.
     sources: Sources = dataclasses.field(default_factory=Sources)
+    #: The declared reads, with what runs them.
+    reads: list[ToldRead] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def server(self) -> dict[str, Any]:
@@ -412,6 +414,7 @@ def load(
         hidden=loading.hidden,
         roots=loading.roots,
         sources=loading.sources,
+        reads=loading.binding.reads,
     )
 
 
@@ -431,4 +434,5 @@ def from_api(api: BoltAPI) -> LoadedConfig:
         None,
         None,
         frozenset(loading.broken),
+        reads=loading.binding.reads,
     )

@@ -70,7 +70,14 @@ def bind_read(
     read = what if isinstance(what, Read) else Read(what)
     if not set(methods) <= {"GET", "HEAD"}:
         raise DeclarationError("a query answers GET alone", "leave `methods` out")
-    made = plan(read)
+    try:
+        made = plan(read)
+    except DeclarationError:
+        raise
+    except Exception as error:
+        # Whatever Django, or an expression of the project's own, has against it.
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise DeclarationError(f"compiling it failed: {what}") from error
     for param in made.params:
         if captured is None:
             if param.place is not None:

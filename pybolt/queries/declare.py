@@ -99,6 +99,12 @@ class Param:
             shown += f", default={self.default!r}"
         return f"{shown})"
 
+    def __str__(self) -> str:
+        raise DeclarationError(
+            f"the parameter {self!r} was made a text of, before there is a value",
+            "hand it over as it is",
+        )
+
     @property
     def scalar(self) -> Any:
         """The type of one value."""

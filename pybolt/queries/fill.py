@@ -58,6 +58,10 @@ class _Filling:
             return node
         if isinstance(node, Param | Placeholder):
             return Value(self.value(node)).resolve_expression()
+        if isinstance(node, Value):
+            clone = node.copy()
+            clone.value = self.value(node.value)
+            return clone
         if isinstance(node, Node):
             clone = copy.copy(node)
             clone.children = [self._child(child) for child in node.children]
@@ -129,24 +133,30 @@ class Compared:
 
 def params_of(node: Any) -> Iterator[Param]:
     """Every parameter in a query, a condition or an expression, as often as it is there."""
-    if isinstance(node, Param):
+    for place in places_of(node):
+        yield place if isinstance(place, Param) else place.param
+
+
+def places_of(node: Any) -> Iterator[Param | Placeholder]:
+    """What stands for parameters; a :class:`Param` where Django has not resolved it yet."""
+    if isinstance(node, Param | Placeholder):
         yield node
-    elif isinstance(node, Placeholder):
-        yield node.param
     elif isinstance(node, Query):
         for part in parts_of(node):
-            yield from params_of(part)
+            yield from places_of(part)
     elif isinstance(node, Node):
         for child in node.children:
-            yield from params_of(child[1] if isinstance(child, tuple) else child)
+            yield from places_of(child[1] if isinstance(child, tuple) else child)
     elif isinstance(node, list | tuple):
         for item in node:
-            yield from params_of(item)
+            yield from places_of(item)
+    elif isinstance(node, Value) and isinstance(node.value, Param):
+        yield node.value
     elif hasattr(node, "get_source_expressions"):
         for source in node.get_source_expressions():
-            yield from params_of(source)
+            yield from places_of(source)
         if isinstance(node, Lookup) and isinstance(node.rhs, list | tuple):
-            yield from params_of(node.rhs)
+            yield from places_of(node.rhs)
 
 
 def parts_of(query: Any) -> Iterator[Any]:

@@ -73,6 +73,12 @@ class _Leaving:
     def _is_left_out(self, child: Any) -> bool:
         params = _only_of(child)
         gone = [param for param in params or () if param in self.absent]
+        if params and 0 < len(gone) < len(params):
+            raise Ambiguous(
+                gone[0],
+                "is one of several values of a condition",
+                "write a condition for each: `__gte` and `__lte` in place of `__range`",
+            )
         if gone:
             self._note(child, gone[0])
         return bool(gone)

@@ -168,13 +168,14 @@ def literal(value: Any) -> Literal | None:
             return Literal("true" if value else "false", "bool", "bool")
         case int():
             fits = next((pg for pg, bits in (("int4", 31), ("int8", 63)) if _fits(value, bits)), "")
-            return Literal(str(value), "int", fits or "numeric")
+            return Literal(str(int(value)), "int", fits or "numeric")
         case float() if value - value == 0:
             return Literal(repr(value), "float", "numeric")
         case decimal.Decimal() if value.is_finite():
             return Literal(str(value), "decimal", "numeric")
-        case str() if type(value) is str:
-            return Literal(value, "str", "text")
+        case str():
+            # A member of an enumeration, or what is marked as safe, is the text that it is made of.
+            return Literal(str.__str__(value), "str", "text")
         case uuid.UUID():
             return Literal(str(value), "uuid", "uuid")
         case datetime.datetime():

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet, ValidationError
-from django.db import Error
 
 from ..exceptions import DeclarationError
 from .declare import Param
@@ -112,10 +111,6 @@ def _compiled(
         raise Depends("Django leaves a condition out of it") from None
     except (TypeError, ValueError, ValidationError) as error:
         raise DeclarationError(*_misfit(error, list(values))) from error
-    except Error as error:
-        raise DeclarationError(
-            f"compiling it failed: {error}", "the database has to be there"
-        ) from error
     if compiler.select is None:
         return sql, tuple(params), tuple(filled.annotation_select.values())
     return sql, tuple(params), tuple(one[0] for one in compiler.select[: compiler.col_count])

@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from .columns import is_known
 from .databases import Unsupported, database
-from .fill import Compared, lookups_of, params_of
+from .declare import Param
+from .fill import Compared, lookups_of, places_of
 from .samples import is_in_python, literal
 from .statement import Bind, Constant, Statement
 
@@ -54,10 +55,15 @@ def judge_parameters(tier: Tier, query: Any, connection: Any) -> None:
         _judge_lookup(tier, one.lookup, name)
         if _beyond_is_full(one) and _is_narrow(one.lookup.lhs, connection) and _may_be_null(one):
             tier.at_least(3, f"with `{name}` beyond the column's range, Django finds NULLs as well")
-    everywhere = list(params_of(query))
-    for param in everywhere:
+    everywhere = list(places_of(query))
+    for place in everywhere:
+        param = place if isinstance(place, Param) else place.param
         if param.many:
             tier.at_least(3, f"the parameter `{param.name}` is a list, whose length the SQL shows")
+        if place is param:
+            tier.at_least(
+                3, f"`{param.name}` stands where Django looks at it only when it compiles"
+            )
     if len(everywhere) > sum(len(one.params) for one in compared):
         tier.at_least(2, "a parameter stands in an expression, where the driver gives it its type")
 

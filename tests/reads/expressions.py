@@ -5,12 +5,14 @@ import datetime
 from django.db.models import (
     Avg,
     Case,
+    CharField,
     Count,
     DurationField,
     Exists,
     ExpressionWrapper,
     F,
     FloatField,
+    IntegerChoices,
     IntegerField,
     Max,
     Min,
@@ -18,6 +20,7 @@ from django.db.models import (
     Q,
     Subquery,
     Sum,
+    TextChoices,
     Value,
     When,
     Window,
@@ -26,6 +29,7 @@ from django.db.models.functions import (
     Cast,
     Coalesce,
     Concat,
+    JSONObject,
     Length,
     Lower,
     Now,
@@ -42,6 +46,15 @@ from .entry import EMPTY, EXPRESSION, PYTHON, Entry, books
 from .models import Author, Book, Everything, Odd
 
 EVERY = [field.name for field in Everything._meta.fields if field.name != "address"]
+
+
+class Title(TextChoices):
+    TEA = "Tea"
+
+
+class Stock(IntegerChoices):
+    NONE = 0
+
 
 COLUMNS: dict[str, Entry] = {
     "slice": Entry(lambda p: books().values("id", "title", "price", "stock")[:3]),
@@ -237,6 +250,39 @@ EXPRESSIONS: dict[str, Entry] = {
             .filter(d__gt=datetime.timedelta(1))
             .values("id")[:9]
         ),
+        tiers=(2, 1),
+        reasons=(PYTHON, ""),
+    ),
+    "best first": Entry(
+        lambda p: Book.objects.order_by(
+            Case(When(title__istartswith=p("q", "z"), then=Value(0)), default=Value(1)), "id"
+        ).values("id")[:9],
+        "?q=z",
+        (3, 3),
+        ("looks at it only when it compiles",) * 2,
+    ),
+    "a value": Entry(
+        lambda p: (
+            books()
+            .annotate(x=Value(p("x", "a'b"), CharField()), y=Concat("title", Value(p("x", "a'b"))))
+            .values("x", "y")[:9]
+        ),
+        "?x=a'b",
+        (3, 3),
+        ("looks at it only when it compiles",) * 2,
+    ),
+    "a choice": Entry(lambda p: books().filter(title=Title.TEA, stock=Stock.NONE).values("id")[:9]),
+    "an arithmetic condition": Entry(
+        lambda p: books().filter(stock__gt=F("pages") / p("n", 100) - 1).values("id")[:9],
+        "?n=100",
+        (2, 2),
+        (EXPRESSION,) * 2,
+    ),
+    "an object": Entry(
+        lambda p: books().annotate(o=JSONObject(id="id", t="title")).values("o")[:9],
+    ),
+    "days later": Entry(
+        lambda p: books().annotate(d=F("day") + datetime.timedelta(days=1)).values("d")[:9],
         tiers=(2, 1),
         reasons=(PYTHON, ""),
     ),

@@ -112,6 +112,8 @@ B = Param.query("b", optional=True)
         lambda: Book.objects.filter(author__in=Author.objects.filter(name=A)),
         lambda: Book.objects.annotate(n=Count("tags", filter=Q(tags__name=A))),
         lambda: Book.objects.filter(author__name=A).annotate(n=F("author__active")),
+        lambda: Book.objects.filter(title__range=(A, B)),
+        lambda: Book.objects.filter(title__in=["x", A, Param.query("c")]),
         lambda: Book.objects.filter(title=A).order_by().union(Book.objects.order_by()),
     ],
 )

@@ -14,6 +14,7 @@ from pybolt import BoltAPI, DeclarationError, Nested, Page, Param, Read, count
 from pybolt.config.load import from_api
 from pybolt.queries.bind import bind_read
 from tests.reads.models import Author, Book, Everything, Odd
+from tests.unit.command import bolt
 
 BOOKS = Book.objects.order_by("id")
 IDS = BOOKS.values("id")
@@ -106,7 +107,12 @@ REFUSED = {
         "needs the column `id`",
         'add "id"',
     ),
-    "for update": (lambda: IDS.select_for_update()[:3], "outside of a transaction", "database"),
+    "for update": (lambda: IDS.select_for_update()[:3], "outside of a transaction", ""),
+    "pages of a union": (
+        lambda: Read(IDS.order_by().union(IDS.order_by()).order_by("id"), page=Page(by="id")),
+        "NotSupportedError",
+        "",
+    ),
 }
 
 
@@ -143,6 +149,12 @@ def test_what_cannot_be_declared(make):
     with pytest.raises(DeclarationError) as caught:
         make()
     assert caught.value.hint
+
+
+def test_a_text_cannot_be_made_of_a_parameter():
+    for make in (str, "{}".format):
+        with pytest.raises(DeclarationError, match="before there is a value"):
+            make(Param.query("q"))
 
 
 def test_declarations_are_their_own_source():
@@ -250,3 +262,20 @@ def test_an_address_is_cleaned_by_django(sqlite):
 def test_where_a_value_is_written_in_python(sqlite):
     what = BOOKS.using(sqlite).annotate(x=F("stock") + Param.query("n", int)).values("x")
     assert reason(what[:3])[0] == 2
+
+
+def test_check_says_what_runs_in_python(tmp_path):
+    (tmp_path / "people.py").write_text(
+        "from django.contrib.auth.models import User\nfrom pybolt import Param\n"
+        "ids = Param.query('id', list[int])\n"
+        "some = User.objects.filter(pk__in=ids).values('id')[:5]\n"
+    )
+    (tmp_path / "bolt.yaml").write_text(
+        'routes:\n  - {path: /some, query: "people:some", auth: public}\n'
+    )
+    done = bolt(tmp_path, "check")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2:] == [
+        "0 queries in Rust, 1 in Python:",
+        "  people:some (queryset): the parameter `id` is a list, whose length the SQL shows",
+    ]

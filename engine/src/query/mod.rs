@@ -3,12 +3,12 @@
 //!
 //! The answer is, byte for byte, what `JsonResponse(list(queryset), safe=False)` gives. SQL text comes
 //! from Django alone, every value of a request is bound. A value that is missing or does not fit is
-//! 422 after authorization and before the database; one that is taken from the principal and is not
-//! there is 403. More rows than `max_rows` are an error, never a cut answer. Neither SQL nor values
-//! reach the client, and no value the log.
+//! 422 after authorization and before the database, one of the principal's included. More rows than
+//! `max_rows` are an error, never a cut answer. Neither SQL nor values reach the client, and no value
+//! the log.
 //!
 //! Options: `query: "shop.queries:latest"`, or `api.query("/items", Item.objects.values()[:10])`.
-//! Refusals: `forbidden`, `overloaded` where too many statements wait, `database_unavailable` where
+//! Refusals: `overloaded` where too many statements wait, `database_unavailable` where
 //! the database does not answer, `timeout`, `internal`. Example: `{path: /items, query:
 //! "shop.queries:latest"}`.
 
