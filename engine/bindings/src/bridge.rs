@@ -16,6 +16,7 @@ use crate::counters::Counters;
 use crate::generation::Generation;
 use crate::lanes::Lanes;
 use crate::loop_queue::LoopQueue;
+use crate::reads::Reads;
 use crate::slot::Slot;
 use pybolt_engine::placement::{Placement, RunMode};
 
@@ -98,6 +99,8 @@ pub struct Bridge {
     pub queue: LoopQueue,
     /// Answers on their way back.
     pub completions: Completions,
+    /// What handlers read from databases.
+    pub reads: Reads,
     /// The counters.
     pub counters: Counters,
     /// Synchronous response streams that are being produced.
@@ -209,6 +212,7 @@ impl Bridge {
             lanes: Lanes::default(),
             queue: LoopQueue::new()?,
             completions: Completions::default(),
+            reads: Reads::default(),
             counters: Counters::default(),
             streams: AtomicUsize::new(0),
         })

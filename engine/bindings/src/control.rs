@@ -34,6 +34,7 @@ use crate::generation::Generation;
 use crate::inspect;
 use crate::lanes::LaneThread;
 use crate::orders::{Ending, Inbox};
+use crate::reads::Reads;
 use crate::rebuild::Rebuilder;
 use crate::reports::Reports;
 use crate::run;
@@ -285,6 +286,7 @@ impl IoThread {
         py.detach(|| {
             block_on(async {
                 let bridge = Arc::clone(&engine.bridge);
+                actix_rt::spawn(Reads::run(Arc::clone(&bridge)));
                 actix_rt::spawn(async move { bridge.completions.hand_out().await });
                 let generation = Arc::clone(&engine.bridge.generation.lock());
                 let surroundings = Surroundings::default();

@@ -23,7 +23,9 @@ mod lanes;
 mod loop_queue;
 mod memory;
 mod multidict;
+mod objects;
 mod orders;
+mod reads;
 mod rebuild;
 mod reports;
 mod request;
@@ -47,6 +49,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Principal>()?;
     module.add_class::<multidict::MultiDict>()?;
     module.add_class::<inlet::BodyReader>()?;
+    module.add_class::<reads::Call>()?;
     module.add_class::<step::Step>()?;
     module.add_class::<tasks::Finished>()?;
     module.add_class::<tasks::RequestThread>()?;

@@ -26,6 +26,20 @@ thread_local! {
     static TOUCHED: Cell<bool> = const { Cell::new(false) };
 }
 
+thread_local! {
+    static IO: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as the one with the sockets and the databases' connections.
+pub fn become_io_thread() {
+    IO.set(true);
+}
+
+/// Whether it is.
+pub fn on_io_thread() -> bool {
+    IO.get()
+}
+
 /// Marks this thread as one of the bridge's own.
 pub fn own_thread() {
     OURS.set(true);

@@ -19,6 +19,7 @@ use crate::bridge::Bridge;
 use crate::generation::Generation;
 use crate::memory::give_back;
 use crate::orders::Ending;
+use crate::reads::Reads;
 use crate::reports::Reports;
 
 /// The drain that the end of the control pipe begins.
@@ -56,6 +57,7 @@ pub async fn serve(
     let terminate = signal(SignalKind::terminate())?;
     actix_rt::spawn(end(Arc::clone(&bridge), drain.clone(), endings, terminate));
     actix_rt::spawn(give_back(drain.clone()));
+    actix_rt::spawn(Reads::run(Arc::clone(&bridge)));
     let answering = Arc::clone(&bridge);
     actix_rt::spawn(async move { answering.completions.hand_out().await });
     let surroundings = Surroundings { drain: drain.clone(), switches };

@@ -45,7 +45,7 @@ use crate::middleware::rate_limit::{Memory, RateLimitPolicy};
 use crate::middleware::request_id::RequestIdPolicy;
 use crate::middleware::security_headers::SecurityHeadersPolicy;
 use crate::middleware::timeout::TimeoutPolicy;
-use crate::query::{Database, Databases};
+use crate::query::{Database, Databases, QueryPolicy};
 use crate::request::RouteId;
 use crate::router::Router;
 
@@ -61,6 +61,8 @@ pub struct Plan {
     pub server: ServerPlan,
     /// Where limits count.
     pub memory: Memory,
+    /// The queries that handlers run, by their number.
+    pub compiled: Vec<Arc<QueryPolicy>>,
     /// What routes read from.
     pub databases: Vec<Arc<Database>>,
     /// Whether any auth is declared anywhere.
@@ -245,10 +247,18 @@ impl Plan {
             Ok(value) => {
                 let documents = document::decode(&value, &mut out);
                 let django = document::django(&value, &mut out);
-                let databases = Databases::new(&value, &mut out);
+                let mut databases = Databases::new(&value, &mut out);
+                let compiled = databases.compile(&value, &mut out);
                 let before = Inheritance::of(before);
                 let version = Version::of(&value);
-                resolve::plan(&documents, django.as_ref(), databases, &before, version, &mut out)
+                resolve::plan(
+                    &documents,
+                    (django.as_ref(), compiled),
+                    databases,
+                    &before,
+                    version,
+                    &mut out,
+                )
             }
             Err(error) => {
                 out.error("E010", &Location::default(), format!("the wire is not JSON: {error}"));

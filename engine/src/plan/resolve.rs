@@ -28,14 +28,14 @@ use crate::middleware::cors::{CorsConfig, CorsPolicy};
 use crate::middleware::rate_limit::{RateLimitConfig, RateLimitPolicy, Store};
 use crate::middleware::request_id::{RequestIdConfig, RequestIdPolicy};
 use crate::middleware::security_headers::{SecurityHeadersConfig, SecurityHeadersPolicy};
-use crate::query::Databases;
+use crate::query::{Databases, QueryPolicy};
 use crate::request::RouteId;
 use crate::router::Router;
 
 /// Compiles the documents.
 pub(super) fn plan(
     documents: &[Document],
-    django: Option<&HandlerConfig>,
+    (django, compiled): (Option<&HandlerConfig>, Vec<Arc<QueryPolicy>>),
     databases: Databases,
     before: &Inheritance,
     version: Version,
@@ -95,7 +95,8 @@ pub(super) fn plan(
         }
     };
     let memory = before.memory(server.rate_limit_memory);
-    let plan = Plan { routes, fallback, router, server, memory, databases, has_auth, version };
+    let plan =
+        Plan { routes, fallback, router, server, memory, compiled, databases, has_auth, version };
     Store::check(&plan.stores(), out);
     Some(plan)
 }

@@ -11,7 +11,8 @@ use super::postgres::{self, Counters, Postgres};
 use super::sqlite::{self, Sqlite};
 use super::statement::Statement;
 use super::wire;
-use super::{Failure, Value};
+use super::wire::Query;
+use super::{Failure, QueryPolicy, Value};
 use crate::config::diagnostic::{Diagnostics, Location};
 
 /// A statement of a route without a timeout runs so long at most.
@@ -161,6 +162,26 @@ impl Databases {
     /// The database called `alias`.
     pub fn get(&self, alias: &str) -> Option<&Arc<Database>> {
         self.known.get(alias)
+    }
+
+    /// The queries of the wire that no route has.
+    pub fn compile(&mut self, wire: &JsonValue, out: &mut Diagnostics) -> Vec<Arc<QueryPolicy>> {
+        let Some(written) = wire.get("compiled") else { return Vec::new() };
+        let at = Location::default();
+        let queries: Vec<Query> = match serde_json::from_value(written.clone()) {
+            Ok(queries) => queries,
+            Err(error) => {
+                out.error("E239", &at, format!("compiled queries: {error}"));
+                return Vec::new();
+            }
+        };
+        if !queries.is_empty() {
+            // Whoever runs them ends them.
+            self.reads_for(None);
+        }
+        let compiled =
+            queries.iter().filter_map(|query| QueryPolicy::compile(query, self, &at, out));
+        compiled.map(Arc::new).collect()
     }
 
     /// One more route reads, for so long at most.

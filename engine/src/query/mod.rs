@@ -14,7 +14,7 @@
 
 mod answer;
 pub mod cell;
-mod databases;
+pub mod databases;
 mod json;
 mod page;
 mod parameters;

@@ -106,7 +106,7 @@ fn read(
         if !value.parse().is_ok_and(fits) {
             return Err(match parameter.max {
                 Some(max) => format!("expected an integer from {least} to {max}"),
-                None => format!("expected an integer from {least}"),
+                None => format!("expected an integer from {least} up"),
             });
         }
     }

@@ -117,7 +117,7 @@ impl QueryPolicy {
     }
 
     /// Whether the answer is an object of all reads.
-    pub(super) fn is_object(&self) -> bool {
+    pub fn is_object(&self) -> bool {
         self.reads[0].key.is_some()
     }
 }

@@ -53,10 +53,25 @@ pub fn date(days: i64) -> Result<Inline, Broken> {
     Ok(out)
 }
 
-fn write_date(days: i64, out: &mut Inline) -> Result<(), Broken> {
+/// Year, month and day of a day since 1970-01-01.
+pub fn calendar(days: i64) -> Result<(i64, i64, i64), Broken> {
     let since = days.checked_add(EPOCH).filter(|day| (0..DAYS).contains(day));
-    let since = since.ok_or(Broken("a date that Python has no year for"))?;
-    let (year, month, day) = civil(since);
+    since.map(civil).ok_or(Broken("a date that Python has no year for"))
+}
+
+/// Hour, minute, second and microsecond.
+pub type Clock = (i64, i64, i64, i64);
+
+/// The day and the time of a moment, in microseconds since 1970-01-01 00:00.
+pub fn parts(microseconds: i64) -> Result<((i64, i64, i64), Clock), Broken> {
+    let day = calendar(microseconds.div_euclid(DAY))?;
+    let since = microseconds.rem_euclid(DAY);
+    let seconds = since / SECOND;
+    Ok((day, (seconds / 3600, seconds / 60 % 60, seconds % 60, since % SECOND)))
+}
+
+fn write_date(days: i64, out: &mut Inline) -> Result<(), Broken> {
+    let (year, month, day) = calendar(days)?;
     write!(out, "{year:04}-{month:02}-{day:02}").expect("memory takes what is written");
     Ok(())
 }

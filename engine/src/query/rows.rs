@@ -75,6 +75,9 @@ impl Children {
     /// The rows within `row` of `parent`.
     pub fn of(&self, plan: &NestedPlan, parent: &Table, row: usize) -> Result<&[usize], Broken> {
         let key = key(parent, row, plan.parent)?;
+        if key == b"null" {
+            return Ok(&[]);
+        }
         Ok(self.by_parent.get(&key).map(Vec::as_slice).unwrap_or_default())
     }
 }
