@@ -33,7 +33,7 @@ from .middleware import (
     Timeout,
 )
 from .params import Body, Cookie, Form, Header, Path, Query
-from .queries import Nested, Page, Param, Read, count
+from .queries import Compiled, Nested, Page, Param, QueryFailed, Read, count, gather
 from .response import HTML, JSON, Bytes, File, Redirect, Stream, Text
 from .routing import BoltAPI
 
@@ -50,6 +50,7 @@ __all__ = [
     "BoltError",
     "Body",
     "Bytes",
+    "Compiled",
     "Compress",
     "ConfigError",
     "Cookie",
@@ -70,6 +71,7 @@ __all__ = [
     "PythonLimits",
     "Query",
     "RateLimit",
+    "QueryFailed",
     "Read",
     "Redirect",
     "RequestHeaders",
@@ -83,6 +85,7 @@ __all__ = [
     "Timeout",
     "UnsupportedMediaType",
     "count",
+    "gather",
     "stats",
 ]
 

@@ -11,6 +11,8 @@ __all__ = [
     "Finished",
     "RequestThread",
     "Step",
+    "Call",
+    "sees_sqlite",
     "check",
     "check_online",
     "codes",
@@ -175,6 +177,17 @@ class RequestThread:
 @final
 class Finished:
     def __call__(self, task: Any) -> None: ...
+
+@final
+class Call:
+    def __new__(cls, index: int, values: list[Any], in_python: Callable[[], Any]) -> Call: ...
+    @staticmethod
+    def gather(calls: list[Call]) -> Call: ...
+    def sync(self) -> Any: ...
+    def __await__(self) -> Any: ...
+    def __iter__(self) -> Any: ...
+    def __next__(self) -> Any: ...
+    def close(self) -> None: ...
 
 @final
 class Step:

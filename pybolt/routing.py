@@ -41,6 +41,7 @@ from .middleware import (
     SecurityHeaders,
     Timeout,
 )
+from .queries.compiled import Compiled
 from .queries.declare import Page, Read
 
 Method = JWTAuth | APIKeyAuth | BasicAuth
@@ -138,7 +139,7 @@ class _Declares:
         self.routes: list[Route] = []
         self.groups: list[Group] = []
         #: What :meth:`compile` was given, with its place.
-        self.compiled: list[tuple[Read, Source]] = []
+        self.compiled: list[tuple[Compiled, Source]] = []
 
     def route(
         self,
@@ -289,12 +290,12 @@ class _Declares:
         read = Read(what, one=one, page=page, max_rows=max_rows)
         self._answer(path, read, ("GET",), name, slots)
 
-    def compile(self, what: Any, *, one: bool = False, max_rows: int = 1000) -> Read:
+    def compile(self, what: Any, *, one: bool = False, max_rows: int = 1000) -> Compiled:
         """Declares a read of :meth:`query` that no route has: its parameters are ``Param(name,
         type)``. It is compiled at the start, with those of the routes."""
-        read = Read(what, one=one, max_rows=max_rows)
-        self.compiled.append((read, Source.of_caller()))
-        return read
+        compiled = Compiled(Read(what, one=one, max_rows=max_rows))
+        self.compiled.append((compiled, Source.of_caller()))
+        return compiled
 
     def django(
         self,

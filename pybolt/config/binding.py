@@ -12,6 +12,7 @@ from .diagnostics import Location
 
 if TYPE_CHECKING:
     from ..queries.bind import BoundRead
+    from ..queries.compiled import Compiled
 
 
 class Report(Protocol):
@@ -32,6 +33,8 @@ class Binding:
     callables: list[Callable[..., Any]] = dataclasses.field(default_factory=list)
     #: The databases that Rust reads from.
     databases: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    #: The reads that handlers run, by their number.
+    compiled: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def handler(
         self,
@@ -85,9 +88,17 @@ class Binding:
             return {"query": read.wire(name, None)}
         return {"handler": self._callable(read.answer, name, path, methods, None)}
 
-    def compiled(self, what: Any, name: str, at: Location) -> None:
-        """Looks for mistakes in a read that no route has."""
-        self._compiled(what, name, None, ["GET"], at)
+    def compile(self, compiled: Compiled, name: str, at: Location) -> None:
+        """Compiles a read that no route has, for those who call it."""
+        bound = self._compiled(compiled.read, name, None, ["GET"], at)
+        if bound is None:
+            return
+        index = None
+        if bound.tier == 1:
+            self._connect(bound)
+            index = len(self.compiled)
+            self.compiled.append(bound.wire(name, None))
+        compiled.bind(bound, index)
 
     def _compiled(
         self, what: Any, name: str, captured: list[str] | None, methods: list[str], at: Location

@@ -233,8 +233,8 @@ class _Loading:
             body, place = route.request_body, (*at, "handler")
             described = self.binding.handler(handler, path, methods, body, place)
             config["handler"] = described or name_of(handler)
-        for at, read, place_of in document.compiled:
-            self.binding.compiled(read, str(place_of), at)
+        for at, compiled, place_of in document.compiled:
+            self.binding.compile(compiled, str(place_of), at)
         config = self._add(source, api.source.file, document.config)
         self._find_django_files(config, index)
 
@@ -341,6 +341,8 @@ class _Loading:
             wire["django"] = self.django
         if self.binding.databases:
             wire["databases"] = self.binding.databases
+        if self.binding.compiled:
+            wire["compiled"] = self.binding.compiled
         return json.dumps(wire, allow_nan=False)
 
 

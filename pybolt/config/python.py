@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..middleware import Django, Files, Health, RateLimit, RedirectTo, Respond
+from ..queries.compiled import Compiled
 from ..queries.declare import Read
 from ..routing import BoltAPI, Group, Route, Source, _Declares, slots_to_config
 from .diagnostics import Location, Position
@@ -24,7 +25,7 @@ class ApiDocument:
         self.table = table
         self.handlers: dict[Location, tuple[Callable[..., Any] | Read, Route]] = {}
         #: Reads that no route has.
-        self.compiled: list[tuple[Location, Read, Source]] = []
+        self.compiled: list[tuple[Location, Compiled, Source]] = []
         #: What was given and is no data that a document may hold: place, what, hint.
         self.misfits: list[tuple[Location, str, str]] = []
         root: Location = (index,)
@@ -36,10 +37,10 @@ class ApiDocument:
 
     def _members(self, at: Location, owner: _Declares) -> dict[str, Any]:
         members: dict[str, Any] = {}
-        for read, source in owner.compiled:
+        for compiled, source in owner.compiled:
             place: Location = (*at, "compile", source.line)
             self.table.values[place] = self.table.keys[place] = Position(source.file, source.line)
-            self.compiled.append((place, read, source))
+            self.compiled.append((place, compiled, source))
         if owner.routes:
             members["routes"] = [
                 self._route((*at, "routes", number), route)

@@ -4,6 +4,7 @@ Three tiers answer alike: Rust (1), the compiled SQL through Django's cursor (2)
 itself (3). ``declare`` is what users write; ``plan`` compiles it; ``run`` is tiers 2 and 3.
 """
 
+from .compiled import Compiled, QueryFailed, gather
 from .declare import Nested, Page, Param, Read, count
 
-__all__ = ["Nested", "Page", "Param", "Read", "count"]
+__all__ = ["Compiled", "Nested", "Page", "Param", "Read", "QueryFailed", "count", "gather"]

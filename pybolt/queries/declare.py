@@ -84,7 +84,7 @@ class Param:
         if not isinstance(values, list) or not all(type(one) is self.scalar for one in values):
             raise DeclarationError(
                 f"the default of the parameter `{self.name}` is not of its type",
-                f"give {self._type_name}",
+                f"give {self.type_name}",
             )
 
     def __hash__(self) -> int:
@@ -92,7 +92,7 @@ class Param:
 
     def __repr__(self) -> str:
         maker = f"Param.{self.place}" if self.place in ("path", "query", "principal") else "Param"
-        shown = f"{maker}({self.name!r}, {self._type_name}"
+        shown = f"{maker}({self.name!r}, {self.type_name}"
         if self.optional:
             shown += ", optional=True"
         if self.default is not None:
@@ -110,7 +110,8 @@ class Param:
         return typing.get_origin(self.type) is list
 
     @property
-    def _type_name(self) -> str:
+    def type_name(self) -> str:
+        """What its type is called."""
         name = str(self.scalar.__name__)
         return f"list[{name}]" if self.many else name
 

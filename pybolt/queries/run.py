@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -35,33 +36,53 @@ class Answering:
     def __init__(self, plan: Plan, tier: int, name: str) -> None:
         self.plan = plan
         self.name = name
-        self.inputs = Inputs(plan)
         self.tier = tier
+
+    @functools.cached_property
+    def inputs(self) -> Inputs:
+        """What a request says of the parameters."""
+        return Inputs(self.plan)
 
     def __call__(self, request: Any) -> Response:
         """The answer. Raises :class:`RequestValidationError`, :class:`HTTPError` of 404 where the
         one row is not there, and :class:`TooManyRows`."""
         values, given = self.inputs.read(request)
-        run = (
-            _Compiled(values, given) if self.tier == 2 else _Plain(values, self.plan.absent(given))
-        )
-        if self.plan.is_dict:
-            found = {part.key: self._value(run, part) for part in self.plan.parts}
-            return _json(found)
-        part = self.plan.parts[0]
-        if self.plan.page is None:
-            return _json(self._value(run, part))
-        return self._page(run, part, request, values)
+        run = self._run(values, given)
+        if self.plan.page is not None:
+            return self._page(run, self.plan.parts[0], request, values)
+        found = self._found(run)
+        if any(found[part.key] is None for part in self.plan.parts if part.shape == "one"):
+            raise HTTPError(404, code="not_found")
+        return _json(self._whole(found))
 
-    def _value(self, run: Run, part: Part) -> Any:
+    def found(self, values: Mapping[Param, Any]) -> Any:
+        """What the read finds with ``values``; ``None`` where the one row is not there."""
+        given = frozenset(param.name for param in self.plan.optional if param in values)
+        return self._whole(self._found(self._run(values, given), of_arrays=tuple))
+
+    def _whole(self, found: dict[str | None, Any]) -> Any:
+        return found if self.plan.is_dict else found[self.plan.parts[0].key]
+
+    def _run(self, values: Mapping[Param, Any], given: Given) -> Run:
+        if self.tier == 2:
+            return _Compiled(values, given)
+        return _Plain(values, self.plan.absent(given))
+
+    def _found(
+        self, run: Run, of_arrays: Callable[[list[Any]], Any] = list
+    ) -> dict[str | None, Any]:
+        return {part.key: self._value(run, part, of_arrays) for part in self.plan.parts}
+
+    def _value(self, run: Run, part: Part, of_arrays: Callable[[list[Any]], Any]) -> Any:
         if part.shape == "value":
             return run.count(part)
         rows = run.rows(part)
+        written = run.written(part, rows if part.shape == "list" else rows[:1])
+        if part.rows == "arrays":
+            written = [of_arrays(row) for row in written]
         if part.shape == "list":
-            return run.written(part, rows)
-        if not rows:
-            raise HTTPError(404, code="not_found")
-        return run.written(part, rows[:1])[0]
+            return written
+        return written[0] if written else None
 
     def _page(self, run: Run, part: Part, request: Any, values: Mapping[Param, Any]) -> Response:
         limit = values[LIMIT]

@@ -37,6 +37,7 @@ WAYS = {
     "rate_limited": ("GET /limited", [], b""),
     # Nobody listens on that port.
     "limits_unavailable": ("GET /uncounted", [], b""),
+    "database_unavailable": ("GET /absent", [], b""),
     "too_many_in_flight": ("GET /busy", [], b""),
     "forbidden_address": ("GET /office", [], b""),
     "csrf": ("POST /write", ["Sec-Fetch-Site: cross-site", "Content-Length: 0"], b""),
@@ -160,6 +161,7 @@ def test_a_refusal_is_a_problem_with_the_headers_of_every_answer(server, way, co
         "retry-after": {
             "rate_limited",
             "limits_unavailable",
+            "database_unavailable",
             "too_many_in_flight",
             "overloaded",
             "maintenance",

@@ -63,10 +63,33 @@ def test_what_is_right_is_fine(code, alone):
 
 
 def test_what_no_document_yields_is_yielded_otherwise(tmp_path):
-    assert {code for code, told in TOLD.items() if told.wrong is None} == {"E007", *OF_PROGRAMS}
+    otherwise = {code for code, told in TOLD.items() if told.wrong is None}
+    assert otherwise == {"E007", "E239", *OF_PROGRAMS}
     done = bolt(tmp_path, *TOLD["E007"].command.split()[1:])
     assert "error[E007]" in done.stdout
     assert [item["code"] for item in json.loads(_engine.check("{}"))] == ["E010"]
+
+
+def test_a_database_whose_certificates_are_missing(tmp_path):
+    options = {"sslmode": "verify-full", "sslrootcert": "missing.pem"}
+    at = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "USER": "shop"}
+    databases = {"default": at | {"HOST": "db.example.com", "OPTIONS": options}}
+    (tmp_path / "secure.py").write_text(
+        'INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes"]\n'
+        'SECRET_KEY = "of-a-test-alone"\nUSE_TZ = True\nTIME_ZONE = "UTC"\n'
+        f"DATABASES = {databases!r}\n"
+    )
+    (tmp_path / "people.py").write_text(
+        "from django.contrib.auth.models import User\n"
+        'people = User.objects.order_by("id").values("id")[:10]\n'
+    )
+    (tmp_path / "bolt.yaml").write_text(
+        'settings: secure\nroutes:\n  - {path: /people, query: "people:people"}\n'
+    )
+    done = bolt(tmp_path, "check")
+    assert done.returncode != 0
+    assert "error[E239]: database `default`" in done.stdout
+    assert "missing.pem" in done.stdout
 
 
 def test_explain_prints_the_page(tmp_path):

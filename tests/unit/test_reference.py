@@ -13,6 +13,12 @@ from tests.unit.command import HANDLERS
 ROOT = Path(__file__).parent.parent.parent / "docs" / "reference"
 #: What a fence shows, by the file's name.
 FENCE = re.compile(r"^```yaml\n# (\S+)\n(.*?)^```$", re.M | re.S)
+#: What the page of queries names.
+QUERYSET = """
+from django.contrib.auth.models import User
+
+people = User.objects.order_by("id").values("id", "username")[:10]
+"""
 WITH_EXAMPLES = sorted(path.name for path in ROOT.glob("*.md") if "```yaml" in path.read_text())
 
 
@@ -43,7 +49,7 @@ def test_what_a_page_shows_is_right(name, tmp_path, monkeypatch):
     text = (ROOT / name).read_text()
     found = FENCE.findall(text)
     assert len(found) == text.count("```yaml")
-    for file, content in [("hello.py", HANDLERS), *found]:
+    for file, content in [("hello.py", HANDLERS + QUERYSET), *found]:
         path = tmp_path / file
         path.parent.mkdir(exist_ok=True)
         if file != "bolt.yaml":

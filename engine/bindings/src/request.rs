@@ -407,7 +407,7 @@ impl Principal {
     /// The verified claims.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let json = serde_json::to_vec(&self.known.claims)
+        let json = serde_json::to_vec(self.known.claims.read())
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         py.import("pybolt.bridge")?.getattr("decode_json")?.call1((PyBytes::new(py, &json),))
     }

@@ -120,7 +120,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E196", "A limit cannot be counted in a store."),
     ("E197", "Limits are in too many stores."),
     ("E198", "A store of limits does not answer."),
-    ("E239", "What Python has compiled of a queryset, or of the databases, cannot be run."),
+    ("E239", "A database that queries are read from, or what was compiled for it, cannot be used."),
     ("W021", "A definition is never used."),
     ("W025", "`allow` stands on a route whose auth is optional."),
     ("W043", "A header is never read."),

@@ -42,7 +42,7 @@ async fn answer(policy: Arc<QueryPolicy>, values: Values, request: Permitted<Req
     let given = policy.given(&values);
     let mut json = Json(Vec::with_capacity(512));
     let answered = if policy.is_object() {
-        object(&policy, given, &values, &mut json).await.map(|()| true)
+        object(&policy, given, &values, &mut json).await
     } else {
         only(&policy, given, &values, &request, &mut json).await
     };
@@ -120,13 +120,13 @@ async fn only(
     }
 }
 
-/// Writes all reads under their keys.
+/// Writes all reads under their keys; whether all that must be there are.
 async fn object(
     policy: &QueryPolicy,
     given: usize,
     values: &Values,
     json: &mut Json,
-) -> Result<(), Refused> {
+) -> Result<bool, Refused> {
     let fetched = policy.reads.iter().map(|read| read.fetch(given, values, read.max_rows));
     let fetched = try_join_all(fetched).await?;
     json.raw(b"{");
@@ -137,11 +137,11 @@ async fn object(
         json.text(read.key.as_deref().unwrap_or_default());
         json.raw(b": ");
         if !read.write(found, json)? {
-            json.raw(b"null");
+            return Ok(false);
         }
     }
     json.raw(b"}");
-    Ok(())
+    Ok(true)
 }
 
 impl QueryPolicy {

@@ -1,5 +1,7 @@
 //! Pages: how many rows, from where on, and the link to the next ones (RFC 8288).
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,8 +24,8 @@ pub struct Paging {
     pub cursors: Option<(usize, Cursors)>,
 }
 
-/// Signs cursors and opens them: base64url of a signature (HMAC-SHA-256, cut to 128 bits) and the
-/// value of the last row as JSON.
+/// Signs cursors and opens them: base64url of the last row's value as JSON and a signature
+/// (HMAC-SHA-256, cut to 128 bits).
 pub struct Cursors(hmac::Key);
 
 impl Cursors {
@@ -40,13 +42,13 @@ impl Cursors {
     /// The cursor behind a row whose key is `value`, as JSON.
     pub fn seal(&self, value: &[u8]) -> String {
         let tag = hmac::sign(&self.0, value);
-        URL_SAFE_NO_PAD.encode([&tag.as_ref()[..TAG], value].concat())
+        URL_SAFE_NO_PAD.encode([value, &tag.as_ref()[..TAG]].concat())
     }
 
     /// The key that a cursor of ours speaks of, as text.
     pub fn open(&self, cursor: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (tag, value) = bytes.split_at_checked(TAG)?;
+        let (value, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
         let expected = hmac::sign(&self.0, value);
         let is_ours: bool = subtle::ConstantTimeEq::ct_eq(&expected.as_ref()[..TAG], tag).into();
         if !is_ours {
@@ -61,16 +63,27 @@ impl Cursors {
 }
 
 impl Paging {
-    /// `Link` to the page that begins at `from`: the same target with that parameter.
+    /// `Link` to the page that begins at `from`, relative to this one: the same query with that
+    /// parameter, so that no prefix, host or path of anybody's making is in it.
     pub fn link(&self, uri: &Uri, from: &str) -> Option<HeaderValue> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-            if name != self.name {
-                query.append_pair(&name, &value);
+        let mut link = String::from("<?");
+        let query = uri.query().unwrap_or_default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty() && !self.is_named(pair)) {
+            for byte in pair.bytes() {
+                if byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"') {
+                    link.push(char::from(byte));
+                } else {
+                    write!(link, "%{byte:02X}").ok()?;
+                }
             }
+            link.push('&');
         }
-        query.append_pair(&self.name, from);
-        let link = format!("<{}?{}>; rel=\"next\"", uri.path(), query.finish());
+        write!(link, "{}={from}>; rel=\"next\"", self.name).ok()?;
         HeaderValue::try_from(link).ok()
+    }
+
+    /// Whether a part of a query string has the parameter's name.
+    fn is_named(&self, pair: &str) -> bool {
+        form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| name == self.name)
     }
 }

@@ -8,7 +8,6 @@ use super::page::Cursors;
 use super::wire::{Parameter, Place};
 use crate::body::Body;
 use crate::http::{HeaderValue, StatusCode, header};
-use crate::middleware::rejection::{Rejection, RejectionKind};
 use crate::request::Parts;
 use crate::response::Response;
 
@@ -26,7 +25,7 @@ impl Value {
 /// The values of one request: a missing one is `None`.
 pub type Values = Vec<Option<Value>>;
 
-/// Takes `parameters` from a request; the answer where they cannot be had.
+/// Takes `parameters` from a request; 422 where they do not fit.
 pub fn take(
     parameters: &[Parameter],
     request: &Parts,
@@ -36,13 +35,15 @@ pub fn take(
     let mut values = Vec::with_capacity(parameters.len());
     let mut errors = Vec::new();
     for parameter in parameters {
-        let Some(found) = find(parameter, request) else {
-            return Err(Rejection::new(RejectionKind::Forbidden).into_response(request.form));
-        };
-        match read(parameter, &found, cursors, use_tz) {
+        let found = find(parameter, request);
+        match found.and_then(|found| read(parameter, &found, cursors, use_tz)) {
             Ok(value) => values.push(value),
             Err(message) => errors.push(json!({
-                "in": if parameter.place == Some(Place::Path) { "path" } else { "query" },
+                "in": match parameter.place {
+                    Some(Place::Path) => "path",
+                    Some(Place::Principal) => "principal",
+                    _ => "query",
+                },
                 "field": parameter.name,
                 "message": message,
             })),
@@ -51,33 +52,30 @@ pub fn take(
     if errors.is_empty() { Ok(values) } else { Err(invalid(&errors)) }
 }
 
-/// The texts of a parameter; `None` where it is the principal's and cannot be had.
-fn find(parameter: &Parameter, request: &Parts) -> Option<Vec<String>> {
-    match parameter.place? {
-        Place::Path => {
-            Some(request.param(&parameter.name).map(str::to_owned).into_iter().collect())
+/// The texts of a parameter.
+fn find(parameter: &Parameter, request: &Parts) -> Result<Vec<String>, String> {
+    Ok(match parameter.place {
+        None => Vec::new(),
+        Some(Place::Path) => {
+            request.param(&parameter.name).map(str::to_owned).into_iter().collect()
         }
-        Place::Principal => {
-            let principal = request.principal.as_ref()?;
-            let found = match principal.claim(&parameter.name) {
-                Some(JsonValue::String(text)) => text.clone(),
-                Some(JsonValue::Number(number)) => number.to_string(),
-                // An API key and a name have no claims, and are somebody too.
-                None if parameter.name == "sub" => principal.id.clone(),
-                _ => return None,
-            };
-            // Whoever was verified is not told of a type; a doubt is a refusal.
-            parameter.scalar.read(&found, true).ok()?;
-            Some(vec![found])
+        Some(Place::Principal) => {
+            let principal = request.principal.as_ref();
+            match principal.and_then(|principal| principal.claims.read().get(&parameter.name)) {
+                None | Some(JsonValue::Null) => Vec::new(),
+                Some(JsonValue::Array(_)) => return Err("expected one value".to_owned()),
+                Some(JsonValue::String(text)) => vec![text.clone()],
+                Some(other) => vec![other.to_string()],
+            }
         }
-        Place::Query | Place::Limit | Place::Offset | Place::Cursor => {
+        Some(Place::Query | Place::Limit | Place::Offset | Place::Cursor) => {
             let query = request.uri.query().unwrap_or_default();
-            let found = form_urlencoded::parse(query.as_bytes())
+            form_urlencoded::parse(query.as_bytes())
                 .filter(|(name, _)| *name == parameter.name)
-                .map(|(_, value)| value.into_owned());
-            Some(found.collect())
+                .map(|(_, value)| value.into_owned())
+                .collect()
         }
-    }
+    })
 }
 
 fn read(
@@ -93,24 +91,26 @@ fn read(
     if parameter.place == Some(Place::Cursor) {
         let opened = cursors.and_then(|cursors| cursors.open(text));
         let opened = opened.and_then(|text| parameter.scalar.read(&text, use_tz).ok());
-        return opened.map(|text| Some(Value(text))).ok_or("expected a cursor".to_owned());
+        return opened
+            .map(|text| Some(Value(text)))
+            .ok_or("expected the cursor of a page".to_owned());
     }
     if parameter.many && !found.is_empty() {
         let items = found.iter().map(|text| parameter.scalar.read(text, use_tz));
         return Ok(Some(Value(array(&items.collect::<Result<Vec<_>, _>>()?))));
     }
-    let value = parameter.scalar.read(text, use_tz)?;
+    let value = parameter.scalar.read(text, use_tz);
     if matches!(parameter.place, Some(Place::Limit | Place::Offset)) {
         let least = i64::from(parameter.place == Some(Place::Limit));
         let fits = |value: i64| value >= least && parameter.max.is_none_or(|max| value <= max);
-        if !value.parse().is_ok_and(fits) {
+        if !value.as_ref().is_ok_and(|value| value.parse().is_ok_and(fits)) {
             return Err(match parameter.max {
                 Some(max) => format!("expected an integer from {least} to {max}"),
                 None => format!("expected an integer from {least} up"),
             });
         }
     }
-    Ok(Some(Value(value)))
+    Ok(Some(Value(value?)))
 }
 
 /// PostgreSQL's spelling of an array.

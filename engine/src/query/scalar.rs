@@ -7,8 +7,11 @@ impl Scalar {
     /// `text` as a value of this type; what was expected where it is none. `use_tz`: moments are
     /// told with their offset.
     pub fn read(self, text: &str, use_tz: bool) -> Result<String, &'static str> {
+        if text.contains('\0') {
+            return Err("expected a text without a zero byte");
+        }
         let read = match self {
-            Self::Str => (!text.contains('\0')).then(|| text.to_owned()),
+            Self::Str => Some(text.to_owned()),
             Self::Int => integer(text),
             Self::Float => is_number(text)
                 .then(|| text.parse::<f64>().ok())
@@ -34,7 +37,7 @@ impl Scalar {
 
     const fn expected(self) -> &'static str {
         match self {
-            Self::Str => "expected text without NUL",
+            Self::Str => "expected a text",
             Self::Int => "expected an integer",
             Self::Float => "expected a number",
             Self::Decimal => "expected a decimal number",
@@ -123,6 +126,8 @@ fn datetime(text: &str, use_tz: bool) -> Option<String> {
     let (clock, zone) = clock(rest.strip_prefix(['T', 't', ' '])?)?;
     let offset = match zone {
         "" if !use_tz => "",
+        // A project of another zone is read in Python.
+        "" => "+00:00",
         "Z" | "z" if use_tz => "+00:00",
         _ if use_tz => {
             let (hours, minutes) = zone.strip_prefix(['+', '-'])?.split_once(':')?;
@@ -241,7 +246,7 @@ mod tests {
             (Scalar::Duration, "P1W", None),
             (Scalar::Duration, "PT1M1H", None),
             (Scalar::Duration, "P9999999999D", None),
-            (Scalar::Datetime, "2026-01-31T12:00:00", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00", Some("2026-01-31 12:00:00+00:00")),
             (Scalar::Datetime, "2026-01-31T24:00:00Z", None),
             (Scalar::Datetime, "2026-01-31T12:00:00.Z", None),
             (Scalar::Datetime, "2026-01-31T12:00:00+99:00", None),

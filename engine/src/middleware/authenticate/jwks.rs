@@ -9,13 +9,13 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fetch::Place;
 use super::keys::{self, Fault, Key};
 use super::remote::{Remote, Timing};
 use super::signature::Algorithm;
-use super::strict_json::StrictObject;
+use super::strict_json::Object;
 use crate::config;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Location};
@@ -175,10 +175,11 @@ pub fn lenient(bytes: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, Strin
 }
 
 fn members(bytes: &[u8]) -> Result<Vec<Value>, String> {
-    let set: StrictObject = serde_json::from_slice(bytes)
-        .map_err(|_| "it is not JSON, or a member is there twice".to_owned())?;
-    match set.0.get("keys") {
-        Some(Value::Array(keys)) => Ok(keys.clone()),
+    let mut set: Map<String, Value> = Object::read(bytes)
+        .map_err(|_| "it is not JSON, or a member is there twice".to_owned())?
+        .into();
+    match set.remove("keys") {
+        Some(Value::Array(keys)) => Ok(keys),
         _ => Err("it has no list of `keys`".to_owned()),
     }
 }

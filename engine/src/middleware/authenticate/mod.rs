@@ -17,6 +17,7 @@
 mod api_key;
 mod basic;
 mod choice;
+mod claims;
 mod config;
 mod fetch;
 mod health;
@@ -34,12 +35,13 @@ mod verified;
 mod verify;
 
 pub use self::choice::{Authentication, Candidate};
+pub use self::claims::Claims;
 pub use self::config::{Answer, AuthConfig, Authenticator, Place, Presented};
 pub use self::remote::Remote;
 pub use self::service::{Authenticate, AuthenticateLayer};
 
 /// Who is asking: the outcome of an authentication method.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Principal {
     /// The identifier: the token's `sub`, the API key's id, the user's name.
     pub id: String,
@@ -48,7 +50,7 @@ pub struct Principal {
     /// Scopes, for `scope("…")`.
     pub scopes: Vec<String>,
     /// The verified claims; empty for all but a token.
-    pub claims: serde_json::Map<String, serde_json::Value>,
+    pub claims: Claims,
     /// The name of the method that vouches for it: `jwt`, `api_key`, `basic`.
     pub method: &'static str,
 }
@@ -56,11 +58,12 @@ pub struct Principal {
 impl Principal {
     /// A claim by name, or by a path of names with dots between where no claim has the whole name.
     pub fn claim(&self, path: &str) -> Option<&serde_json::Value> {
-        if let Some(value) = self.claims.get(path) {
+        let claims = self.claims.read();
+        if let Some(value) = claims.get(path) {
             return Some(value);
         }
         let mut names = path.split('.');
-        let first = self.claims.get(names.next()?)?;
+        let first = claims.get(names.next()?)?;
         names.try_fold(first, |value, name| value.get(name))
     }
 }

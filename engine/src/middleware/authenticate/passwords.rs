@@ -165,7 +165,10 @@ mod tests {
     }
 
     fn sha256(name: &str, password: &str) -> String {
-        format!("{name}:{{SHA256}}{:x}", Sha256::digest(password))
+        let digest = Sha256::digest(password);
+        let halves = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex: String = halves.map(|half| char::from_digit(half.into(), 16).unwrap()).collect();
+        format!("{name}:{{SHA256}}{hex}")
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The algorithms that are accepted (RFC 7518, 3.1; RFC 8037) and the keys that verify with them.
 
-use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm as Common, DecodingKey};
+use sha2::{Sha256, Sha384, Sha512};
 
 /// A signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,8 @@ impl Algorithm {
 
 /// What verifies a signature.
 pub enum Verifying {
-    /// A secret, made ready once for each hash: 256, 384, 512 bits.
-    Secret(Box<[hmac::Key; 3]>),
+    /// A secret, made ready once for each hash.
+    Secret(Box<(Hmac<Sha256>, Hmac<Sha384>, Hmac<Sha512>)>),
     /// A public key of jsonwebtoken's.
     Common(DecodingKey),
     /// A point on P-521.
@@ -71,8 +72,7 @@ const TAG: usize = 96;
 impl Verifying {
     /// A secret.
     pub fn secret(bytes: &[u8]) -> Self {
-        let hashes = [HMAC_SHA256, HMAC_SHA384, HMAC_SHA512];
-        Self::Secret(Box::new(hashes.map(|hash| hmac::Key::new(hash, bytes))))
+        Self::Secret(Box::new((keyed(bytes), keyed(bytes), keyed(bytes))))
     }
 
     /// A P-521 key: an uncompressed point, or a DER `SubjectPublicKeyInfo`.
@@ -94,17 +94,18 @@ impl Verifying {
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         match (self, algorithm) {
             (Self::Secret(keys), Algorithm::Common(algorithm)) => {
-                let [sha256, sha384, sha512] = &**keys;
-                let key = match algorithm {
-                    Common::HS256 => sha256,
-                    Common::HS384 => sha384,
-                    Common::HS512 => sha512,
-                    _ => return false,
-                };
                 let mut tag = [0; TAG];
-                URL_SAFE_NO_PAD
-                    .decode_slice(signature, &mut tag)
-                    .is_ok_and(|length| hmac::verify(key, message, &tag[..length]).is_ok())
+                let Ok(length) = URL_SAFE_NO_PAD.decode_slice(signature, &mut tag) else {
+                    return false;
+                };
+                let tag = &tag[..length];
+                let (sha256, sha384, sha512) = &**keys;
+                match algorithm {
+                    Common::HS256 => is_tag(sha256, message, tag),
+                    Common::HS384 => is_tag(sha384, message, tag),
+                    Common::HS512 => is_tag(sha512, message, tag),
+                    _ => false,
+                }
             }
             (Self::Common(key), Algorithm::Common(algorithm)) => {
                 jsonwebtoken::crypto::verify(signature, message, key, algorithm).unwrap_or(false)
@@ -117,9 +118,19 @@ impl Verifying {
     }
 }
 
+fn keyed<M: Mac + KeyInit>(secret: &[u8]) -> M {
+    <M as KeyInit>::new_from_slice(secret).expect("a secret of any length is a key of HMAC's")
+}
+
+/// Whether `tag`, the whole of it, is that of `message`; takes as long for every wrong one.
+fn is_tag<M: Mac + Clone>(key: &M, message: &[u8], tag: &[u8]) -> bool {
+    key.clone().chain_update(message).verify_slice(tag).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key, sign};
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{
         ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -143,7 +154,7 @@ mod tests {
             (Common::HS512, HMAC_SHA512),
         ];
         for (algorithm, hash) in named {
-            let tag = hmac::sign(&hmac::Key::new(hash, &secret), b"a.b");
+            let tag = sign(&Key::new(hash, &secret), b"a.b");
             let text = URL_SAFE_NO_PAD.encode(tag.as_ref());
             assert!(key.verifies(Algorithm::Common(algorithm), b"a.b", &text));
             assert!(!key.verifies(Algorithm::Common(algorithm), b"a.c", &text));

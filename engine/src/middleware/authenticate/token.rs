@@ -83,7 +83,8 @@ impl Source {
                 if values.next().is_some() {
                     return Found::Twice;
                 }
-                match value.to_str().ok().and_then(|text| text.split_once(' ')) {
+                let text = str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii());
+                match text.and_then(|text| text.split_once(' ')) {
                     None => Found::Malformed,
                     Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
                         Found::Token(token)

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::Principal;
@@ -21,7 +22,7 @@ type Tail = [u8; 16];
 
 /// Verified credentials of one method.
 #[derive(Default)]
-pub struct Verified(Mutex<HashMap<Tail, Entry>>);
+pub struct Verified(Mutex<HashMap<Tail, Entry, RandomState>>);
 
 /// Whose they are, and until when they are good, in seconds since the caller's epoch.
 struct Entry {

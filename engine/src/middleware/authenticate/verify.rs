@@ -1,15 +1,13 @@
 //! The verification of one token: form, header, signature, claims, in this order.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use parking_lot::Mutex;
-use serde_json::{Map, Value};
-
-use super::Principal;
 use super::keys::Key;
 use super::remote::KeySet;
 use super::signature::Algorithm;
-use super::strict_json::StrictObject;
+use super::strict_json::{Json, Object};
+use super::{Claims, Principal};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
 
 /// What the claims must say.
 #[derive(Debug)]
@@ -74,15 +72,19 @@ pub fn verify(
     if known.is_none() {
         set.header.keep(header, (algorithm, at));
     }
-    let claims = object(payload)?;
+    let json = decoded(payload)?;
+    let claims = Object::read(&json).ok()?;
     let expires = check_claims(&claims, expected, now)?;
-    Some((principal(claims, expected)?, expires))
+    let mut principal = principal(&claims, expected)?;
+    principal.claims = Claims::new(json);
+    Some((principal, expires))
 }
 
 /// What a header says.
 fn read_header(header: &str, keys: &[Key]) -> Option<Meaning> {
-    let header = object(header)?;
-    if REFUSED_MEMBERS.iter().any(|member| header.contains_key(*member)) {
+    let json = decoded(header)?;
+    let header = Object::read(&json).ok()?;
+    if REFUSED_MEMBERS.iter().any(|member| header.get(member).is_some()) {
         return None;
     }
     if let Some(kind) = header.get("typ") {
@@ -102,7 +104,8 @@ pub fn unknown_key(token: &str, set: &KeySet) -> Option<Option<String>> {
     if set.header.meaning(header).is_some() {
         return None;
     }
-    let header = object(header)?;
+    let json = decoded(header)?;
+    let header = Object::read(&json).ok()?;
     match header.get("kid") {
         None => keys.is_empty().then_some(None),
         Some(kid) => {
@@ -115,20 +118,18 @@ pub fn unknown_key(token: &str, set: &KeySet) -> Option<Option<String>> {
 
 /// Who says that it issued a token; nothing of it is verified.
 pub fn unverified_issuer(token: &str) -> Option<String> {
-    match object(token.split('.').nth(1)?)?.remove("iss")? {
-        Value::String(issuer) => Some(issuer),
-        _ => None,
-    }
+    let json = decoded(token.split('.').nth(1)?)?;
+    let claims = Object::read(&json).ok()?;
+    claims.get("iss")?.as_str().map(str::to_owned)
 }
 
-fn object(part: &str) -> Option<Map<String, Value>> {
-    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
-    serde_json::from_slice::<StrictObject>(&json).ok().map(|object| object.0)
+fn decoded(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
 }
 
 /// The place of the key that the header means: by `kid` among several, or without one the only key
 /// that there is for its algorithm.
-fn choose(header: &Map<String, Value>, algorithm: Algorithm, keys: &[Key]) -> Option<usize> {
+fn choose(header: &Object<'_>, algorithm: Algorithm, keys: &[Key]) -> Option<usize> {
     let kid = match header.get("kid") {
         None => None,
         Some(kid) => Some(kid.as_str()?),
@@ -148,11 +149,12 @@ fn choose(header: &Map<String, Value>, algorithm: Algorithm, keys: &[Key]) -> Op
 }
 
 /// Until when the claims hold, if they do.
-fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) -> Option<f64> {
+fn check_claims(claims: &Object<'_>, expected: &Expectations, now: f64) -> Option<f64> {
     let leeway = expected.leeway;
     let date = |name: &str| match claims.get(name) {
         None => Some(None),
-        Some(value) => value.as_f64().filter(|date| value.is_number() && *date >= 0.0).map(Some),
+        Some(Json::Number(date)) => date.as_f64().filter(|date| *date >= 0.0).map(Some),
+        Some(_) => None,
     };
     let expires = date("exp")?? + leeway;
     if expires <= now {
@@ -169,8 +171,8 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) 
     }
     let audience: Vec<&str> = match claims.get("aud") {
         None => Vec::new(),
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Some(Json::Text(one)) => vec![one],
+        Some(Json::Array(many)) => many.iter().map(Json::as_str).collect::<Option<_>>()?,
         Some(_) => return None,
     };
     if !expected.audiences.is_empty()
@@ -181,7 +183,7 @@ fn check_claims(claims: &Map<String, Value>, expected: &Expectations, now: f64) 
     Some(expires)
 }
 
-fn principal(claims: Map<String, Value>, expected: &Expectations) -> Option<Principal> {
+fn principal(claims: &Object<'_>, expected: &Expectations) -> Option<Principal> {
     let id = match claims.get("sub") {
         None => String::new(),
         Some(sub) => sub.as_str()?.to_owned(),
@@ -193,15 +195,15 @@ fn principal(claims: Map<String, Value>, expected: &Expectations) -> Option<Prin
     if expected.scopes == "scope" {
         scopes.extend(words(claims.get("scp"), split)?);
     }
-    Some(Principal { id, roles, scopes, claims, method: "jwt" })
+    Some(Principal { id, roles, scopes, claims: Claims::default(), method: "jwt" })
 }
 
 /// A list of words, or a text that `read` makes words of; anything else is no claim of ours.
-fn words(claim: Option<&Value>, read: impl Fn(&str) -> Vec<String>) -> Option<Vec<String>> {
+fn words(claim: Option<&Json<'_>>, read: impl Fn(&str) -> Vec<String>) -> Option<Vec<String>> {
     match claim {
-        None | Some(Value::Null) => Some(Vec::new()),
-        Some(Value::String(text)) => Some(read(text)),
-        Some(Value::Array(items)) => {
+        None | Some(Json::Null) => Some(Vec::new()),
+        Some(Json::Text(text)) => Some(read(text)),
+        Some(Json::Array(items)) => {
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         }
         Some(_) => None,
@@ -214,7 +216,7 @@ mod tests {
     use crate::middleware::authenticate::signature::Verifying;
     use aws_lc_rs::hmac::{HMAC_SHA256, Key as Secret, sign};
     use jsonwebtoken::Algorithm as Common;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn token(header: &Value, secret: u8) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());

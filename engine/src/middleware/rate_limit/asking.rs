@@ -1,7 +1,9 @@
-//! Limits of one place that are counted in stores: each store is asked once, and what it has spent
-//! is given back where another limit refuses after it.
+//! Limits of one place that are counted in stores: each store is asked once, all at the same time,
+//! and what one has spent is given back where another limit refuses.
 
 use std::sync::Arc;
+
+use futures_util::future::join_all;
 
 use super::gcra::Decision;
 use super::limits::{Keys, Limits, Verdict};
@@ -60,23 +62,27 @@ impl Question {
 }
 
 impl Limits {
-    /// Asks the stores one after the other, and takes the request from all limits or from none.
+    /// Asks the stores, and takes the request from all limits or from none.
     pub async fn answer(&self, question: Question) -> Verdict {
         let Question { mut verdict, mut keys, asked } = question;
+        let sent = self.table.now();
+        let answers = asked.iter().map(|one| one.store.ask(&one.asks, Way::Spend));
+        let answers = join_all(answers).await;
         let mut spent = Vec::with_capacity(asked.len());
-        for one in asked {
-            let sent = self.table.now();
-            match one.store.ask(&one.asks, Way::Spend).await {
+        for (one, answer) in asked.into_iter().zip(answers) {
+            // In the order of the limits, whichever came first: the client is told of the first
+            // store that refuses, and what holds without the others is not asked.
+            let mut unsaid = verdict;
+            match answer {
                 Ok(answer) => {
-                    self.heard(&one, &answer, sent, &mut verdict);
+                    let said = if verdict.refuses() { &mut unsaid } else { &mut verdict };
+                    self.heard(&one, &answer, sent, said);
                     if answer.admitted {
                         spent.push(one);
                     }
                 }
+                Err(_) if verdict.refuses() => {}
                 Err(_) => self.unheard(&one, &mut keys, &mut verdict),
-            }
-            if verdict.refuses() {
-                break;
             }
         }
         let verdict = self.finish(&keys, verdict);
@@ -125,5 +131,58 @@ impl Asked {
         if !asks.is_empty() {
             tokio::spawn(async move { self.store.ask(&asks, Way::GiveBack).await.map(drop) });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::time::{Instant, pause};
+
+    use super::*;
+    use crate::body::Body;
+    use crate::http::{HeaderMap, Method};
+    use crate::middleware::rate_limit::limits::Outcome;
+    use crate::middleware::rate_limit::{MIN_SIZE, Table};
+    use crate::plan::Plan;
+    use crate::request::Request;
+
+    #[test]
+    fn several_stores_are_waited_for_together() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // They take connections and never say anything.
+            let silent: Vec<_> =
+                (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+            let limit = |(at, listener): (usize, &TcpListener)| {
+                let store = format!("redis://{}", listener.local_addr().unwrap());
+                let on_error = if at == 1 { "deny" } else { "allow" };
+                let limit = json!({"rate": "1/1h", "store": store, "store_timeout": "400ms",
+                    "on_store_error": on_error});
+                (format!("l{at}"), limit)
+            };
+            let limits: serde_json::Map<_, _> = silent.iter().enumerate().map(limit).collect();
+            let route =
+                json!({"path": "/", "handler": "m:f", "auth": "public", "rate_limit": limits});
+            let documents = [json!({"source": "test", "config": {"routes": [route]}})];
+            let (plan, found) = Plan::compile(&json!({"documents": documents}).to_string());
+            let plan = plan.unwrap_or_else(|| panic!("{found:?}"));
+            let table = Arc::new(Table::anonymous(MIN_SIZE).unwrap());
+            for policy in plan.limits() {
+                policy.store().unwrap().start(&table);
+            }
+            let limits = Limits::new(&plan.limits(), &table, "/");
+            let request =
+                Request::new(Method::GET, "/".parse().unwrap(), HeaderMap::new(), Body::Empty);
+            let Outcome::Asks(question) = limits.decide(&request) else { panic!("it is decided") };
+            pause();
+            let begun = Instant::now();
+            let verdict = limits.answer(*question).await;
+            assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
+            assert!(verdict.unavailable && verdict.refused.is_none());
+        });
     }
 }

@@ -190,7 +190,7 @@ fn decoders<'a>(
     statement: &Statement,
     use_tz: bool,
 ) -> Result<Arc<[Decoder]>, Wrong> {
-    if types.len() != statement.columns.len() {
+    if types.len() < statement.columns.len() {
         let what = "its columns are others than Django's".to_owned();
         return Err(Wrong::Known(Failure::Failed(what)));
     }

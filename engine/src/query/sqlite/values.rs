@@ -17,11 +17,26 @@ pub fn bind(bind: &Bind, values: &[Option<Value>]) -> SqlValue {
             "f" | "false" => Some(SqlValue::Integer(0)),
             _ => number(),
         },
+        Scalar::Decimal => Some(SqlValue::Text(decimal(&text))),
         Scalar::Uuid => Some(SqlValue::Text(text.replace('-', ""))),
         Scalar::Datetime if bind.param.is_some() => utc(&text).map(SqlValue::Text),
         _ => None,
     };
     adapted.unwrap_or_else(|| SqlValue::Text(text.into_owned()))
+}
+
+/// `str(Decimal(text))`.
+fn decimal(text: &str) -> String {
+    let (sign, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (number, power) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = [whole, part].concat();
+    let digits = digits.trim_start_matches('0');
+    let digits = if digits.is_empty() { "0" } else { digits };
+    let power: i32 = power.parse().unwrap_or_default();
+    let exponent = power - i32::try_from(part.len()).unwrap_or_default();
+    let shown = python::decimal(sign, digits, exponent);
+    String::from_utf8_lossy(shown.as_bytes()).into_owned()
 }
 
 /// `2026-01-31 12:00:00.5+05:30` as Django keeps it: in UTC, with no or six digits of a second.

@@ -1,6 +1,6 @@
-//! The breaker: after five failures in a row a store is left alone for a second, then one probe is
-//! made in the background, of all workers of the machine, and so on until one goes well. No request
-//! is ever the probe.
+//! The breaker: after five failures in a row, or where every other ask fails for a while, a store is
+//! left alone for a second, then one probe is made in the background, of all workers of the machine,
+//! and so on until one goes well. No request is ever the probe.
 //!
 //! Whether it is open stands in the head of the memory that the workers share: what one of them has
 //! found holds for all, and a change of state is one worker's to log. The word says until when; it
@@ -15,8 +15,12 @@ use siphasher::sip128::Hasher128;
 
 use crate::middleware::rate_limit::table::{Table, arrival, pack, tag};
 
-/// So many failures in a row open it.
-const FAILURES: u32 = 5;
+/// What a failure counts, of which an answer takes one off: a store that fails more than a third of
+/// what it is asked comes to [`OPENS`].
+const FAILURE: u32 = 2;
+
+/// So much opens it: five failures in a row.
+const OPENS: u32 = 5 * FAILURE;
 
 /// After so long a probe is due.
 pub const COOLDOWN: Duration = Duration::from_secs(1);
@@ -29,6 +33,7 @@ pub struct Breaker {
     table: Arc<Table>,
     /// What tells its word from those of other stores.
     tag: u64,
+    /// What failures count by now, less the answers since.
     failures: AtomicU32,
 }
 
@@ -54,15 +59,17 @@ impl Breaker {
     pub fn succeeded(&self) {
         // Whoever answers all the time need not share this line with others by writing it.
         if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
+            let less = |failures: u32| failures.checked_sub(1);
+            self.failures.fetch_update(Relaxed, Relaxed, less).ok();
         }
     }
 
     /// Takes note of a failure; whether it is the one that opens the breaker.
     pub fn failed(&self) -> bool {
-        if self.failures.fetch_add(1, Relaxed) + 1 < FAILURES {
+        if self.failures.fetch_add(FAILURE, Relaxed) + FAILURE < OPENS {
             return false;
         }
+        self.failures.store(0, Relaxed);
         let now = self.table.now();
         loop {
             if self.find(now).is_some() {
@@ -73,7 +80,6 @@ impl Breaker {
             let Some((word, known)) = self.words().find(free) else { return false };
             let open = pack(self.tag, now + OPEN);
             if word.compare_exchange(known, open, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                self.failures.store(0, Relaxed);
                 return true;
             }
         }
@@ -141,7 +147,7 @@ mod tests {
     }
 
     fn open(worker: &Breaker) {
-        assert_eq!((1..FAILURES).find(|_| worker.failed()), None, "too early");
+        assert_eq!((1..5).find(|_| worker.failed()), None, "too early");
         assert!(worker.failed());
     }
 
@@ -149,10 +155,6 @@ mod tests {
     fn five_failures_in_a_row_open_it_for_all_workers() {
         let machine = Machine::new();
         let [one, other] = [machine.worker(), machine.worker()];
-        for _ in 0..20 {
-            assert!((1..FAILURES).all(|_| !one.failed()));
-            one.succeeded();
-        }
         assert_eq!(one.is_open(), None);
         open(&one);
         for worker in [&one, &other] {
@@ -162,6 +164,28 @@ mod tests {
         let unrelated = Breaker::new(Arc::clone(&machine.table), "another");
         assert_eq!(unrelated.is_open(), None);
         open(&unrelated);
+    }
+
+    #[test]
+    fn a_store_that_answers_now_and_then_is_one_that_does_not() {
+        // After so many asks, of which so many fail of each so many, is it open?
+        for (asks, failing, of, is_open) in [
+            (30, 1, 2, true),
+            (15, 3, 4, true),
+            (10_000, 1, 3, false),
+            (10_000, 4, 20, false),
+            (10_000, 1, 100, false),
+        ] {
+            let worker = Machine::new().worker();
+            for at in 0..asks {
+                if at % of < failing {
+                    worker.failed();
+                } else {
+                    worker.succeeded();
+                }
+            }
+            assert_eq!(worker.is_open().is_some(), is_open, "{failing} of {of}");
+        }
     }
 
     #[test]
