@@ -42,9 +42,7 @@ class Answering:
         """The answer. Raises :class:`RequestValidationError`, :class:`HTTPError` of 404 where the
         one row is not there, and :class:`TooManyRows`."""
         values, given = self.inputs.read(request)
-        run = (
-            _Compiled(values, given) if self.tier == 2 else _Plain(values, self.plan.absent(given))
-        )
+        run = Compiled(values, given) if self.tier == 2 else Plain(values, self.plan.absent(given))
         if self.plan.is_dict:
             found = {part.key: self._value(run, part) for part in self.plan.parts}
             return _json(found)
@@ -113,7 +111,7 @@ class Run:
             one[below.name] = [] if key is None else lists.get(key, [])
 
 
-class _Compiled(Run):
+class Compiled(Run):
     """The SQL as it was compiled at the start."""
 
     def __init__(self, values: Mapping[Param, Any], given: Given) -> None:
@@ -134,7 +132,7 @@ class _Compiled(Run):
         return _checked(part, rows)
 
 
-class _Plain(Run):
+class Plain(Run):
     """The queryset with the values in it."""
 
     def __init__(self, values: Mapping[Param, Any], absent: list[Param]) -> None:
