@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from .declare import Param
 from .samples import Form
@@ -18,6 +18,8 @@ from .statement import Bind, Constant, Depends, numbered
 LIMIT = Param("limit", int, place="limit")
 OFFSET = Param("offset", int, place="offset")
 _INT = Form("int", int)
+#: What of a query string stays as it is within a link.
+_OF_A_QUERY = "!#$%&'()*+,/:;=?@[\\]^`{|}~"
 #: Of the authentication code of a cursor.
 _CODE = 16
 
@@ -97,9 +99,10 @@ def read_cursor(cursor: str, secret: bytes) -> str | None:
     return value if isinstance(value, str) else str(value)
 
 
-def next_link(path: str, query_string: str, **said: str) -> str:
-    """The ``Link`` to the next page (RFC 8288): the same query with what ``said`` says instead."""
+def next_link(query_string: str, **said: str) -> str:
+    """The ``Link`` to the next page (RFC 8288), relative to this one: the same query with what
+    ``said`` says instead."""
     pairs = [pair for pair in query_string.split("&") if pair]
     kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in said]
     kept += [f"{name}={value}" for name, value in said.items()]
-    return f'<{path}?{"&".join(kept)}>; rel="next"'
+    return f'<?{quote("&".join(kept), _OF_A_QUERY)}>; rel="next"'

@@ -12,7 +12,6 @@ from django.db import connections
 from ..exceptions import DeclarationError
 from . import tiers
 from .columns import Column, NotKnown, column, refuse_unencodable
-from .databases import Unsupported, database
 from .declare import Counted, Page, Param, Read
 from .fill import params_of
 from .keys import ordered_by
@@ -242,11 +241,7 @@ class _Planning:
 
     def _compile(self, part: Part, made: Plan) -> None:
         connection = connections[part.alias]
-        tiers.judge_database(self.tier, part.queryset, connection)
-        try:
-            database(part.alias)
-        except Unsupported as error:
-            self.tier.at_least(2, str(error))
+        tiers.judge_database(self.tier, part.queryset, part.alias)
         for given in _subsets([param.name for param in made.optional]):
             query = part.build(made.absent(given), self._limits)
             tiers.judge_parameters(self.tier, query, connection)

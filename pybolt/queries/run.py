@@ -74,7 +74,7 @@ class Answering:
         if self.plan.key is not None:
             last = json.loads(_encoded(shown[-1][self.plan.key]))
             said = {"after": cursor_of(last, self.plan.secret)}
-        link = next_link(request.original_path, request.query_string, **said)
+        link = next_link(request.query_string, **said)
         return _json(body, {"link": link})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from .declare import Param
 from .fill import fill
 from .samples import SETS, Form, forms, samples
 
+#: What is looked for within texts: its own text has one form.
+_TEXTS = (str, int, uuid.UUID)
 _PLACEHOLDER = re.compile(r"%(s|%)")
 
 
@@ -129,6 +132,11 @@ def _misfit(error: Exception, params: list[Param]) -> tuple[str, str]:
 
 
 def _bind(found: tuple[Any, ...], params: Sequence[Param], connection: Any) -> Bind | Constant:
+    if isinstance(found[0], Param):
+        raise DeclarationError(
+            f"the parameter `{found[0].name}` stands in raw SQL, where no value is put in",
+            "use it in `filter(...)`, `Q(...)` or an expression of `annotate(...)`",
+        )
     if all(_same(value, found[0]) for value in found[1:]):
         return Constant(found[0])
     for param, sets in zip(params, _by_param(params), strict=True):
@@ -136,7 +144,7 @@ def _bind(found: tuple[Any, ...], params: Sequence[Param], connection: Any) -> B
             made = [form.of(sample) for sample in sets]
             if all(map(_same, made, found)):
                 return Bind(param, form)
-        if param.scalar is not bool and not param.many:
+        if param.scalar in _TEXTS and not param.many:
             pattern = _pattern(param, [str(sample) for sample in sets], found, connection)
             if pattern is not None:
                 return pattern

@@ -17,11 +17,10 @@ from django.db.models.sql.constants import LOUTER
 from django.utils import timezone
 
 from .columns import is_known
+from .databases import Unsupported, database
 from .fill import Compared, lookups_of, params_of
 from .samples import is_in_python, literal
 from .statement import Bind, Constant, Statement
-
-POSTGRES, SQLITE = "django.db.backends.postgresql", "django.db.backends.sqlite3"
 
 
 @dataclasses.dataclass
@@ -37,17 +36,14 @@ class Tier:
             self.number, self.reason = number, reason
 
 
-def judge_database(tier: Tier, queryset: Any, connection: Any) -> None:
+def judge_database(tier: Tier, queryset: Any, alias: str) -> None:
     """What of the database Rust does not do."""
-    engine = connection.settings_dict["ENGINE"]
     if queryset._db is None and router.routers:
         tier.at_least(2, "a database router is asked; `.using(...)` says which database it is")
-    if engine not in (POSTGRES, SQLITE):
-        tier.at_least(2, f"the database engine is {engine}")
-    elif engine == POSTGRES and connection.Database.__name__ != "psycopg":
-        tier.at_least(2, "the driver is psycopg2, whose rules are others")
-    elif engine == SQLITE and connection.is_in_memory_db():
-        tier.at_least(2, "the database is in memory, where nobody else sees it")
+    try:
+        database(alias)
+    except Unsupported as error:
+        tier.at_least(2, str(error))
 
 
 def judge_parameters(tier: Tier, query: Any, connection: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from urllib.parse import urljoin
 
 import jwt
 import pytest
@@ -126,7 +127,7 @@ def test_a_dict_of_reads(tier, books):
 
 def link_of(answer):
     found = answer.headers.get("link")
-    return found and re.fullmatch(r'<(/.*)>; rel="next"', found)[1]
+    return found and re.fullmatch(r'<(\?.*)>; rel="next"', found)[1]
 
 
 def followed(client, url):
@@ -135,7 +136,8 @@ def followed(client, url):
         answer = client.get(url)
         assert answer.status == 200, answer.body
         yield answer.json()
-        url = link_of(answer)
+        link = link_of(answer)
+        url = link and urljoin(url, link)
 
 
 def test_pages_by_offset(tier, books):
@@ -149,10 +151,8 @@ def test_pages_by_offset(tier, books):
         assert list(followed(client, "/p?offset=99")) == [[]]
         assert list(followed(client, "/p?q=t%65a&limit=1")) == [[1], [5]]
         assert link_of(client.get("/p?q=a%20&x=%C3%A4&offset=0&limit=1")) is None
-        assert (
-            link_of(client.get("/p?x=%C3%A4&offset=1&a&limit=1"))
-            == "/p?x=%C3%A4&a&limit=1&offset=2"
-        )
+        link = link_of(client.get("/p?x=%C3%A4&offset=1&a&limit=1"))
+        assert link == "?x=%C3%A4&a&limit=1&offset=2"
         for wrong in ("limit=0", "limit=6", "limit=a", "limit=-1", "offset=-1", "limit=1.0"):
             assert client.get(f"/p?{wrong}").status == 422, wrong
         errors = client.get("/p?limit=6&offset=x").json()["errors"]
@@ -186,7 +186,7 @@ def test_a_cursor_is_of_one_query(tier, alias):
     with serving(tier, books.order_by("id").values("id"), page=page) as client:
         url = link_of(client.get("/"))
     with serving(tier, books.order_by("-id").values("id"), page=page) as client:
-        assert client.get(url).status == 422
+        assert client.get("/" + url).status == 422
 
 
 def test_nested_lists(tier, alias):
