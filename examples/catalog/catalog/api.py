@@ -35,10 +35,12 @@ api.query(
     one=True,
 )
 
-# ?name=Red%20l&max_price=9.99: without `max_price` its condition is left out.
+# ?name=Red%20l&max_price=9.99: without `max_price` its condition is left out. `name__gte` says
+# where in the index of names, which they are read from in order, those that begin so can be.
 api.query(
     "/search",
     items.filter(
+        name__gte=Param.query("name"),
         name__startswith=Param.query("name"),
         price__lte=Param.query("max_price", Decimal, optional=True),
     ).order_by("name", "id")[:20],
