@@ -7,7 +7,7 @@ from typing import Any
 import pybolt
 from bench.apps import plain
 from bench.reads.models import Item
-from pybolt import BoltAPI, Param, Read
+from pybolt import BoltAPI, Param, Read, gather
 
 FIELDS = ("id", "name", "price", "stock")
 
@@ -18,6 +18,15 @@ api.query("/query/ten", items.order_by("id")[:10])
 api.query("/query/one/{id}", items.filter(id=Param.path("id", int)), one=True)
 api.query("/query/twenty", {f"item{n}": Read(items.filter(id=n), one=True) for n in range(1, 21)})
 api.query("/query/ten-sqlite", items.using("sqlite").order_by("id")[:10])
+
+find = api.compile(items.filter(id=Param("id", int)), one=True)
+
+
+@api.get("/query/awaited")
+async def query_awaited(req: Any) -> dict[str, Any]:
+    numbers = range(1, 21)
+    found = await gather(*(find(id=number) for number in numbers))
+    return {f"item{number}": item for number, item in zip(numbers, found, strict=True)}
 
 
 @api.get("/orm/sync/{alias}")

@@ -13,7 +13,8 @@ ONE = ("id", "name", "price", "stock", "created")
 
 
 def searched(name, **conditions):
-    return list(ITEMS.filter(name__startswith=name, **conditions).order_by("name", "id")[:20])
+    found = ITEMS.filter(name__gte=name, name__startswith=name, **conditions)
+    return list(found.order_by("name", "id")[:20])
 
 
 def authors(limit):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from decimal import Decimal
 from urllib.parse import urljoin
 
 import jwt
@@ -149,6 +150,12 @@ def test_an_order_of_a_handler_is_there_for_the_next_read(server):
 
 
 def test_the_handlers_beside_them(server):
+    first, second = json.loads(server.request("GET", "/items?limit=2")[2])
+    compared = json.loads(server.request("GET", "/compare/1/2")[2])
+    assert compared["items"] == [first, second]
+    difference = Decimal(first["price"]) - Decimal(second["price"])
+    assert Decimal(compared["difference"]) == difference
+    assert server.request("GET", "/compare/1/999999")[0] == 404
     assert {"id", "name"} == json.loads(server.request("GET", "/sold-out")[2])[0].keys()
     stock = json.loads(server.request("GET", "/authors/7/stock")[2])
     assert stock.keys() == {"name", "stock"}

@@ -11,7 +11,6 @@ class Author(models.Model):
 
 
 class Item(models.Model):
-    # With the index that a search for its beginning needs.
     name = models.CharField(max_length=100, db_index=True)
     price = models.DecimalField(max_digits=8, decimal_places=2)
     stock = models.PositiveIntegerField(default=0)

@@ -37,6 +37,8 @@ class Command(BaseCommand):
         with connection.cursor() as cursor:
             for sql in connection.ops.sequence_reset_sql(no_style(), [Author, Item, Order]):
                 cursor.execute(sql)
+            # So that the database knows at once what there is.
+            cursor.execute("ANALYZE")
 
     def _make(self, model, number, make):
         chance = random.Random(model.__name__)
