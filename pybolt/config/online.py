@@ -21,10 +21,15 @@ _POOL = 4
 
 def statements(reads: Iterable[ToldRead]) -> tuple[int, int]:
     """How many statements there are to prepare, and of how many databases."""
-    from ..queries.asked import every
+    from ..queries.asked import parts
 
-    found = [asked.part.alias for read in reads for asked in every(read.bound)]
-    return len(found), len(set(found))
+    number, aliases = 0, set()
+    for read in reads:
+        plan = read.bound.plan
+        asked = [part.alias for _, part in parts(plan.parts)]
+        number += len(asked) << len(plan.optional)
+        aliases |= set(asked)
+    return number, len(aliases)
 
 
 def databases(loaded: LoadedConfig) -> list[Diagnostic]:

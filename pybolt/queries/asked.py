@@ -56,7 +56,7 @@ def examples(plan: Plan) -> dict[Param, Any]:
 def asked(bound: BoundRead, values: Mapping[Param, Any], given: Given) -> Iterator[Asked]:
     """The statements of one variant in the order in which they are run; none of what Django
     knows without asking."""
-    for name, part in _parts(bound.plan.parts):
+    for name, part in parts(bound.plan.parts):
         try:
             sql, found, types = _statement(bound, part, values, given)
         except EmptyResultSet:
@@ -64,8 +64,9 @@ def asked(bound: BoundRead, values: Mapping[Param, Any], given: Given) -> Iterat
         yield Asked(name, part, sql, tuple(found), types)
 
 
-def _parts(parts: list[Part]) -> Iterator[tuple[str | None, Part]]:
-    for part in parts:
+def parts(above: list[Part]) -> Iterator[tuple[str | None, Part]]:
+    """What a read is made of, nested lists as well, each with its name within the read."""
+    for part in above:
         yield part.key, part
         for below in part.below:
             yield below.name, below.part
