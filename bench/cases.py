@@ -1,4 +1,4 @@
-"""What is measured against what, and the bar each figure has to stay under."""
+"""What is measured against what, and the bar of each figure."""
 
 from __future__ import annotations
 
@@ -6,55 +6,17 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from bench import reading
+from bench.case import Case, CpuCase, StormCase, Target
 from bench.load import Exchange
-from bench.servers import FILE_SIZES, Server, django_bolt, file_content, floor, nginx, pybolt
+from bench.servers import FILE_SIZES, django_bolt, file_content, floor, nginx, pybolt
 
 MESSAGE = b'{"message":"Hello, World!"}'
 SECRET = b"bench-only-secret-key-of-32-bytes!"  # the same as in both apps
 ORIGIN = "https://app.example.com"
 PROBLEM_TYPE = ("content-type", "application/problem+json")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One of the servers of a case, the request it is sent, and in a storm the request of the other clients."""
-
-    server: Server
-    exchange: Exchange
-    storm: Exchange | None = None
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.label or self.server.kind
-
-
-@dataclass(frozen=True, kw_only=True)
-class CpuCase:
-    """CPU time per request of the first target, as a ratio to each of the others'."""
-
-    name: str
-    title: str
-    targets: tuple[Target, ...]
-    ratios: dict[str, float]
-    stats: Exchange | None = (
-        None  # the subject must not take the GIL: where it counts how often it did
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StormCase:
-    """Latency of a request to the first target while 32 clients keep its slow handler busy."""
-
-    name: str
-    title: str
-    targets: tuple[Target, ...]
-    p99_ms: float | None  # None: in the table without a bar
-
-
-Case = CpuCase | StormCase
 
 
 def _token() -> str:
@@ -241,4 +203,5 @@ CASES: tuple[Case, ...] = (
         targets=(_lookup("10,000 routes", "many", 5_000), _lookup("10 routes", "few", 5)),
         ratios={"10 routes": 1.5},
     ),
+    *reading.CASES,
 )

@@ -28,8 +28,8 @@ class NotAnswered(Exception):
 class Exchange:
     """A request, and the status and body that it must be answered with.
 
-    `body` is the exact body; `member` names a member, and its value or `...` for any, that a JSON body must have
-    instead; with neither, the body must be empty. `sent` is the request's own body. `spared` answers of each second
+    `body` is the exact body; `document` is what a JSON body must say instead, however it is written; `member` names a
+    member, and its value or `...` for any, that it must have; with none, the body must be empty. `sent` is the request's own body. `spared` answers of each second
     may be of another kind: a limiter of whole requests a second has to let one pass.
     """
 
@@ -39,6 +39,7 @@ class Exchange:
     sent: str = ""
     status: int = 200
     body: bytes = b""
+    document: object = None
     member: tuple[str, object] | None = None
     answer_headers: tuple[tuple[str, str], ...] = ()
     spared: int = 0
@@ -50,7 +51,10 @@ class Exchange:
             raise NotAnswered(
                 f"{request}: status {status} instead of {self.status}: {body[:200]!r}"
             )
-        if self.member is None and body != self.body:
+        if self.document is not None:
+            if json.loads(body) != self.document:
+                raise NotAnswered(f"{request}: body {body[:200]!r} instead of {self.document!r}")
+        elif self.member is None and body != self.body:
             raise NotAnswered(f"{request}: body {body[:200]!r} instead of {self.body!r}")
         if self.member is not None:
             name, value = self.member

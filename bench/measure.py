@@ -6,11 +6,12 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench import load, machine
-from bench.cases import Case, CpuCase, StormCase, Target
+from bench.case import Case, CpuCase, StormCase, Target
+from bench.reads.databases import databases
 from bench.servers import Running, started
 
 CONNECTIONS = 64
@@ -35,15 +36,18 @@ class Effort:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A figure and the most it may be; `at_most` None is a figure for the table only."""
+    """A figure, and the most or the least it may be; with neither it is a figure for the table only."""
 
     figure: str
     measured: float
-    at_most: float | None
-    added_us: float | None = None  # of a ratio: the difference it stands for
+    at_most: float | None = None
+    at_least: float | None = None
+    added_us: float | None = None  # of a ratio of CPU times: the difference it stands for
 
     @property
     def passed(self) -> bool:
+        if self.at_least is not None and self.measured < self.at_least:
+            return False
         return self.at_most is None or self.measured <= self.at_most
 
 
@@ -63,10 +67,12 @@ class Outcome:
 def run(case: Case, effort: Effort, say: Say) -> Outcome:
     """Measure a case. Raises `NotAnswered` or `Unavailable` when a figure would not be what it says."""
     with contextlib.ExitStack() as stack:
+        reads = any(target.server.reads for target in case.targets)
+        places = stack.enter_context(databases()) if reads else {}
         servers: dict[str, Running] = {}
         for target in case.targets:
             say(f"{case.name}: starting {target.name}")
-            servers[target.name] = stack.enter_context(started(target.server))
+            servers[target.name] = stack.enter_context(started(target.server, places))
         if isinstance(case, CpuCase):
             return _cpu(case, effort, servers, say)
         return _storm(case, effort, servers, say)
@@ -92,22 +98,33 @@ def _cpu(case: CpuCase, effort: Effort, servers: dict[str, Running], say: Say) -
             figures[target.name] = _cpu_round(target, running, effort.seconds, verify=False)
             gil_takes.append(max(_gil_takes(running.port, case.stats) - before - own, 0))
         rounds.append(figures)
-    bars = []
-    for target in case.targets[1:]:
-        bars.append(_ratio(rounds, subject.name, target.name, case.ratios.get(target.name)))
+    bars = [bar for target in case.targets[1:] for bar in _beside(case, rounds, target.name)]
     if case.stats is not None:
         bars.append(Bar(figure="GIL takes", measured=max(gil_takes), at_most=0))
     return Outcome(rounds=rounds, medians=_medians(rounds), bars=bars)
 
 
-def _ratio(rounds: list[dict[str, Figures]], subject: str, peer: str, at_most: float | None) -> Bar:
-    pairs = [(figures[subject]["cpu_us"], figures[peer]["cpu_us"]) for figures in rounds]
-    return Bar(
+def _beside(case: CpuCase, rounds: list[dict[str, Figures]], peer: str) -> Iterator[Bar]:
+    """What is judged of the first target beside one of the others."""
+
+    def pairs(figure: str) -> list[tuple[float, float]]:
+        subject = case.targets[0].name
+        return [(figures[subject][figure], figures[peer][figure]) for figures in rounds]
+
+    def ratio(figure: str) -> float:
+        return statistics.median(own / other for own, other in pairs(figure))
+
+    yield Bar(
         figure=f"CPU against {peer}",
-        measured=statistics.median(own / other for own, other in pairs),
-        at_most=at_most,
-        added_us=statistics.median(own - other for own, other in pairs),
+        measured=ratio("cpu_us"),
+        at_most=case.ratios.get(peer),
+        added_us=statistics.median(own - other for own, other in pairs("cpu_us")),
     )
+    if peer in case.rates:
+        rate = ratio("requests_per_second")
+        yield Bar(figure=f"requests/s against {peer}", measured=rate, at_least=case.rates[peer])
+    if peer in case.p99s:
+        yield Bar(figure=f"p99 against {peer}", measured=ratio("p99_ms"), at_most=case.p99s[peer])
 
 
 def _cpu_round(target: Target, running: Running, seconds: int, *, verify: bool = True) -> Figures:

@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Any
 
 from bench import load, machine, measure, render, servers
-from bench.cases import CASES, Case, CpuCase
+from bench.case import Case, CpuCase
+from bench.cases import CASES
 
 RESULTS = servers.HERE / "results"
 QUICK = measure.Effort(rounds=3, seconds=1, samples=100, probe_seconds=3)
@@ -125,7 +126,7 @@ def _keep(case: Case, kinds: list[str] | None) -> Case:
         return case
     targets = tuple(target for target in case.targets if target.server.kind in kinds)
     if isinstance(case, CpuCase):
-        return dataclasses.replace(case, targets=targets, ratios={}, stats=None)
+        return dataclasses.replace(case, targets=targets, ratios={}, rates={}, p99s={}, stats=None)
     return dataclasses.replace(case, targets=targets, p99_ms=None)
 
 

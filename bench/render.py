@@ -118,13 +118,15 @@ def _own(document: Document, target: str) -> str:
 def _judged(bar: Document | None) -> tuple[str, str, str]:
     if bar is None:
         return "", "", ""
-    unit = "x" if bar["figure"].startswith("CPU") else ""
+    unit = "x" if " against " in bar["figure"] else ""
     measured = f"{bar['figure']}: {bar['measured']:.2f}{unit}"
     if bar["added_us"] is not None:
         measured += f" ({bar['added_us']:+.2f} µs)"
-    if bar["at_most"] is None:
-        return measured, "", ""
-    return measured, f"<= {bar['at_most']:g}{unit}", "pass" if bar["passed"] else "MISSED"
+    for key, sign in (("at_most", "<="), ("at_least", ">=")):
+        if bar.get(key) is not None:
+            verdict = "pass" if bar["passed"] else "MISSED"
+            return measured, f"{sign} {bar[key]:g}{unit}", verdict
+    return measured, "", ""
 
 
 def _provenance(documents: Sequence[Document]) -> list[str]:

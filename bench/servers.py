@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ LOGS = HERE / "logs"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 DJANGO_BOLT = "django-bolt==0.13.0"
+PSYCOPG = "psycopg[binary]>=3.2"
 DJANGO_BOLT_VENV = HERE / ".venv-django-bolt"
 PYBOLT_VENV = HERE / ".venv-pybolt"
 DJANGO_BOLT_PYTHONS = ("3.12", "3.13")
@@ -37,12 +38,17 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A command whose `{port}` is a port of 127.0.0.1, and the exchange that shows it is ready."""
+    """A command whose `{port}` is a port of 127.0.0.1, and the exchange that shows it is ready.
+
+    `reads`: whether it needs the databases; `settings`: its Django project's, if it has one.
+    """
 
     kind: str
     command: tuple[str, ...]
     ready: Exchange
     directory: Path = machine.ROOT
+    settings: str = ""
+    reads: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +63,18 @@ class Running:
         return machine.process_tree(self.pid)
 
 
-def pybolt(app: str, ready: Exchange) -> Server:
-    """One worker of pybolt under its supervisor. The app is `module:name`."""
+def pybolt(app: str, ready: Exchange, settings: str = "") -> Server:
+    """One worker of pybolt under its supervisor. The app is `module:name`; `settings` have the databases."""
     command = (f"{PYBOLT_VENV}/bin/bolt", "run", app, "--port", "{port}", "--workers", "1")
-    return Server(kind="pybolt", command=command, ready=ready)
+    return Server(
+        kind="pybolt", command=command, ready=ready, settings=settings, reads=bool(settings)
+    )
 
 
-def floor(ready: Exchange) -> Server:
-    """Raw actix-web."""
-    return Server(kind="raw actix", command=(str(FLOOR_BINARY), "{port}"), ready=ready)
+def floor(ready: Exchange, *, reads: bool = False) -> Server:
+    """Raw actix-web, and with `reads` raw tokio-postgres."""
+    command = (str(FLOOR_BINARY), "{port}", *(["{BENCH_POSTGRESQL}"] if reads else []))
+    return Server(kind="raw actix", command=command, ready=ready, reads=reads)
 
 
 def nginx(ready: Exchange) -> Server:
@@ -74,8 +83,8 @@ def nginx(ready: Exchange) -> Server:
     return Server(kind="nginx", command=command, ready=ready)
 
 
-def django_bolt(ready: Exchange) -> Server:
-    """django-bolt in production mode: one process, one worker, no admin, no logging."""
+def django_bolt(ready: Exchange, settings: str = "") -> Server:
+    """django-bolt in production mode: one process, one worker, no admin, no logging; `settings` have the databases."""
     python = str(DJANGO_BOLT_VENV / "bin" / "python")
     options = (
         "--host",
@@ -93,6 +102,8 @@ def django_bolt(ready: Exchange) -> Server:
         command=(python, "manage.py", "runbolt", *options),
         ready=ready,
         directory=HERE / "peers" / "django_bolt_app",
+        settings=settings,
+        reads=bool(settings),
     )
 
 
@@ -110,14 +121,14 @@ def provision(kinds: frozenset[str], python: str | None) -> None:
     if "raw actix" in kinds:
         _run(["cargo", "build", "--release", "--locked"], cwd=HERE / "floor")
     if "django-bolt" in kinds:
-        _provision_django_bolt(python)
+        _install(DJANGO_BOLT_VENV, python, DJANGO_BOLT)
     if "pybolt" in kinds:
         _provision_pybolt(python)
 
 
 @contextlib.contextmanager
-def started(server: Server) -> Iterator[Running]:
-    """Run a server pinned to its core until the block ends, however it ends."""
+def started(server: Server, places: Mapping[str, str]) -> Iterator[Running]:
+    """Run a server pinned to its core until the block ends, however it ends. `places`: where the databases are."""
     port = _free_port()
     LOGS.mkdir(exist_ok=True)
     log = LOGS / f"{server.kind.replace(' ', '-')}-{port}.log"
@@ -125,9 +136,11 @@ def started(server: Server) -> Iterator[Running]:
         "taskset",
         "-c",
         str(machine.SERVER_CORE),
-        *(part.format(port=port) for part in server.command),
+        *(part.format(port=port, **places) for part in server.command),
     ]
-    environment = os.environ | {"PYTHONPATH": str(machine.ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(machine.ROOT), **places}
+    if server.settings:
+        environment["DJANGO_SETTINGS_MODULE"] = server.settings
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the harness alone, which then stops its servers in order.
         process = subprocess.Popen(
@@ -198,11 +211,7 @@ def _free_port() -> int:
 
 def _provision_pybolt(python: str | None) -> None:
     """pybolt built for the same Python that django-bolt runs on."""
-    if not (PYBOLT_VENV / "bin" / "maturin").exists():
-        interpreter = _django_bolt_python(python)
-        _run([interpreter, "-m", "venv", "--clear", str(PYBOLT_VENV)], cwd=HERE)
-        pip = [str(PYBOLT_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        _run([*pip, "maturin"], cwd=HERE)
+    _install(PYBOLT_VENV, python, "maturin")
     build = [str(PYBOLT_VENV / "bin" / "maturin"), "develop", "--release", "--quiet"]
     environment = {
         "VIRTUAL_ENV": str(PYBOLT_VENV),
@@ -211,14 +220,12 @@ def _provision_pybolt(python: str | None) -> None:
     _run(build, cwd=machine.ROOT, environment=environment)
 
 
-def _provision_django_bolt(python: str | None) -> None:
-    installed = DJANGO_BOLT_VENV / "bin" / "python"
-    version = "import importlib.metadata as m; print('django-bolt==' + m.version('django-bolt'))"
-    if installed.exists() and machine.first_line([str(installed), "-c", version]) == DJANGO_BOLT:
-        return
-    interpreter = _django_bolt_python(python)
-    _run([interpreter, "-m", "venv", "--clear", str(DJANGO_BOLT_VENV)], cwd=HERE)
-    _run([str(installed), "-m", "pip", "install", "--quiet", DJANGO_BOLT], cwd=HERE)
+def _install(venv: Path, python: str | None, requirement: str) -> None:
+    """A virtualenv with the requirement and the driver of PostgreSQL; pip asks nobody for what is there."""
+    installed = venv / "bin" / "python"
+    if not installed.exists():
+        _run([_django_bolt_python(python), "-m", "venv", "--clear", str(venv)], cwd=HERE)
+    _run([str(installed), "-m", "pip", "install", "--quiet", requirement, PSYCOPG], cwd=HERE)
 
 
 def _django_bolt_python(python: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from bench import load, machine, measure, render
+from bench.case import CpuCase
 from bench.cases import CASES
 
 HEADERS = http.client.HTTPMessage()
@@ -90,6 +92,44 @@ def test_a_bar_is_met_up_to_its_limit() -> None:
     assert measure.Bar(figure="CPU against raw actix", measured=1.25, at_most=1.25).passed
     assert not measure.Bar(figure="CPU against raw actix", measured=1.26, at_most=1.25).passed
     assert measure.Bar(figure="p99 ms", measured=999, at_most=None).passed
+
+
+def test_a_bar_may_be_the_least() -> None:
+    bar = measure.Bar(figure="requests/s against django-bolt", measured=10, at_least=10)
+    assert bar.passed
+    assert not dataclasses.replace(bar, measured=9.9).passed
+
+
+def test_a_round_gives_every_figure_that_is_judged() -> None:
+    case = next(case for case in CASES if case.name == "orm_sync_ten")
+    assert isinstance(case, CpuCase)
+    own = {"cpu_us": 10.0, "requests_per_second": 600.0, "p99_ms": 2.0}
+    other = {"cpu_us": 20.0, "requests_per_second": 200.0, "p99_ms": 5.0}
+    bars = measure._beside(case, [{"pybolt": own, "django-bolt": other}], "django-bolt")
+    assert [(bar.figure, bar.measured, bar.passed) for bar in bars] == [
+        ("CPU against django-bolt", 0.5, True),
+        ("requests/s against django-bolt", 3.0, True),
+        ("p99 against django-bolt", 0.4, True),
+    ]
+
+
+def test_a_row_of_the_table_says_which_way_a_bar_is_meant() -> None:
+    least = {"figure": "requests/s against x", "measured": 9, "added_us": None, "at_most": None}
+    assert render._judged(least | {"at_least": 10, "passed": False}) == (
+        "requests/s against x: 9.00x",
+        ">= 10x",
+        "MISSED",
+    )
+    # Written before there was such a bar.
+    assert render._judged(least | {"passed": True})[1:] == ("", "")
+
+
+def test_a_document_may_be_written_in_any_way() -> None:
+    exchange = load.Exchange(path="/ten", document=[{"id": 1}])
+    exchange.check(200, HEADERS, b'[{"id": 1}]')
+    exchange.check(200, HEADERS, b'[{"id":1}]')
+    with pytest.raises(load.NotAnswered):
+        exchange.check(200, HEADERS, b'[{"id":2}]')
 
 
 def test_case_names_are_unique() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,6 +96,21 @@ def database(alias: str) -> dict[str, Any]:
     raise Unsupported(f"the database engine is {engine}")
 
 
+@functools.cache
+def _is_one_library() -> bool:
+    """Whether the engine reads with the very library that ``sqlite3`` has loaded: its databases in
+    memory are seen there. POSIX locks are a process's, so two copies would not see each other's
+    (https://www.sqlite.org/howtocorrupt.html, 2.2.1)."""
+    import sqlite3
+
+    from .. import _engine
+
+    uri = f"file:/pybolt-{os.getpid()}?vfs=memdb"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        connection.execute("CREATE TABLE seen (id INTEGER)")
+        return _engine.sees_sqlite(uri, "seen")
+
+
 def _sqlite(connection: Any) -> dict[str, Any]:
     if connection.is_in_memory_db():
         raise Unsupported("the database is in memory, where nobody else sees it")
@@ -108,6 +126,8 @@ def _sqlite(connection: Any) -> dict[str, Any]:
         if pragma is None or pragma[1].lower() not in _PRAGMAS:
             raise Unsupported("the database has an `init_command` that may change its answers")
     path = str(Path(name).absolute())
+    if not _is_one_library():
+        raise Unsupported("Python has a SQLite of its own, and two would break each other's locks")
     return {"engine": "sqlite", "path": path, "use_tz": settings.USE_TZ, "pool": POOL}
 
 

@@ -157,7 +157,8 @@ def _same(one: Any, other: Any) -> bool:
     kinds = [
         int if isinstance(it, int) and type(it) is not bool else type(it) for it in (one, other)
     ]
-    return kinds[0] is kinds[1] and bool(one == other)
+    # What psycopg wraps a document in has no equality.
+    return kinds[0] is kinds[1] and bool(getattr(one, "obj", one) == getattr(other, "obj", other))
 
 
 def _pattern(

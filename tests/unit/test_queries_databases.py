@@ -3,7 +3,7 @@
 import pytest
 from django.db import connections
 
-from pybolt.queries import conninfo
+from pybolt.queries import conninfo, databases
 from pybolt.queries.databases import Unsupported, database
 from tests.reads import rows
 
@@ -192,3 +192,14 @@ def test_sqlite(tmp_path, monkeypatch):
     with pytest.raises(Unsupported, match="database engine is"):
         database("asked")
     rows.disconnect("asked")
+
+
+def test_two_copies_of_sqlite_are_never_used(tmp_path, monkeypatch):
+    assert databases._is_one_library()
+    monkeypatch.setattr(databases, "_is_one_library", lambda: False)
+    rows.connect("copied", ENGINE="django.db.backends.sqlite3", NAME=str(tmp_path / "db"))
+    try:
+        with pytest.raises(Unsupported, match="of its own"):
+            database("copied")
+    finally:
+        rows.disconnect("copied")

@@ -2,6 +2,9 @@
 //!
 //! `floor PORT` listens on 127.0.0.1:PORT with one listener and one worker thread, allocates with mimalloc as the
 //! engine does, and answers the bytes that the Python handlers' `{"message": "Hello, World!"}` encodes to.
+//! `floor PORT POSTGRESQL` also reads rows from the database on that port: [`items`].
+
+mod items;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -15,17 +18,38 @@ const BODY: &[u8] = br#"{"message":"Hello, World!"}"#;
 const BACKLOG: i32 = 1024;
 
 fn main() -> std::io::Result<()> {
-    let Some(port) = std::env::args().nth(1).and_then(|argument| argument.parse().ok()) else {
-        eprintln!("usage: floor PORT");
-        std::process::exit(2);
+    let ports: Option<Vec<u16>> = std::env::args().skip(1).map(|port| port.parse().ok()).collect();
+    let (port, postgresql) = match ports.as_deref() {
+        Some(&[port]) => (port, None),
+        Some(&[port, postgresql]) => (port, Some(postgresql)),
+        _ => {
+            eprintln!("usage: floor PORT [POSTGRESQL]");
+            std::process::exit(2);
+        }
     };
     let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     actix_rt::System::new().block_on(async {
-        HttpServer::new(|| App::new().route("/hello", web::get().to(hello)))
-            .workers(1)
-            .listen(listener)?
-            .run()
-            .await
+        match postgresql {
+            None => {
+                HttpServer::new(|| App::new().route("/hello", web::get().to(hello)))
+                    .workers(1)
+                    .listen(listener)?
+                    .run()
+                    .await
+            }
+            Some(postgresql) => {
+                HttpServer::new(move || {
+                    App::new()
+                        .data_factory(move || items::connect(postgresql))
+                        .route("/query/ten", web::get().to(items::ten))
+                        .route("/query/one/{id}", web::get().to(items::one))
+                })
+                .workers(1)
+                .listen(listener)?
+                .run()
+                .await
+            }
+        }
     })
 }
 

@@ -1,0 +1,39 @@
+"""Declared reads, and the ORM in ordinary handlers, on PostgreSQL and on SQLite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pybolt
+from bench.apps import plain
+from bench.reads.models import Item
+from pybolt import BoltAPI, Param, Read
+
+FIELDS = ("id", "name", "price", "stock")
+
+api = BoltAPI()
+items = Item.objects.values(*FIELDS)
+
+api.query("/query/ten", items.order_by("id")[:10])
+api.query("/query/one/{id}", items.filter(id=Param.path("id", int)), one=True)
+api.query("/query/twenty", {f"item{n}": Read(items.filter(id=n), one=True) for n in range(1, 21)})
+api.query("/query/ten-sqlite", items.using("sqlite").order_by("id")[:10])
+
+
+@api.get("/orm/sync/{alias}")
+def orm_sync(req: Any, alias: str) -> list[dict[str, Any]]:
+    return list(Item.objects.using(alias).order_by("id").values(*FIELDS)[:10])
+
+
+@api.get("/orm/async/{alias}")
+async def orm_async(req: Any, alias: str) -> list[dict[str, Any]]:
+    found = Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
+    return [item async for item in found]
+
+
+api.get("/spin")(plain.spin)
+
+
+@api.get("/stats")
+def stats(req: Any) -> dict[str, Any]:
+    return pybolt.stats()
