@@ -23,6 +23,7 @@ help:            ## this list
 tools:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust >= 1.89, see https://rustup.rs" >&2; exit 1; }
 	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 89)}' || { echo "$$(rustc --version) is older than 1.89: rustup update stable" >&2; exit 1; }
+	@echo 'int main(void) { return 0; }' | cc -x c - -lsqlite3 -o /dev/null 2>/dev/null || { echo "SQLite's development files, or cc, are missing: apt-get install gcc libsqlite3-dev" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python >= 3.11, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 
