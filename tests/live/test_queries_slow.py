@@ -189,7 +189,7 @@ def test_so_many_wait_and_no_more(alone, watcher):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     slow = [begin(alone, "/sleep/2") for _ in range(POOL)]
     until(lambda: len(watcher.sleeping()) == POOL)
-    waiting = [socket.create_connection(("127.0.0.1", alone.port)) for _ in range(1400)]
+    waiting = [socket.create_connection(("127.0.0.1", alone.port)) for _ in range(2500)]
     for one in waiting:
         one.settimeout(30)
         one.sendall(b"GET /items HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -204,7 +204,7 @@ def test_so_many_wait_and_no_more(alone, watcher):
             assert b"retry-after: 1" in head.lower()
             assert b":overloaded" in head
         one.close()
-    bound = 512 * POOL - POOL
+    bound = 1024 * POOL - POOL
     print(json.dumps({"name": "queue", "answered": statuses.count(200), "bound": bound}))
     assert set(statuses) == {200, 503}
     assert bound <= statuses.count(200) <= bound + 50

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use pybolt_engine::http::Method;
 use pybolt_engine::plan::{PythonRun, RequestBody, RoutePlan};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::completions::Completions;
@@ -16,6 +17,7 @@ use crate::counters::Counters;
 use crate::generation::Generation;
 use crate::lanes::Lanes;
 use crate::loop_queue::LoopQueue;
+use crate::objects::Classes;
 use crate::reads::Reads;
 use crate::slot::Slot;
 use pybolt_engine::placement::{Placement, RunMode};
@@ -99,6 +101,8 @@ pub struct Bridge {
     pub queue: LoopQueue,
     /// Answers on their way back.
     pub completions: Completions,
+    /// What values of rows are made of, once anybody reads any.
+    pub classes: PyOnceLock<Classes>,
     /// What handlers read from databases.
     pub reads: Reads,
     /// The counters.
@@ -212,6 +216,7 @@ impl Bridge {
             lanes: Lanes::default(),
             queue: LoopQueue::new()?,
             completions: Completions::default(),
+            classes: PyOnceLock::new(),
             reads: Reads::default(),
             counters: Counters::default(),
             streams: AtomicUsize::new(0),

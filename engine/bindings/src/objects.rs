@@ -1,5 +1,6 @@
 //! Rows of a query as Python objects, and Python values as its parameters.
 
+use crate::bridge::Bridge;
 use pybolt_engine::query::cell::{Broken, Cell, Inline};
 use pybolt_engine::query::databases::Table;
 use pybolt_engine::query::rows::{Children, Fetched};
@@ -7,7 +8,6 @@ use pybolt_engine::query::wire::{Rows, Scalar, Shape};
 use pybolt_engine::query::{Failure, QueryPolicy, ReadPlan, Value, Values, python};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 /// The classes that values are made of.
@@ -24,12 +24,10 @@ pub struct Classes {
     text: Py<PyAny>,
 }
 
-static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
-
 impl Classes {
-    /// Imported once.
-    pub fn get(py: Python<'_>) -> PyResult<&'static Self> {
-        CLASSES.get_or_try_init(py, || {
+    /// Those of `bridge`, imported once.
+    pub fn of<'a>(py: Python<'_>, bridge: &'a Bridge) -> PyResult<&'a Self> {
+        bridge.classes.get_or_try_init(py, || {
             let get =
                 |module: &str, name: &str| py.import(module)?.getattr(name).map(Bound::unbind);
             Ok(Self {
@@ -51,7 +49,7 @@ impl Classes {
 /// What a query found, as the object that its read is.
 pub fn found(
     py: Python<'_>,
-    classes: &'static Classes,
+    classes: &Classes,
     policy: &QueryPolicy,
     outcome: Result<Vec<Fetched>, Failure>,
 ) -> PyResult<Py<PyAny>> {
@@ -80,14 +78,14 @@ pub fn found(
     made.read(read, found).map(Bound::unbind)
 }
 
-struct Making<'py> {
+struct Making<'a, 'py> {
     py: Python<'py>,
-    classes: &'static Classes,
+    classes: &'a Classes,
 }
 
 type Made<'py> = PyResult<Bound<'py, PyAny>>;
 
-impl<'py> Making<'py> {
+impl<'py> Making<'_, 'py> {
     fn read(&self, read: &ReadPlan, found: &Fetched) -> Made<'py> {
         let count = found.table.count();
         match read.shape {
@@ -185,10 +183,10 @@ fn raised(broken: &Broken) -> PyErr {
 /// Python values as the parameters of `policy`.
 pub fn given(
     py: Python<'_>,
+    classes: &Classes,
     policy: &QueryPolicy,
     values: Vec<Option<Bound<'_, PyAny>>>,
 ) -> PyResult<Values> {
-    let classes = Classes::get(py)?;
     let read =
         |(parameter, value): (&pybolt_engine::query::wire::Parameter, Option<Bound<'_, PyAny>>)| {
             let Some(value) = value else { return Ok(None) };

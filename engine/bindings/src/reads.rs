@@ -98,7 +98,7 @@ impl Call {
     }
 
     fn result(&self, py: Python<'_>, outcomes: Vec<Outcome>) -> PyResult<Py<PyAny>> {
-        let classes = Classes::get(py)?;
+        let classes = Classes::of(py, &self.bridge)?;
         let mut results = self
             .queries
             .iter()
@@ -133,7 +133,7 @@ impl Call {
         let policy = bridge.generation.lock().plan.compiled.get(index).cloned();
         let policy =
             policy.ok_or_else(|| PyRuntimeError::new_err("this query is of another api"))?;
-        let values = given(py, &policy, values)?;
+        let values = given(py, Classes::of(py, &bridge)?, &policy, values)?;
         Ok(Self {
             bridge,
             queries: vec![(policy, values)],
