@@ -274,7 +274,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 #: What answers with what somebody has written elsewhere, and not with what stands here.
-_REACHING = ("handler", "files")
+_REACHING = ("handler", "query", "files")
 #: Keys of ``files`` that decide how a file is sent, not which.
 _HOW_FILES_ARE_SENT = ("precompressed", "cache", "immutable", "types", "memory")
 _FILES = _block(

@@ -192,7 +192,7 @@ class _Resolving:
             return "django", Setting(True, True)
         target = tuple(at)
         answer = self.setting(self.schema["$defs"]["Route"]["properties"][target[-1]], target)
-        if isinstance(answer.value, dict) and target[-1] == "handler":
+        if isinstance(answer.value, dict) and target[-1] in ("handler", "query"):
             name = answer.value["name"]
             answer = dataclasses.replace(answer, written=name, value=name)
         return target[-1], answer

@@ -8,9 +8,13 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact
+from django.db.models.sql.where import AND
 
 from ..exceptions import DeclarationError
 from .declare import Param
+from .fill import params_of
 
 #: The fields whose JSON says the whole value, which that of a moment does not.
 _TYPES: dict[Any, type] = {
@@ -22,6 +26,41 @@ _TYPES: dict[Any, type] = {
 }
 
 
+def order_of(query: Any) -> tuple[Any, ...]:
+    """What a query is ordered by, as it is written."""
+    if query.order_by or not query.default_ordering:
+        return tuple(query.order_by)
+    return tuple(query.get_meta().ordering)
+
+
+def picks_the_same(query: Any) -> bool:
+    """Whether a part of the rows is the same part each time: where they are in an order that no
+    two of them share, or there is one at most."""
+    if any(_is_unique(query, name) for name in order_of(query)):
+        return True
+    where = query.where
+    conditions = where.children if where.connector == AND and not where.negated else []
+    return any(
+        isinstance(one, Exact)
+        and isinstance(one.lhs, Col)
+        and one.lhs.alias == query.base_table
+        and _is_unique(query, one.lhs.target)
+        and not any(param.optional for param in params_of(one))
+        for one in conditions
+    )
+
+
+def _is_unique(query: Any, said: Any) -> bool:
+    meta = query.get_meta()
+    if isinstance(said, str):
+        name = said.lstrip("-")
+        names = {
+            one: field for field in meta.concrete_fields for one in (field.name, field.attname)
+        }
+        said = meta.pk if name == "pk" else names.get(name)
+    return said in meta.concrete_fields and said.unique and not said.null
+
+
 def ordered_by(queryset: Any, by: str) -> Any:
     """``queryset`` after the row that a cursor names, if there is one.
 
@@ -30,9 +69,7 @@ def ordered_by(queryset: Any, by: str) -> Any:
     """
     field = _field(queryset.model, by)
     order = [by, field.name, field.attname] + (["pk"] if field.primary_key else [])
-    said = queryset.query.order_by
-    if not said and queryset.query.default_ordering:
-        said = tuple(queryset.model._meta.ordering)
+    said = order_of(queryset.query)
     if len(said) != 1 or not isinstance(said[0], str) or said[0].lstrip("-") not in order:
         raise DeclarationError(
             f"pages go on by `{by}`, and the rows are not ordered by it alone",

@@ -14,7 +14,7 @@ from . import tiers
 from .columns import Column, NotKnown, column, refuse_unencodable
 from .declare import Counted, Page, Param, Read
 from .fill import params_of
-from .keys import ordered_by
+from .keys import ordered_by, picks_the_same
 from .optional import without
 from .pages import LIMIT, OFFSET, Limits, secret_of
 from .rows import Rows, bounded, counting, foreign_key, rows_of, with_query
@@ -179,6 +179,12 @@ class _Planning:
         bound = None
         if read.page is None:
             _, bound = bounded(queryset.query, one=read.one, max_rows=read.max_rows)
+        if links and bound is None and not picks_the_same(queryset.query):
+            raise DeclarationError(
+                "a nested list is a statement of its own, and would be of other rows: those above "
+                "are a part of all, in no order of their own",
+                'order them by something unique as well: `.order_by("name", "id")`',
+            )
         part = Part(key, shape, rows.look, queryset, queryset.db, names, bound, build)
         part.unbounded = bound is not None
         for name, link in links.items():

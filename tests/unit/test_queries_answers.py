@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 import jwt
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections
 from django.db.models import Count
 
 from pybolt import JWTAuth, Nested, Page, Param, Read, count
@@ -241,3 +242,15 @@ def test_lists_and_defaults(tier, books):
         assert client.get("/").json() == [2]
         assert client.get("/?id=3&id=1").json() == [1, 3]
         assert client.get("/?id=3&id=x").status == 422
+
+
+def test_atomic_requests_hold(tier, books, monkeypatch):
+    monkeypatch.setitem(connections.settings[books.db], "ATOMIC_REQUESTS", True)
+    seen = []
+    monkeypatch.setattr(
+        "pybolt.queries.run._encoded",
+        lambda value: seen.append(connections[books.db].in_atomic_block) or "[]",
+    )
+    with serving(tier, books.values("id")[:3]) as client:
+        assert client.get("/").body == b"[]"
+    assert seen == [True]

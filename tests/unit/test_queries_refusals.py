@@ -93,6 +93,18 @@ REFUSED = {
         "`x` is sliced",
         "max_rows",
     ),
+    "a nested list of a part": (
+        lambda: Author.objects.values(x=Nested(Book.objects.values("id"), by="author"))[:2],
+        "would be of other rows",
+        "order_by",
+    ),
+    "a nested list of a part by chance": (
+        lambda: Author.objects.order_by("?").values(
+            x=Nested(Book.objects.values("id"), by="author")
+        )[:2],
+        "would be of other rows",
+        "order_by",
+    ),
     "nested arrays": (
         lambda: Author.objects.annotate(x=Nested(Book.objects.values("id"))).values_list("x"),
         "needs a name",
