@@ -8,6 +8,7 @@ from typing import Any
 
 from ..bootstrap import is_attached
 from ..config import LoadedConfig, Position, RunOptions, load
+from ..config import online as online_checks
 from ..config.diagnostics import Diagnostic, count, render
 from ..config.importing import ImportFailed
 from ..django.urls import view_of
@@ -60,16 +61,20 @@ def _not_checked(loaded: LoadedConfig, found: list[Diagnostic], *, online: bool)
     """What is not fetched, and why; nothing where there is nothing to fetch, or it will be."""
 
     if any(item.is_error for item in found):
-        what = "keys at URLs and stores of limits"
+        what = "keys at URLs, stores of limits and databases"
         return f"not checked: {what}, before the rest is right" if online else ""
     server = loaded.server
     urls, stores = server["key_urls"], server["limit_stores"]
     left = [f"{count(urls, 'URL')} of keys"] if urls else []
     left += [f"{count(stores, 'store')} of limits"] if stores else []
+    statements, databases = online_checks.statements(loaded.reads)
+    if statements:
+        left.append(f"{count(statements, 'statement')} of {count(databases, 'database')}")
     if online or not left:
         return ""
-    asks = "asks them" if stores else "fetches them"
-    return f"not checked: {' and '.join(left)}; `bolt check --online` {asks}"
+    what = ", ".join(left[:-1]) + " and " + left[-1] if left[1:] else left[0]
+    asks = "asks them" if stores or left[1:] else "fetches them" if urls else "prepares them"
+    return f"not checked: {what}; `bolt check --online` {asks}"
 
 
 def _public(loaded: LoadedConfig) -> str:

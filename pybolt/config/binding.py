@@ -22,11 +22,14 @@ class Report(Protocol):
 
 
 class ToldRead(NamedTuple):
-    """What people hear of a declared read: what it is called, its tier, why it is not the first."""
+    """What people hear of a declared read: what it is called, its tier, why it is not the first,
+    what it was compiled to and where it is declared."""
 
     name: str
     tier: int
     reason: str | None
+    bound: BoundRead
+    at: Location
 
 
 @dataclasses.dataclass
@@ -119,7 +122,7 @@ class Binding:
         except DeclarationError as error:
             self.report(code_of(error), f"{name}: {error.message}", at, error.hint)
             return None
-        self.reads.append(ToldRead(name, read.tier, read.reason))
+        self.reads.append(ToldRead(name, read.tier, read.reason, read, at))
         for part in read.plan.unbounded:
             of = f"`{part.key}` of {name}" if part.key else name
             message = f"{of} has no bound: more than {part.max_rows} rows are an error (500)"

@@ -1,6 +1,6 @@
 """The codes of mistakes that are found on the Python side; the engine's begin at E010, those of
-declared reads are from E170 to W173, those of `include` from E180 to E184, that of a Django
-project's URLs is W057."""
+declared reads are from E170 to W173 and, of what their databases say, from E240 to W244, those of
+`include` from E180 to E184, that of a Django project's URLs is W057."""
 
 CODES: dict[str, str] = {
     "E001": "The file is not valid YAML.",
@@ -21,5 +21,10 @@ CODES: dict[str, str] = {
     "E183": "A file includes itself, by way of others or not.",
     "E184": "A file is included twice.",
     "W173": "A query has no bound: the number of its rows grows with the table.",
+    "E240": "A database refuses the statement of a query.",
+    "E241": "A database of queries does not answer.",
+    "W242": "A query reads all of a large table.",
+    "W243": "No index serves the order of a query's pages.",
+    "W244": "The workers may have more connections than the database takes.",
     "W057": "No URL of the Django project answers a route that is left to it.",
 }

@@ -93,12 +93,13 @@ class LoadedConfig:
         return self.diagnostics + from_engine(masked(found, self.hidden), self.table)
 
     def check_online(self) -> list[Diagnostic]:
-        """What is wrong with the keys at URLs, which are fetched, and with the stores of limits,
-        which are asked; of a plan without errors."""
+        """What is wrong with the keys at URLs, which are fetched, and with the stores of limits and
+        the databases of declared reads, which are asked; of a plan without errors."""
         from .. import _engine
+        from . import online
 
         found = json.loads(_engine.check_online(self.wire))
-        return from_engine(masked(found, self.hidden), self.table)
+        return from_engine(masked(found, self.hidden), self.table) + online.databases(self)
 
     def require(self) -> None:
         """Raises :class:`ConfigError` with all mistakes if there is an error."""

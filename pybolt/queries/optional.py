@@ -8,13 +8,14 @@ it joined are left out with it, as Django counts them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, cast
 
 from django.db.models.expressions import Col
 from django.db.models.lookups import Lookup
 from django.db.models.sql.constants import INNER
-from django.db.models.sql.where import AND, WhereNode
+from django.db.models.sql.datastructures import Join
+from django.db.models.sql.where import AND, OR, WhereNode
 
 from ..exceptions import DeclarationError
 from .declare import Param
@@ -51,12 +52,28 @@ def without(query: Any, absent: Collection[Param]) -> Any:
     return clone
 
 
+class Gone(Join):  # type: ignore[misc]
+    """A join that is no longer there: it keeps its name, and nothing joins by it again."""
+
+    @classmethod
+    def of(cls, join: Any) -> Gone:
+        """The same join, gone."""
+        gone = copy.copy(join)
+        gone.__class__ = cls
+        return cast("Gone", gone)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class _Leaving:
     def __init__(self, query: Any, absent: Collection[Param]) -> None:
         self.query = query
         self.absent = absent
-        #: Table by table, how often the conditions that are left out name it, and for whom.
-        self.aliases: list[tuple[str, Param]] = []
+        #: The tables that conditions which are left out look into, as often as they do.
+        self.aliases: list[str] = []
 
     def conditions(self, node: Any) -> Any:
         clone = copy.copy(node)
@@ -80,64 +97,84 @@ class _Leaving:
                 "write a condition for each: `__gte` and `__lte` in place of `__range`",
             )
         if gone:
-            self._note(child, gone[0])
+            self._note(child)
         return bool(gone)
 
-    def _note(self, node: Any, param: Param) -> None:
+    def _note(self, node: Any) -> None:
         if isinstance(node, WhereNode):
             for child in node.children:
-                self._note(child, param)
+                self._note(child)
             return
-        for alias in self._named(node.lhs):
-            self.aliases.append((alias, param))
-
-    def _named(self, lhs: Any) -> set[str]:
-        """The tables that Django joined for ``lhs``, which an annotation of the query is not."""
-        if any(lhs is annotation for annotation in self.query.annotations.values()):
-            return set()
-        if isinstance(lhs, Col):
-            return {lhs.alias}
-        return set().union(*(self._named(one) for one in lhs.get_source_expressions() if one))
+        # Django has one object for a column, so that this may be an annotation itself: then the
+        # table is joined for that, and stays.
+        annotations = self.query.annotations.values()
+        if not any(node.lhs is annotation for annotation in annotations):
+            self.aliases += [one.alias for one in _columns_of(node.lhs)]
 
     def tables(self) -> None:
-        """Counts the tables down, with those that they were reached by."""
-        for alias, param in self.aliases:
+        """Counts the tables down, with those that they were reached by, and looks whether the rest
+        are joined as they would have been."""
+        touched = set()
+        for alias in self.aliases:
             at = alias
             while parent := self.query.alias_map[at].parent_alias:
                 self.query.unref_alias(at)
-                self._check(at, param)
+                touched.add(at)
                 at = parent
+        for alias, join in list(self.query.alias_map.items()):
+            if not isinstance(join, Join):
+                continue
+            if self.query.alias_refcount[alias] <= 0:
+                self.query.alias_map[alias] = Gone.of(join)
+            elif join.nullable and not self._is_needed(self.query.where, alias):
+                self._join_as_before(alias, touched)
 
-    def _check(self, alias: str, param: Param) -> None:
+    def _join_as_before(self, alias: str, touched: Collection[str]) -> None:
+        """Has a table be joined as no condition asks for it: so that rows without one stay.
+
+        Refuses one of which there may be several, which the rest maybe would have of its own.
+        """
         join = self.query.alias_map[alias]
-        if self.query.alias_refcount[alias] <= 0 or not getattr(join, "nullable", False):
-            return
-        # It was made an inner join, maybe by the condition that is left out alone.
-        if join.join_type == INNER and not self._is_needed(self.query.where, alias):
+        is_apart = join.join_field.one_to_many
+        if is_apart and (join.join_type == INNER or alias in touched):
             raise Ambiguous(
-                param,
-                f"looks into `{join.table_name}`, which the query also reads otherwise: without it "
-                "there may be rows that have none",
-                "declare two routes, or look for it in a subquery: `field__in=Model.objects.filter"
-                "(...)` with a parameter that is not optional",
+                next(iter(self.absent)),
+                f"may be why the query reads `{join.table_name}` as it does: without it there "
+                "may be other rows",
+                "declare two routes, or look for it in a subquery: `field__in=Model.objects."
+                "filter(...)` with a parameter that is not optional",
             )
+        self.query.promote_joins([alias])
 
-    def _is_needed(self, where: Any, alias: str) -> bool:
-        """Whether another condition leaves no rows that have nothing there."""
+    def _is_needed(self, node: Any, alias: str) -> bool:
+        """Whether a condition leaves no rows that have nothing in a table."""
+        if isinstance(node, WhereNode):
+            each = (self._is_needed(child, alias) for child in node.children)
+            if node.negated or not node.children:
+                return False
+            return any(each) if node.connector == AND else node.connector == OR and all(each)
+        if not isinstance(node, Lookup) or (node.lookup_name == "isnull" and node.rhs is not False):
+            return False
+        join = self.query.alias_map[alias]
+        keys = {(join.parent_alias, column) for column, _ in join.join_cols}
         return any(
-            (
-                isinstance(child, WhereNode)
-                and child.connector == AND
-                and not child.negated
-                and self._is_needed(child, alias)
-            )
-            or (
-                isinstance(child, Lookup)
-                and child.lookup_name != "isnull"
-                and alias in self._named(child.lhs)
-            )
-            for child in where.children
+            alias in self._ways_to(one.alias) or (one.alias, one.target.column) in keys
+            for one in _columns_of(node.lhs)
         )
+
+    def _ways_to(self, alias: str) -> Iterator[str]:
+        while join := self.query.alias_map.get(alias):
+            yield alias
+            alias = join.parent_alias
+
+
+def _columns_of(node: Any) -> Iterator[Any]:
+    if isinstance(node, Col):
+        yield node
+        return
+    for one in node.get_source_expressions():
+        if one is not None:
+            yield from _columns_of(one)
 
 
 def _only_of(node: Any) -> frozenset[Param] | None:

@@ -242,7 +242,7 @@ class _Planning:
     def _compile(self, part: Part, made: Plan) -> None:
         connection = connections[part.alias]
         tiers.judge_database(self.tier, part.queryset, part.alias)
-        for given in _subsets([param.name for param in made.optional]):
+        for given in subsets([param.name for param in made.optional]):
             query = part.build(made.absent(given), self._limits)
             tiers.judge_parameters(self.tier, query, connection)
             params = _own(query)
@@ -318,7 +318,7 @@ def _agreed(found: Iterator[Param], page: Page | None) -> list[Param]:
     return params + added
 
 
-def _subsets(names: Sequence[str]) -> Iterator[Given]:
+def subsets(names: Sequence[str]) -> Iterator[Given]:
     """Every set of ``names``, the whole one first."""
     for size in range(len(names), -1, -1):
         for some in itertools.combinations(names, size):

@@ -65,8 +65,8 @@ class Answering:
 
     def _run(self, values: Mapping[Param, Any], given: Given) -> Run:
         if self.tier == 2:
-            return _Compiled(values, given)
-        return _Plain(values, self.plan.absent(given))
+            return Compiled(values, given)
+        return Plain(values, self.plan.absent(given))
 
     def _found(
         self, run: Run, of_arrays: Callable[[list[Any]], Any] = list
@@ -134,7 +134,7 @@ class Run:
             one[below.name] = [] if key is None else lists.get(key, [])
 
 
-class _Compiled(Run):
+class Compiled(Run):
     """The SQL as it was compiled at the start."""
 
     def __init__(self, values: Mapping[Param, Any], given: Given) -> None:
@@ -155,7 +155,7 @@ class _Compiled(Run):
         return _checked(part, rows)
 
 
-class _Plain(Run):
+class Plain(Run):
     """The queryset with the values in it."""
 
     def __init__(self, values: Mapping[Param, Any], absent: list[Param]) -> None:

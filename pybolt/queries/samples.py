@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
+
 from .declare import Param
 
 SETS = 3
@@ -56,6 +58,8 @@ _MAKERS: dict[type, Callable[[int], tuple[Any, ...]]] = {
 def samples(param: Param, number: int) -> tuple[Any, ...]:
     """One value of each set for ``param``, unlike those of parameters with other numbers."""
     made = _MAKERS[param.scalar](number)
+    if param.scalar is datetime.datetime and not settings.USE_TZ:
+        made = tuple(map(naive_utc, made))
     return tuple([value, value] for value in made) if param.many else made
 
 

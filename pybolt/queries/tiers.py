@@ -120,8 +120,9 @@ def judge_statement(tier: Tier, made: Statement, connection: Any) -> None:
             tier.at_least(2, f"SQLite calls the function {name}, which Django wrote in Python")
     if connection.timezone_name != "UTC" and _has_moments(made):
         tier.at_least(2, f"the time zone of the database is {connection.timezone_name}")
-    if not settings.USE_TZ and any(_is_moment(one) for one in made.binds):
-        tier.at_least(2, "moments have no time zone: USE_TZ is False")
+    for bind in made.binds:
+        if not settings.USE_TZ and isinstance(bind, Bind) and _is_moment(bind):
+            tier.at_least(3, f"`{bind.param.name}` may have a time zone, and USE_TZ is False")
 
 
 def _has_moments(made: Statement) -> bool:

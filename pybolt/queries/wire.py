@@ -74,7 +74,7 @@ def _read(part: Part, plan: Plan) -> dict[str, Any]:
         ],
         "max_rows": part.max_rows,
         "variants": [
-            {"given": sorted(given), **_statement(made, plan, connections[part.alias].vendor)}
+            {"given": sorted(given), **statement(made, plan, connections[part.alias].vendor)}
             for given, made in part.variants.items()
         ],
         "nested": [_below(below, plan) for below in part.below],
@@ -90,31 +90,33 @@ def _below(below: Below, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _statement(made: Statement, plan: Plan, vendor: str) -> dict[str, Any]:
-    binds = [_bind(bind, plan.params) for bind in made.binds]
+def statement(made: Statement, plan: Plan, vendor: str) -> dict[str, Any]:
+    """A statement with numbered parameters, and what each of these is."""
+    binds = [bind(one, plan.params) for one in made.binds]
     if vendor == "sqlite":
         return {"sql": numbered(made.sql, lambda number: "?"), "binds": binds}
     # Equal places are one parameter, so that the server sees that they are equal: GROUP BY asks.
     places: list[int] = []
     unique: list[dict[str, Any]] = []
-    for bind in binds:
-        if bind not in unique:
-            unique.append(bind)
-        places.append(unique.index(bind) + 1)
+    for one in binds:
+        if one not in unique:
+            unique.append(one)
+        places.append(unique.index(one) + 1)
     return {"sql": numbered(made.sql, lambda number: f"${places[number]}"), "binds": unique}
 
 
-def _bind(bind: Bind | Constant, params: Sequence[Param]) -> dict[str, Any]:
-    if isinstance(bind, Constant):
-        found = literal(bind.value)
+def bind(one: Bind | Constant, params: Sequence[Param]) -> dict[str, Any]:
+    """What stands in a place."""
+    if isinstance(one, Constant):
+        found = literal(one.value)
         assert found is not None, "the tier was chosen by it"
         return {"value": found.value, "type": found.type, "pg": found.pg}
     return {
-        "param": params.index(bind.param),
-        "prefix": bind.prefix,
-        "suffix": bind.suffix,
-        "escape": bind.escape,
-        "plus": bind.plus,
-        "type": bind.form.type,
-        "pg": PG_TYPES[bind.form.type],
+        "param": params.index(one.param),
+        "prefix": one.prefix,
+        "suffix": one.suffix,
+        "escape": one.escape,
+        "plus": one.plus,
+        "type": one.form.type,
+        "pg": PG_TYPES[one.form.type],
     }

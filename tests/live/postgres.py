@@ -36,6 +36,23 @@ class Postgres:
         """Ends every session and the server."""
         self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast")
 
+    def kill(self) -> None:
+        """Ends it at once, and what it was about."""
+        self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=immediate")
+
+    def signal(self, number: int) -> None:
+        """Sends the server's processes, all of them, a signal."""
+        server = int((self.directory / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for pid in [server, *map(int, children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def configure(self, *settings: str) -> None:
+        """Adds settings for the next start."""
+        with (self.directory / "postgresql.conf").open("a") as file:
+            file.writelines(f"{setting}\n" for setting in settings)
+
     def _run(self, program: str, *arguments: str) -> None:
         # PostgreSQL refuses to run as root.
         user = "postgres" if os.geteuid() == 0 else None

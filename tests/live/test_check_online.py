@@ -192,7 +192,7 @@ def test_what_is_not_fetched_is_one_line(tmp_path, issuer):
     broken = bolt(tmp_path, "check", "--online")
     assert broken.returncode == 1
     assert len(issuer.asked) == asked
-    left_out = "not checked: keys at URLs and stores of limits, before the rest is right"
+    left_out = "not checked: keys at URLs, stores of limits and databases, before the rest is right"
     assert left_out in broken.stdout
 
 

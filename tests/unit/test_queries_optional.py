@@ -31,6 +31,9 @@ QUERIES = {
     "by one that is always there": lambda a, b: books(
         editor__name__icontains=a, stock__gte=b
     ).values("id", "editor__name"),
+    "a relation that is read as well": lambda a, b: books(
+        author__name__icontains=a, stock__gte=b
+    ).values("id", "author__active"),
     "by many": lambda a, b: books(tags__name=a, stock__gte=b).order_by("id").values("id"),
     "by many from below": lambda a, b: (
         Author.objects.filter(
@@ -111,7 +114,8 @@ B = Param.query("b", optional=True)
         lambda: Book.objects.filter(Q(title=A) | Q(subtitle=B)),
         lambda: Book.objects.filter(author__in=Author.objects.filter(name=A)),
         lambda: Book.objects.annotate(n=Count("tags", filter=Q(tags__name=A))),
-        lambda: Book.objects.filter(author__name=A).annotate(n=F("author__active")),
+        lambda: Book.objects.filter(tags__name=A).annotate(n=Count("tags")),
+        lambda: Book.objects.filter(Q(tags__name=A) | Q(title=A)).annotate(n=Count("tags")),
         lambda: Book.objects.filter(title__range=(A, B)),
         lambda: Book.objects.filter(title__in=["x", A, Param.query("c")]),
         lambda: Book.objects.filter(title=A).order_by().union(Book.objects.order_by()),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value as JsonValue;
 
-use super::postgres::{self, Counters, Postgres};
+use super::counters::Counters;
+use super::postgres::{self, Postgres};
 use super::sqlite::{self, Sqlite};
 use super::statement::Statement;
 use super::wire;

@@ -14,6 +14,7 @@
 
 mod answer;
 pub mod cell;
+mod counters;
 pub mod databases;
 mod json;
 mod page;
@@ -29,10 +30,11 @@ mod transcode;
 pub mod wire;
 
 pub use self::answer::Reading;
+pub use self::counters::Counters;
 pub use self::databases::{Database, Databases};
 pub use self::parameters::{Value, Values};
 pub use self::policy::{NestedPlan, QueryPolicy, ReadPlan};
-pub use self::postgres::{Counters, Postgres};
+pub use self::postgres::Postgres;
 pub use self::wire::Query as QueryConfig;
 
 /// Why there are no rows.

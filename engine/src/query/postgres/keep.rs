@@ -1,80 +1,150 @@
 //! One connection, made, driven, and made again.
 
 use std::io;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
 use super::link::Link;
 use super::tls::Tls;
-use super::{Held, Postgres, State};
+use super::{PATIENCE, Postgres, State};
 use crate::middleware::access_log::write_line;
+use crate::query::counters::Counts;
 use crate::query::wire;
 
 /// So long one attempt takes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pauses between attempts: doubled from the first to the last.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
-/// Looks after connection `number` until its database is dropped.
-pub(super) async fn keep(database: Held, number: usize) {
-    let mut pause = PAUSES.0;
-    loop {
-        let Some(held) = database.upgrade() else { return };
-        let ended = Arc::clone(&held.ended);
-        let driven = match connect(&held).await {
-            Ok((link, driven)) => {
-                pause = PAUSES.0;
-                held.tell(None);
-                held.states[number].send_replace(State::Up(Arc::new(link)));
-                driven
-            }
-            Err(reason) => {
-                held.tell(Some(&reason));
-                held.states[number].send_replace(State::Down);
-                drop(held);
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = ended.notified() => return,
+/// A connection whose server does not end a statement so long after it had to is given up.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Looks after connection `number` until its database is dropped, which `ended` tells.
+pub(super) async fn keep(database: Weak<Postgres>, number: usize, ended: watch::Receiver<()>) {
+    let kept = async {
+        let mut pause = PAUSES.0;
+        loop {
+            let Some(connector) = database.upgrade().map(|held| Arc::clone(&held.connector)) else {
+                return;
+            };
+            match connected(&connector, &database, number).await {
+                Ok((link, driven)) => {
+                    pause = PAUSES.0;
+                    let Some(held) = database.upgrade() else { return };
+                    held.set(number, State::Up(Arc::clone(&link)));
+                    drop(held);
+                    let dead = dead(Arc::downgrade(&link), connector.timeout);
+                    let settled = async {
+                        if connector.config.prepare {
+                            link.settle().await;
+                        }
+                    };
+                    // From here on the state, and who asks, are all that keeps the link.
+                    let driven = async { tokio::join!(driven, settled) };
+                    tokio::select! {
+                        _ = driven => {}
+                        () = dead => {}
+                    }
+                    let Some(held) = database.upgrade() else { return };
+                    held.set(number, State::Connecting);
                 }
-                pause = (pause * 2).min(PAUSES.1);
-                continue;
-            }
-        };
-        // Its link is all that keeps it: where the database goes, so does the connection.
-        drop(held);
-        driven.await;
-        let Some(held) = database.upgrade() else { return };
-        held.states[number].send_replace(State::Connecting);
-    }
-}
-
-type Driven = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-async fn connect(database: &Postgres) -> Result<(Link, Driven), String> {
-    let config = config(&database.config, database.timeout);
-    let said = |error: tokio_postgres::Error| reason(&error);
-    let connecting = async {
-        match &database.tls {
-            Tls::Off => {
-                let (client, connection) = config.connect(NoTls).await.map_err(said)?;
-                Ok((client, drive(connection)))
-            }
-            Tls::On(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await.map_err(said)?;
-                Ok((client, drive(connection)))
+                Err(reason) => {
+                    let Some(held) = database.upgrade() else { return };
+                    held.down(number, &reason);
+                    drop(held);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
             }
         }
     };
-    let late = || Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-    let (client, driven) = connected.unwrap_or_else(|_| late())?;
-    Ok((Link::new(client, database.tls.clone()), driven))
+    let mut ended = ended;
+    tokio::select! {
+        () = kept => {}
+        // Nobody sends anything: it changes when its sender is dropped.
+        _ = ended.changed() => {}
+    }
+}
+
+/// Connects; where that takes longer than a request waits, there is no connection meanwhile.
+async fn connected(
+    connector: &Connector,
+    database: &Weak<Postgres>,
+    number: usize,
+) -> Result<(Arc<Link>, Driven), String> {
+    let mut connecting = pin!(connector.connect());
+    if let Ok(connected) = tokio::time::timeout(PATIENCE, connecting.as_mut()).await {
+        return connected;
+    }
+    let late = |limit: Duration| format!("no connection within {} s", limit.as_secs());
+    if let Some(held) = database.upgrade() {
+        held.down(number, &late(PATIENCE));
+    }
+    let rest = CONNECT_TIMEOUT - PATIENCE;
+    tokio::time::timeout(rest, connecting).await.unwrap_or_else(|_| Err(late(CONNECT_TIMEOUT)))
+}
+
+/// Ends when the server has let a statement run for too long to be alive.
+async fn dead(link: Weak<Link>, timeout: Duration) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // What nobody asks any more ends when all is answered, or has had the time for it.
+        let Some(load) = link.upgrade().map(|link| link.load()) else {
+            return tokio::time::sleep(GRACE).await;
+        };
+        let limit = if load.is_left { Duration::ZERO } else { timeout };
+        if load.age > limit + GRACE {
+            return;
+        }
+    }
+}
+
+type Driven = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How connections of a database are made.
+pub struct Connector {
+    pub config: wire::Postgres,
+    /// The server ends whatever runs longer.
+    pub timeout: Duration,
+    tls: Tls,
+    counts: Arc<Counts>,
+}
+
+impl Connector {
+    /// The reason where certificates cannot be had.
+    pub fn new(
+        config: &wire::Postgres,
+        timeout: Duration,
+        counts: Arc<Counts>,
+    ) -> Result<Self, String> {
+        Ok(Self { config: config.clone(), timeout, tls: Tls::new(config)?, counts })
+    }
+
+    async fn connect(&self) -> Result<(Arc<Link>, Driven), String> {
+        let config = config(&self.config, self.timeout);
+        let (client, driven) = match &self.tls {
+            Tls::Off => {
+                let connected = config.connect(NoTls).await;
+                connected.map(|(client, connection)| (client, drive(connection)))
+            }
+            Tls::On(tls) => {
+                let connected = config.connect(tls.clone()).await;
+                connected.map(|(client, connection)| (client, drive(connection)))
+            }
+        }
+        .map_err(|error| reason(&error))?;
+        let (prepares, use_tz) = (self.config.prepare, self.config.use_tz);
+        let counts = Arc::clone(&self.counts);
+        Ok((Arc::new(Link::new(client, self.tls.clone(), prepares, use_tz, counts)), driven))
+    }
 }
 
 fn drive<S, T>(connection: tokio_postgres::Connection<S, T>) -> Driven
@@ -117,9 +187,7 @@ fn config(from: &wire::Postgres, timeout: Duration) -> Config {
     if !from.password.is_empty() {
         config.password(&from.password);
     }
-    if let Some(name) = &from.application_name {
-        config.application_name(name);
-    }
+    config.application_name(from.application_name.as_deref().unwrap_or("pybolt"));
     config.ssl_mode(match from.sslmode.as_str() {
         "disable" => SslMode::Disable,
         "allow" | "prefer" => SslMode::Prefer,
@@ -146,10 +214,34 @@ fn config(from: &wire::Postgres, timeout: Duration) -> Config {
 
 /// A value within `options`, where white space ends one.
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace(' ', "\\ ")
+    let mut escaped = String::with_capacity(value.len());
+    for character in value.chars() {
+        if character == '\\' || character.is_ascii_whitespace() || character == '\x0b' {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 impl Postgres {
+    fn set(&self, number: usize, state: State) {
+        let stands = matches!(state, State::Up(_));
+        self.states.lock()[number] = state;
+        self.changed.send_replace(());
+        if stands {
+            self.tell(None);
+        }
+    }
+
+    /// A connection cannot be made; where no other one stands, the database does not answer.
+    fn down(&self, number: usize, reason: &str) {
+        self.set(number, State::Down);
+        if !self.states.lock().iter().any(|state| matches!(state, State::Up(_))) {
+            self.tell(Some(reason));
+        }
+    }
+
     /// One line when it begins not to answer, and one when that is over.
     fn tell(&self, reason: Option<&str>) {
         let was = self.told.swap(reason.is_some(), Relaxed);

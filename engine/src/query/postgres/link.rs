@@ -1,22 +1,26 @@
-//! One connection: its statements, and what is under way on it.
+//! One connection: its statements, what is under way on it, and how that is given up.
 
-use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_core::Stream;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, Row, RowStream};
 
-use super::Postgres;
 use super::decode::{Decoder, Raw};
+use super::failure::{Wrong, is_stale};
+use super::queue::{Load, Place, Queue};
 use super::text::{Text, postgres_type};
 use super::tls::Tls;
 use crate::query::cell::{Broken, Cell};
+use crate::query::counters::Counts;
 use crate::query::statement::Statement;
 use crate::query::wire::Column;
 use crate::query::{Failure, Value};
@@ -24,39 +28,32 @@ use crate::query::{Failure, Value};
 /// So many statements are kept prepared on one connection.
 const MAX_PREPARED: usize = 1000;
 
+/// A statement that nobody waits for may run so long before it is cancelled; what is over by itself
+/// costs nobody a connection. That is done again after twice as long each time, up to the last.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+/// So long a cancellation may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A connection that stands.
 pub struct Link {
     client: Client,
     tls: Tls,
+    /// Whether statements are prepared.
+    prepares: bool,
+    use_tz: bool,
+    counts: Arc<Counts>,
     prepared: Mutex<HashMap<Arc<Statement>, Arc<OnceCell<Prepared>>>>,
-    queue: Mutex<Queue>,
-}
-
-/// What is under way, in the order in which it is answered.
-#[derive(Default)]
-struct Queue {
-    next: u64,
-    waiting: VecDeque<(u64, Instant)>,
+    queue: Arc<Queue>,
+    begun: Instant,
+    /// When the last cancellation was sent, in milliseconds since `begun`; 0: never.
+    cancelled: AtomicU64,
 }
 
 /// A statement that this connection knows.
 struct Prepared {
     statement: tokio_postgres::Statement,
     decoders: Arc<[Decoder]>,
-}
-
-/// Why there are no rows.
-pub enum Wrong {
-    /// The server, or the way to it.
-    Postgres(tokio_postgres::Error),
-    /// Something else.
-    Known(Failure),
-}
-
-impl From<tokio_postgres::Error> for Wrong {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Postgres(error)
-    }
 }
 
 /// Rows, and how they are read.
@@ -80,8 +77,24 @@ impl Answered {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, tls: Tls) -> Self {
-        Self { client, tls, prepared: Mutex::default(), queue: Mutex::default() }
+    pub(super) fn new(
+        client: Client,
+        tls: Tls,
+        prepares: bool,
+        use_tz: bool,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self {
+            client,
+            tls,
+            prepares,
+            use_tz,
+            counts,
+            prepared: Mutex::default(),
+            queue: Arc::default(),
+            begun: Instant::now(),
+            cancelled: AtomicU64::new(0),
+        }
     }
 
     /// Whether nothing can be asked of it any more.
@@ -90,63 +103,108 @@ impl Link {
     }
 
     /// How much is under way, and since when that which runs.
-    pub fn load(&self) -> (usize, Duration) {
-        let queue = self.queue.lock();
-        let age = queue.waiting.front().map(|(_, since)| since.elapsed()).unwrap_or_default();
-        (queue.waiting.len(), age)
+    pub fn load(&self) -> Load {
+        self.queue.load()
     }
 
-    /// The rows of `statement`, `max` of them at most.
-    pub(super) async fn rows(
-        &self,
-        database: &Postgres,
+    /// Has the server end a session's statements soon after its client has gone, however it goes; a
+    /// server that does not know how (before PostgreSQL 14) ends them when they are late.
+    pub(super) async fn settle(self: Arc<Self>) {
+        self.client.batch_execute("SET client_connection_check_interval = '1s'").await.ok();
+    }
+
+    /// Asks for the rows of `statement`, `max` of them at most.
+    pub(super) fn ask(
+        self: &Arc<Self>,
         statement: &Arc<Statement>,
         values: &[Option<Value>],
         max: u64,
-    ) -> Result<Answered, Wrong> {
-        let texts = statement.binds.iter().map(|bind| Text::new(bind, values));
-        let place = Place::new(self);
-        let answered = if database.config.prepare {
-            self.prepared_rows(database, statement, texts, max).await
-        } else {
-            let types = statement.binds.iter().map(|bind| postgres_type(&bind.pg));
-            let stream = self.client.query_typed_raw(&statement.sql, texts.zip(types)).await;
-            match stream {
-                Ok(stream) => take(stream, max, None, statement, database.config.use_tz).await,
-                Err(error) => Err(error.into()),
-            }
-        };
-        place.leave();
-        answered
+    ) -> Asked {
+        let place = Place::new(&self.queue);
+        let (number, is_behind) = (place.number, place.is_behind);
+        let texts = statement.binds.iter().map(|bind| Text::new(bind, values).into_owned());
+        let texts: Vec<_> = texts.collect();
+        let reading = Arc::clone(self).read(place, Arc::clone(statement), texts, max);
+        Asked {
+            link: Arc::clone(self),
+            number,
+            is_behind,
+            is_sent: false,
+            reading: Some(Box::pin(reading)),
+        }
     }
 
-    async fn prepared_rows(
-        &self,
-        database: &Postgres,
-        statement: &Arc<Statement>,
-        texts: impl ExactSizeIterator<Item = Text<'_>>,
+    async fn read(
+        self: Arc<Self>,
+        place: Place,
+        statement: Arc<Statement>,
+        texts: Vec<Text<'static>>,
         max: u64,
     ) -> Result<Answered, Wrong> {
+        let (stream, known) = if self.prepares {
+            self.run_prepared(&place, &statement, texts).await?
+        } else {
+            let types = statement.binds.iter().map(|bind| postgres_type(&bind.pg));
+            let texts = texts.into_iter().zip(types);
+            (self.client.query_typed_raw(&statement.sql, texts).await?, None)
+        };
+        let mut stream = Box::pin(stream);
+        let rows = match collect(stream.as_mut(), max).await {
+            Ok(rows) => rows,
+            Err(Wrong::Known(failure)) => {
+                // The rest of the rows, which are too many.
+                self.see_off(place.number, async move {
+                    let _place = place;
+                    while next(stream.as_mut()).await.is_some() {}
+                });
+                return Err(failure.into());
+            }
+            Err(wrong) => return Err(wrong),
+        };
+        let decoders = match (known, rows.first()) {
+            (Some(known), _) => known,
+            (None, Some(row)) => {
+                let types = row.columns().iter().map(tokio_postgres::Column::type_);
+                decoders(types, &statement, self.use_tz)?
+            }
+            (None, None) => Arc::new([]),
+        };
+        Ok(Answered { rows, decoders })
+    }
+
+    async fn run_prepared(
+        &self,
+        place: &Place,
+        statement: &Arc<Statement>,
+        texts: Vec<Text<'static>>,
+    ) -> Result<(RowStream, Option<Arc<[Decoder]>>), Wrong> {
         let cell = self.cell(statement);
         let prepared = cell
             .get_or_try_init(|| async {
-                database.prepared.fetch_add(1, Relaxed);
-                self.prepare(statement, database.config.use_tz).await
+                self.counts.prepared.fetch_add(1, Relaxed);
+                self.prepare(statement).await
             })
             .await?;
-        let decoders = Arc::clone(&prepared.decoders);
-        let asked = async {
-            let stream = self.client.query_raw(&prepared.statement, texts).await?;
-            take(stream, max, Some(decoders), statement, database.config.use_tz).await
-        };
-        let answered = asked.await;
-        if let Err(Wrong::Postgres(error)) = &answered {
-            let stale = [&SqlState::FEATURE_NOT_SUPPORTED, &SqlState::INVALID_SQL_STATEMENT_NAME];
-            if error.code().is_some_and(|code| stale.contains(&code)) {
-                self.prepared.lock().remove(statement);
+        if place.is_left() {
+            return Err(Failure::Unavailable.into());
+        }
+        match self.client.query_raw(&prepared.statement, texts).await {
+            Ok(stream) => Ok((stream, Some(Arc::clone(&prepared.decoders)))),
+            Err(error) => {
+                if is_stale(&error) {
+                    self.forget(statement, &cell);
+                }
+                Err(error.into())
             }
         }
-        answered
+    }
+
+    /// Has `statement` prepared anew, unless somebody else has done so already.
+    fn forget(&self, statement: &Arc<Statement>, cell: &Arc<OnceCell<Prepared>>) {
+        let mut prepared = self.prepared.lock();
+        if prepared.get(statement).is_some_and(|known| Arc::ptr_eq(known, cell)) {
+            prepared.remove(statement);
+        }
     }
 
     fn cell(&self, statement: &Arc<Statement>) -> Arc<OnceCell<Prepared>> {
@@ -163,7 +221,7 @@ impl Link {
 
     /// Prepares with the types that values have in Python; where no function takes those, with
     /// whatever the server infers, as for a literal.
-    async fn prepare(&self, statement: &Statement, use_tz: bool) -> Result<Prepared, Wrong> {
+    async fn prepare(&self, statement: &Statement) -> Result<Prepared, Wrong> {
         let types: Vec<Type> = statement.binds.iter().map(|bind| postgres_type(&bind.pg)).collect();
         let mut prepared = self.client.prepare_typed(&statement.sql, &types).await;
         let unfit = [
@@ -177,10 +235,10 @@ impl Link {
         }
         let known = prepared?;
         if known.params().len() != statement.binds.len() {
-            return Err(Wrong::Known(Failure::Failed("its parameters are others".to_owned())));
+            return Err(Failure::Failed("its parameters are others".to_owned()).into());
         }
         let types = known.columns().iter().map(tokio_postgres::Column::type_);
-        let decoders = decoders(types, statement, use_tz)?;
+        let decoders = decoders(types, statement, self.use_tz)?;
         Ok(Prepared { statement: known, decoders })
     }
 }
@@ -192,93 +250,114 @@ fn decoders<'a>(
 ) -> Result<Arc<[Decoder]>, Wrong> {
     if types.len() < statement.columns.len() {
         let what = "its columns are others than Django's".to_owned();
-        return Err(Wrong::Known(Failure::Failed(what)));
+        return Err(Failure::Failed(what).into());
     }
     let column = |(ty, column): (&Type, &Column)| Decoder::new(ty, column.kind, use_tz);
     Ok(types.zip(&statement.columns).map(column).collect())
 }
 
-/// Collects rows. What comes behind `max` of them is not kept.
-async fn take(
-    stream: RowStream,
-    max: u64,
-    known: Option<Arc<[Decoder]>>,
-    statement: &Statement,
-    use_tz: bool,
-) -> Result<Answered, Wrong> {
-    let mut stream = pin!(stream);
+/// Collects rows, `max` of them at most.
+async fn collect(mut stream: Pin<&mut RowStream>, max: u64) -> Result<Vec<Row>, Wrong> {
     let mut rows: Vec<Row> = Vec::new();
-    while let Some(row) =
-        std::future::poll_fn(|cx| futures_core::Stream::poll_next(stream.as_mut(), cx)).await
-    {
+    while let Some(row) = next(stream.as_mut()).await {
         let row = row?;
         if rows.len() as u64 >= max {
-            return Err(Wrong::Known(Failure::TooMany));
+            return Err(Failure::TooMany.into());
         }
         rows.push(row);
     }
-    let decoders = match (known, rows.first()) {
-        (Some(known), _) => known,
-        (None, Some(row)) => {
-            decoders(row.columns().iter().map(tokio_postgres::Column::type_), statement, use_tz)?
-        }
-        (None, None) => Arc::new([]),
-    };
-    Ok(Answered { rows, decoders })
+    Ok(rows)
 }
 
-/// A statement's place in the queue, until dropped: who goes meanwhile has it cancelled.
-struct Place<'a> {
-    link: &'a Link,
+async fn next(mut stream: Pin<&mut RowStream>) -> Option<Result<Row, tokio_postgres::Error>> {
+    std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await
+}
+
+type Reading = Pin<Box<dyn Future<Output = Result<Answered, Wrong>> + Send>>;
+
+/// A statement that somebody waits for. Where nobody does any more, it is cancelled when it runs and
+/// does not end by itself.
+pub struct Asked {
+    link: Arc<Link>,
     number: u64,
-    left: bool,
+    /// Whether others were before it.
+    pub is_behind: bool,
+    is_sent: bool,
+    reading: Option<Reading>,
 }
 
-impl<'a> Place<'a> {
-    fn new(link: &'a Link) -> Self {
-        let mut queue = link.queue.lock();
-        let number = queue.next;
-        queue.next += 1;
-        queue.waiting.push_back((number, Instant::now()));
-        Self { link, number, left: false }
-    }
-
-    fn leave(mut self) {
-        self.left = true;
+impl Asked {
+    /// Whether it runs: nothing is before it any more.
+    pub fn runs(&self) -> bool {
+        self.link.queue.runs(self.number).is_some()
     }
 }
 
-impl Drop for Place<'_> {
+impl Future for Asked {
+    type Output = Result<Answered, Wrong>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.is_sent = true;
+        let reading = self.reading.as_mut().expect("it is not asked again after it has answered");
+        let polled = reading.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.reading = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Asked {
     fn drop(&mut self) {
-        let mut queue = self.link.queue.lock();
-        let place = queue.waiting.iter().position(|(number, _)| *number == self.number);
-        if let Some(place) = place {
-            queue.waiting.remove(place);
-        }
-        if place == Some(0) {
-            // The next one runs from now on.
-            if let Some((_, since)) = queue.waiting.front_mut() {
-                *since = Instant::now();
-            }
-            if !self.left {
-                self.link.cancel();
-            }
-        }
+        let Some(reading) = self.reading.take().filter(|_| self.is_sent) else { return };
+        self.link.see_off(self.number, async move { drop(reading.await) });
     }
 }
 
 impl Link {
-    /// Has the server end what runs.
-    fn cancel(&self) {
+    /// Sees to the end what nobody waits for: until then it keeps its place.
+    fn see_off(self: &Arc<Self>, number: u64, rest: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let token = self.client.cancel_token();
-        let tls = self.tls.clone();
+        let turn = self.queue.leave(number);
+        let link = Arc::clone(self);
         runtime.spawn(async move {
-            // Where it fails, the server's own bound on statements ends it.
-            match tls {
-                Tls::Off => token.cancel_query(NoTls).await.ok(),
-                Tls::On(tls) => token.cancel_query(tls).await.ok(),
-            };
+            let mut rest = pin!(rest);
+            tokio::select! {
+                () = rest.as_mut() => return,
+                () = turn.notified() => {}
+            }
+            let ran = link.queue.runs(number).unwrap_or_default();
+            let mut look = LOOKS.0.saturating_sub(ran);
+            while tokio::time::timeout(look, rest.as_mut()).await.is_err() {
+                tokio::select! {
+                    () = rest.as_mut() => return,
+                    () = link.cancel() => {}
+                }
+                look = (look * 2).clamp(LOOKS.0, LOOKS.1);
+            }
         });
+    }
+
+    /// Has the server end what runs. Where that fails, its own bound on statements ends it.
+    async fn cancel(&self) {
+        self.cancelled.store(self.now(), Relaxed);
+        let token = self.client.cancel_token();
+        let sent = async {
+            match &self.tls {
+                Tls::Off => token.cancel_query(NoTls).await.ok(),
+                Tls::On(tls) => token.cancel_query(tls.clone()).await.ok(),
+            }
+        };
+        tokio::time::timeout(CANCEL_TIMEOUT, sent).await.ok();
+    }
+
+    /// Whether a cancellation was sent so lately that it may have hit another statement.
+    pub fn has_cancelled(&self) -> bool {
+        let last = self.cancelled.load(Relaxed);
+        last > 0 && self.now().saturating_sub(last) < 10_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 }

@@ -1,29 +1,34 @@
 //! PostgreSQL: a few connections for each worker and alias, on the I/O thread, every one of them
 //! pipelined: a statement is sent while those before it are still being answered.
 //!
-//! Connections are made in the background and made again when they end, after 20 ms to 500 ms
-//! (`keep.rs`). Sessions are read-only. A statement is prepared once for each connection, and anew
-//! where the server says that its tables have changed. Who goes has its statement cancelled where
-//! that is the one that runs; another one that is hit by it is asked again, as is one whose
-//! connection broke: reads may be.
+//! Connections are made in the background and made again when they end, after 20 ms to 250 ms
+//! (`keep.rs`). Sessions are read-only, but for a pooler's (`prepare: off`). A statement is prepared
+//! once for each connection, and anew where the server says that its tables have changed. Who goes
+//! has its statement cancelled where that is the one that runs (`link.rs`); another one that is hit
+//! by it is asked again, as is one whose connection broke: reads may be. So is one that stands
+//! behind a slow one, where another connection is free.
 
 mod decode;
+mod failure;
 mod keep;
 mod link;
 mod numeric;
+mod queue;
 mod text;
 mod tls;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
-use tokio_postgres::error::SqlState;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
+use self::failure::{Remedy, Wrong, failure, remedy};
+use self::keep::Connector;
 pub use self::link::Answered;
-use self::link::{Link, Wrong};
-use self::tls::Tls;
+use self::link::{Asked, Link};
+use super::counters::{Counters, Counts};
 use super::statement::Statement;
 use super::wire;
 use super::{Failure, Value};
@@ -31,11 +36,20 @@ use super::{Failure, Value};
 /// So long a request waits for a connection that is being made.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// So many statements wait on one connection at most.
+/// So many statements are on their way on one connection at most.
 const MAX_QUEUED: usize = 512;
 
 /// A statement that runs longer keeps others from its connection while there is another one.
 const SLOW: Duration = Duration::from_millis(5);
+
+/// So seldom at least one that stands behind others looks for another connection.
+const MAX_LOOK: Duration = Duration::from_millis(40);
+
+/// So often a read is asked again.
+const MAX_AGAIN: u32 = 3;
+
+/// So often a read is asked again that others' cancellations hit.
+const MAX_HIT: u32 = 20;
 
 /// What is known of one connection.
 #[derive(Clone)]
@@ -51,97 +65,66 @@ enum State {
 /// One PostgreSQL database under its alias.
 pub struct Postgres {
     alias: String,
-    config: wire::Postgres,
-    /// The server ends whatever runs longer.
-    timeout: Duration,
-    tls: Tls,
-    states: Vec<watch::Sender<State>>,
+    connector: Arc<Connector>,
+    states: Mutex<Box<[State]>>,
+    /// Tells of every change of them.
+    changed: watch::Sender<()>,
     started: AtomicBool,
-    /// Told when there is nothing left to look after.
-    ended: Arc<Notify>,
+    /// Is dropped when there is nothing left to look after.
+    ended: watch::Sender<()>,
     /// Whether the log says that it does not answer.
     told: AtomicBool,
-    in_flight: AtomicUsize,
-    asked: AtomicU64,
-    failed: AtomicU64,
-    prepared: AtomicU64,
-    microseconds: AtomicU64,
-}
-
-/// What a database has done, for `pybolt.stats()`.
-#[derive(Debug, Clone, Copy)]
-pub struct Counters {
-    /// Statements that were sent.
-    pub asked: u64,
-    /// Those that were not answered with rows.
-    pub failed: u64,
-    /// Statements that were prepared, each time.
-    pub prepared: u64,
-    /// Those that are under way now.
-    pub in_flight: usize,
-    /// Connections that stand.
-    pub connections: usize,
-    /// The time that statements took, waiting for others included, in microseconds.
-    pub microseconds: u64,
+    counts: Arc<Counts>,
 }
 
 impl Postgres {
     /// A database that nobody has asked yet; the reason where its certificates cannot be had.
     pub fn new(alias: &str, config: &wire::Postgres, timeout: Duration) -> Result<Self, String> {
-        let tls = Tls::new(config)?;
-        let states = (0..config.pool.max(1)).map(|_| watch::Sender::new(State::Connecting));
+        let counts = Arc::new(Counts::default());
         Ok(Self {
             alias: alias.to_owned(),
-            config: config.clone(),
-            timeout,
-            tls,
-            states: states.collect(),
+            connector: Arc::new(Connector::new(config, timeout, Arc::clone(&counts))?),
+            states: Mutex::new(vec![State::Connecting; config.pool.max(1)].into()),
+            changed: watch::Sender::new(()),
             started: AtomicBool::new(false),
-            ended: Arc::new(Notify::new()),
+            ended: watch::Sender::new(()),
             told: AtomicBool::new(false),
-            in_flight: AtomicUsize::new(0),
-            asked: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            prepared: AtomicU64::new(0),
-            microseconds: AtomicU64::new(0),
+            counts,
         })
     }
 
     /// Whether its statements may run so long.
     pub fn is_for(&self, timeout: Duration) -> bool {
-        self.timeout == timeout
+        self.connector.timeout == timeout
     }
 
     /// Begins to connect, once, on the runtime that this is called on.
     pub fn start(self: &Arc<Self>) {
+        if self.started.load(Relaxed) {
+            return;
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.started.swap(true, Relaxed) {
             return;
         }
-        for number in 0..self.states.len() {
-            runtime.spawn(keep::keep(Arc::downgrade(self), number));
+        let count = self.states.lock().len();
+        for number in 0..count {
+            runtime.spawn(keep::keep(Arc::downgrade(self), number, self.ended.subscribe()));
         }
     }
 
     /// Waits until it is known of every connection whether it can be made.
     pub async fn settled(&self) {
-        for state in &self.states {
-            let settled = |state: &State| !matches!(state, State::Connecting);
-            state.subscribe().wait_for(settled).await.ok();
+        let mut changed = self.changed.subscribe();
+        while self.states.lock().iter().any(|state| matches!(state, State::Connecting)) {
+            changed.changed().await.ok();
         }
     }
 
     /// What it has done.
     pub fn counters(&self) -> Counters {
-        let stands = |state: &&watch::Sender<State>| matches!(*state.borrow(), State::Up(_));
-        Counters {
-            asked: self.asked.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-            prepared: self.prepared.load(Relaxed),
-            in_flight: self.in_flight.load(Relaxed),
-            connections: self.states.iter().filter(stands).count(),
-            microseconds: self.microseconds.load(Relaxed),
-        }
+        let states = self.states.lock();
+        self.counts.read(states.iter().filter(|state| matches!(state, State::Up(_))).count())
     }
 
     /// The rows of `statement` with `values` in place of its parameters, `max` of them at most.
@@ -152,10 +135,10 @@ impl Postgres {
         max: u64,
     ) -> Result<Answered, Failure> {
         self.start();
-        let under_way = UnderWay::new(self);
-        let asked = self.ask(statement, values, max).await;
-        under_way.end(asked.is_ok());
-        asked
+        let under_way = self.counts.begin();
+        let rows = self.ask(statement, values, max, under_way.begun).await;
+        under_way.end(rows.is_ok());
+        rows
     }
 
     async fn ask(
@@ -163,64 +146,84 @@ impl Postgres {
         statement: &Arc<Statement>,
         values: &[Option<Value>],
         max: u64,
+        begun: Instant,
     ) -> Result<Answered, Failure> {
-        let mut again = true;
+        let (mut again, mut hit) = (0, 0);
         loop {
-            let (number, link) = self.pick().await?;
-            let wrong = match link.rows(self, statement, values, max).await {
+            let link = self.pick().await?;
+            let asked = link.ask(statement, values, max);
+            let Some(outcome) = self.outcome(asked, &link).await else { continue };
+            let error = match outcome {
                 Ok(rows) => return Ok(rows),
-                Err(wrong) => wrong,
+                Err(Wrong::Known(failure)) => return Err(failure),
+                Err(Wrong::Postgres(error)) => error,
             };
-            if link.is_closed() {
-                self.forget(number, &link);
+            let remedy = remedy(&error);
+            if remedy == Remedy::Elsewhere || link.is_closed() {
+                self.forget(&link);
             }
-            match wrong {
-                Wrong::Known(failure) => return Err(failure),
-                Wrong::Postgres(error) => {
-                    if again && may_be_asked_again(&error) {
-                        again = false;
-                        continue;
-                    }
-                    return Err(failure(&error));
+            let count = match remedy {
+                Remedy::Elsewhere | Remedy::Again => &mut again,
+                Remedy::AgainIfHit
+                    if link.has_cancelled() && begun.elapsed() < self.connector.timeout =>
+                {
+                    &mut hit
                 }
+                Remedy::AgainIfHit | Remedy::None => return Err(failure(&error)),
+            };
+            *count += 1;
+            if again > MAX_AGAIN || hit > MAX_HIT {
+                return Err(failure(&error));
             }
         }
+    }
+
+    /// What comes of a statement; `None` where it stands behind a slow one and another connection is
+    /// free by now.
+    async fn outcome(&self, mut asked: Asked, link: &Arc<Link>) -> Option<Result<Answered, Wrong>> {
+        let mut look = SLOW;
+        while asked.is_behind && !asked.runs() {
+            match tokio::time::timeout(look, &mut asked).await {
+                Ok(outcome) => return Some(outcome),
+                Err(_) if !asked.runs() && self.has_quicker(link) => return None,
+                Err(_) => look = (look * 2).min(MAX_LOOK),
+            }
+        }
+        Some(asked.await)
     }
 
     /// The connection to ask: the first one that is quick, so that many statements go out in one
     /// write, else the one with the fewest waiting.
-    async fn pick(&self) -> Result<(usize, Arc<Link>), Failure> {
-        if let Some(found) = self.quickest() {
+    async fn pick(&self) -> Result<Arc<Link>, Failure> {
+        if let Some(found) = self.best() {
             return found;
         }
-        let first = &self.states[0];
-        let mut states = first.subscribe();
-        let waited = tokio::time::timeout(
-            PATIENCE,
-            states.wait_for(|state| !matches!(state, State::Connecting)),
-        );
-        match waited.await {
-            Ok(Ok(state)) => match &*state {
-                State::Up(link) => Ok((0, Arc::clone(link))),
-                _ => Err(Failure::Unavailable),
-            },
-            _ => Err(Failure::Unavailable),
-        }
+        let waited = async {
+            let mut changed = self.changed.subscribe();
+            loop {
+                if let Some(found) = self.best() {
+                    return found;
+                }
+                changed.changed().await.ok();
+            }
+        };
+        tokio::time::timeout(PATIENCE, waited).await.unwrap_or(Err(Failure::Unavailable))
     }
 
     /// `None` where one is still being made and no other one stands.
-    fn quickest(&self) -> Option<Result<(usize, Arc<Link>), Failure>> {
-        let mut best: Option<(usize, usize, Arc<Link>)> = None;
+    fn best(&self) -> Option<Result<Arc<Link>, Failure>> {
+        let mut best: Option<(usize, &Arc<Link>)> = None;
         let mut connecting = false;
-        for (number, state) in self.states.iter().enumerate() {
-            match &*state.borrow() {
+        let states = self.states.lock();
+        for state in &*states {
+            match state {
                 State::Up(link) => {
-                    let (queued, age) = link.load();
-                    if age < SLOW && queued < MAX_QUEUED {
-                        return Some(Ok((number, Arc::clone(link))));
+                    let load = link.load();
+                    if load.age < SLOW && load.queued < MAX_QUEUED {
+                        return Some(Ok(Arc::clone(link)));
                     }
-                    if best.as_ref().is_none_or(|(_, least, _)| queued < *least) {
-                        best = Some((number, queued, Arc::clone(link)));
+                    if best.is_none_or(|(least, _)| load.queued < least) {
+                        best = Some((load.queued, link));
                     }
                 }
                 State::Connecting => connecting = true,
@@ -228,96 +231,31 @@ impl Postgres {
             }
         }
         match best {
-            Some((_, queued, _)) if queued >= MAX_QUEUED => Some(Err(Failure::Crowded)),
-            Some((number, _, link)) => Some(Ok((number, link))),
+            Some((queued, _)) if queued >= MAX_QUEUED => Some(Err(Failure::Crowded)),
+            Some((_, link)) => Some(Ok(Arc::clone(link))),
             None if connecting => None,
             None => Some(Err(Failure::Unavailable)),
         }
     }
 
-    /// What is closed is not asked again, before its keeper has seen it.
-    fn forget(&self, number: usize, link: &Arc<Link>) {
-        self.states[number].send_if_modified(|state| {
-            let is_it = matches!(state, State::Up(known) if Arc::ptr_eq(known, link));
-            if is_it {
+    /// Whether there is a quick connection, while `link` is none.
+    fn has_quicker(&self, link: &Arc<Link>) -> bool {
+        let is_quick = |link: &Arc<Link>| {
+            let load = link.load();
+            load.age < SLOW && load.queued < MAX_QUEUED
+        };
+        let states = self.states.lock();
+        let other = |state: &State| matches!(state, State::Up(other) if !Arc::ptr_eq(other, link) && is_quick(other));
+        !is_quick(link) && states.iter().any(other)
+    }
+
+    /// What is at its end is not asked again, before its keeper has seen it.
+    fn forget(&self, link: &Arc<Link>) {
+        for state in &mut *self.states.lock() {
+            if matches!(state, State::Up(known) if Arc::ptr_eq(known, link)) {
                 *state = State::Connecting;
             }
-            is_it
-        });
-    }
-}
-
-/// Whether a read that failed so may be sent once more: its connection went, the server ends or has
-/// begun anew, its tables have changed, or somebody else's cancellation hit it.
-fn may_be_asked_again(error: &tokio_postgres::Error) -> bool {
-    let Some(code) = error.code() else { return true };
-    [
-        &SqlState::ADMIN_SHUTDOWN,
-        &SqlState::CRASH_SHUTDOWN,
-        &SqlState::CANNOT_CONNECT_NOW,
-        &SqlState::QUERY_CANCELED,
-        &SqlState::FEATURE_NOT_SUPPORTED,
-        &SqlState::INVALID_SQL_STATEMENT_NAME,
-        &SqlState::T_R_SERIALIZATION_FAILURE,
-        &SqlState::T_R_DEADLOCK_DETECTED,
-        &SqlState::IDLE_SESSION_TIMEOUT,
-    ]
-    .contains(&code)
-}
-
-fn failure(error: &tokio_postgres::Error) -> Failure {
-    let Some(found) = error.as_db_error() else {
-        return if error.is_closed() || error.code().is_none() {
-            Failure::Unavailable
-        } else {
-            Failure::Failed(error.to_string())
-        };
-    };
-    let code = found.code().code();
-    if *found.code() == SqlState::QUERY_CANCELED {
-        return Failure::Late;
-    }
-    // Connections, resources, and servers that end are no mistake of the statement.
-    if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) {
-        return Failure::Unavailable;
-    }
-    // Messages of these classes name tables and columns; others may quote values.
-    let says = if code.starts_with("42") { found.message() } else { "" };
-    Failure::Failed(format!("SQLSTATE {code} {says}").trim_end().to_owned())
-}
-
-/// A statement that is under way, until dropped.
-struct UnderWay<'a> {
-    database: &'a Postgres,
-    begun: std::time::Instant,
-    answered: bool,
-}
-
-impl<'a> UnderWay<'a> {
-    fn new(database: &'a Postgres) -> Self {
-        database.asked.fetch_add(1, Relaxed);
-        database.in_flight.fetch_add(1, Relaxed);
-        Self { database, begun: std::time::Instant::now(), answered: false }
-    }
-
-    fn end(mut self, answered: bool) {
-        self.answered = answered;
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let took = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.database.microseconds.fetch_add(took, Relaxed);
-        self.database.in_flight.fetch_sub(1, Relaxed);
-        self.database.failed.fetch_add(u64::from(!self.answered), Relaxed);
-    }
-}
-
-/// What looks after the connections ends with the database.
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.ended.notify_waiters();
+        }
     }
 }
 
@@ -326,6 +264,3 @@ impl std::fmt::Debug for Postgres {
         write!(f, "Postgres({})", self.alias)
     }
 }
-
-/// A keeper's hold on its database.
-type Held = Weak<Postgres>;

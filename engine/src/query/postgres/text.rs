@@ -21,6 +21,11 @@ impl<'a> Text<'a> {
         }
         Self(text)
     }
+
+    /// The same, for whoever outlives the values.
+    pub fn into_owned(self) -> Text<'static> {
+        Text(self.0.map(|text| Cow::Owned(text.into_owned())))
+    }
 }
 
 impl ToSql for Text<'_> {

@@ -3,7 +3,8 @@
 //!
 //! The library is the one that Python's `sqlite3` has loaded ([`sees`]): two copies of it in one
 //! process would break each other's locks on a file. Who goes has its statement interrupted, and so
-//! has one that runs longer than any route may.
+//! has one that runs longer than any route may. A file that is locked is waited for, for so long as
+//! Python's `sqlite3` does; one that another has taken the place of is opened anew.
 
 mod decimal;
 mod decode;
@@ -13,8 +14,8 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 use rusqlite::{Connection, OpenFlags};
@@ -23,8 +24,9 @@ use tokio::sync::oneshot;
 use self::reader::{Job, read};
 use self::values::bind;
 use super::cell::Cell;
+use super::counters::{Counters, Counts};
 use super::statement::Statement;
-use super::{Counters, Failure, Value};
+use super::{Failure, Value};
 
 /// So many statements of one worker wait at once.
 const MAX_QUEUED: usize = 1024;
@@ -36,10 +38,7 @@ pub struct Sqlite {
     readers: usize,
     timeout: Duration,
     jobs: OnceLock<Sender<Job>>,
-    asked: AtomicU64,
-    failed: AtomicU64,
-    in_flight: AtomicUsize,
-    microseconds: AtomicU64,
+    counts: Counts,
 }
 
 /// Rows that were read.
@@ -69,10 +68,7 @@ impl Sqlite {
             readers: readers.max(1),
             timeout,
             jobs: OnceLock::new(),
-            asked: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            in_flight: AtomicUsize::new(0),
-            microseconds: AtomicU64::new(0),
+            counts: Counts::default(),
         }
     }
 
@@ -99,14 +95,7 @@ impl Sqlite {
 
     /// What it has done.
     pub fn counters(&self) -> Counters {
-        Counters {
-            asked: self.asked.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-            prepared: 0,
-            in_flight: self.in_flight.load(Relaxed),
-            connections: self.jobs.get().map_or(0, |_| self.readers),
-            microseconds: self.microseconds.load(Relaxed),
-        }
+        self.counts.read(self.jobs.get().map_or(0, |_| self.readers))
     }
 
     /// The rows of `statement` with `values`, `max` of them at most.
@@ -116,8 +105,7 @@ impl Sqlite {
         values: &[Option<Value>],
         max: u64,
     ) -> Result<Answered, Failure> {
-        self.asked.fetch_add(1, Relaxed);
-        let begun = Instant::now();
+        let under_way = self.counts.begin();
         let (answer, answered) = oneshot::channel();
         let gone = Gone(Arc::new(AtomicBool::new(false)));
         let job = Job {
@@ -125,22 +113,15 @@ impl Sqlite {
             values: statement.binds.iter().map(|one| bind(one, values)).collect(),
             max,
             gone: Arc::clone(&gone.0),
-            end: begun + self.timeout,
+            begun: under_way.begun,
+            end: under_way.begun + self.timeout,
             answer,
         };
         let rows = match self.jobs().try_send(job) {
-            Ok(()) => {
-                self.in_flight.fetch_add(1, Relaxed);
-                let counted = Counted(&self.in_flight);
-                let rows = answered.await.unwrap_or(Err(Failure::Crowded));
-                drop(counted);
-                rows
-            }
+            Ok(()) => answered.await.unwrap_or(Err(Failure::Crowded)),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Failure::Crowded),
         };
-        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.microseconds.fetch_add(took, Relaxed);
-        self.failed.fetch_add(u64::from(rows.is_err()), Relaxed);
+        under_way.end(rows.is_ok());
         rows
     }
 }
@@ -151,14 +132,6 @@ struct Gone(Arc<AtomicBool>);
 impl Drop for Gone {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
-    }
-}
-
-struct Counted<'a>(&'a AtomicUsize);
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

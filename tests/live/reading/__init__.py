@@ -1,0 +1,1 @@
+"""A project whose routes are declared reads."""
