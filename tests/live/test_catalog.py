@@ -115,6 +115,8 @@ def test_what_is_not_there_and_what_does_not_fit(server):
         status, _, body = server.request("GET", url)
         assert status == 422, url
         assert [error["in"] for error in json.loads(body)["errors"]] == [where], url
+    status, _, body = server.request("GET", "/mine", headers=bearer("somebody"))
+    assert (status, json.loads(body)["errors"][0]["in"]) == (422, "principal")
 
 
 def test_every_query_is_of_the_first_tier(project):
