@@ -63,7 +63,7 @@ fn find(parameter: &Parameter, request: &Parts) -> Option<Vec<String>> {
                 Some(JsonValue::String(text)) => text.clone(),
                 Some(JsonValue::Number(number)) => number.to_string(),
                 // An API key and a name have no claims, and are somebody too.
-                None if parameter.name == "sub" => principal.id.clone(),
+                None if parameter.name == "sub" && !principal.id.is_empty() => principal.id.clone(),
                 _ => return None,
             };
             // Whoever was verified is not told of a type; a doubt is a refusal.
