@@ -281,18 +281,18 @@ class _Declares:
         database and its columns allow that; ``bolt check`` and ``bolt explain`` tell where not.
         The answer is byte for byte that of ``JsonResponse(list(queryset), safe=False)``.
 
-        ``what``: a queryset with ``values()`` or ``values_list()``, ``count(queryset)``, or a dict
-        of them; a :class:`Param` stands for what the request says. ``one``: the first row alone,
+        ``what``: a queryset with ``values()`` or ``values_list()``, ``count(queryset)``, a dict
+        of them, or a :class:`Read`; a :class:`Param` stands for what the request says. ``one``: the first row alone,
         404 where there is none. ``page``: see :class:`Page`. ``max_rows``: of a queryset without a
         slice; more rows are an error (500).
         """
-        read = Read(what, one=one, page=page, max_rows=max_rows)
+        read = Read.of(what, one=one, page=page, max_rows=max_rows)
         self._answer(path, read, ("GET",), name, slots)
 
     def compile(self, what: Any, *, one: bool = False, max_rows: int = 1000) -> Read:
         """Declares a read of :meth:`query` that no route has: its parameters are ``Param(name,
         type)``. It is compiled at the start, with those of the routes."""
-        read = Read(what, one=one, max_rows=max_rows)
+        read = Read.of(what, one=one, page=None, max_rows=max_rows)
         self.compiled.append((read, Source.of_caller()))
         return read
 
