@@ -282,9 +282,9 @@ class _Declares:
         The answer is byte for byte that of ``JsonResponse(list(queryset), safe=False)``.
 
         ``what``: a queryset with ``values()`` or ``values_list()``, ``count(queryset)``, a dict
-        of them, or a :class:`Read`; a :class:`Param` stands for what the request says. ``one``: the first row alone,
-        404 where there is none. ``page``: see :class:`Page`. ``max_rows``: of a queryset without a
-        slice; more rows are an error (500).
+        of them, or a :class:`Read`; a :class:`Param` stands for what the request says. ``one``:
+        the first row alone, 404 where there is none. ``page``: see :class:`Page`. ``max_rows``: of
+        a queryset without a slice; more rows are an error (500).
         """
         read = Read.of(what, one=one, page=page, max_rows=max_rows)
         self._answer(path, read, ("GET",), name, slots)
