@@ -155,6 +155,7 @@ def test_what_cannot_be_answered(name, sqlite, postgresql):
         lambda: Read(IDS, one=True, page=Page()),
         lambda: Read(IDS, max_rows=0),
         lambda: Read({"a": IDS}, one=True),
+        lambda: BoltAPI().query("/", Read(IDS), one=True),
     ],
 )
 def test_what_cannot_be_declared(make):
