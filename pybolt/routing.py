@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from .exceptions import DeclarationError
 from .middleware import (
     CORS,
     CSRF,
@@ -283,19 +282,18 @@ class _Declares:
         database and its columns allow that; ``bolt check`` and ``bolt explain`` tell where not.
         The answer is byte for byte that of ``JsonResponse(list(queryset), safe=False)``.
 
-        ``what``: a queryset with ``values()`` or ``values_list()``, ``count(queryset)``, a dict of
-        them, or a :class:`Read`, which says the rest itself; a :class:`Param` stands for what the
-        request says. ``one``: the first row alone,
-        404 where there is none. ``page``: see :class:`Page`. ``max_rows``: of a queryset without a
-        slice; more rows are an error (500).
+        ``what``: a queryset with ``values()`` or ``values_list()``, ``count(queryset)``, a dict
+        of them, or a :class:`Read`; a :class:`Param` stands for what the request says. ``one``:
+        the first row alone, 404 where there is none. ``page``: see :class:`Page`. ``max_rows``: of
+        a queryset without a slice; more rows are an error (500).
         """
-        read = _read(what, one=one, page=page, max_rows=max_rows)
+        read = Read.of(what, one=one, page=page, max_rows=max_rows)
         self._answer(path, read, ("GET",), name, slots)
 
     def compile(self, what: Any, *, one: bool = False, max_rows: int = 1000) -> Compiled:
         """Declares a read of :meth:`query` that no route has: its parameters are ``Param(name,
         type)``. It is compiled at the start, with those of the routes."""
-        compiled = Compiled(_read(what, one=one, max_rows=max_rows))
+        compiled = Compiled(Read.of(what, one=one, page=None, max_rows=max_rows))
         self.compiled.append((compiled, Source.of_caller()))
         return compiled
 
@@ -399,16 +397,6 @@ class BoltAPI(_Declares):
 
     def __repr__(self) -> str:
         return f"<BoltAPI with {sum(1 for _ in self.all_routes())} routes>"
-
-
-def _read(what: Any, **options: Any) -> Read:
-    if not isinstance(what, Read):
-        return Read(what, **options)
-    if Read(what.what, **options) != Read(what.what):
-        raise DeclarationError(
-            "a Read says itself how it is read", "hand `one`, `page` and `max_rows` over to it"
-        )
-    return what
 
 
 def is_async(handler: Callable[..., Any]) -> bool:

@@ -202,6 +202,18 @@ class Read:
     page: Page | None = dataclasses.field(default=None, kw_only=True)
     max_rows: int = dataclasses.field(default=1000, kw_only=True)
 
+    @classmethod
+    def of(cls, what: Any, *, one: bool, page: Page | None, max_rows: int) -> Read:
+        """A read of ``what``, which is one itself where nothing else is said."""
+        if not isinstance(what, Read):
+            return cls(what, one=one, page=page, max_rows=max_rows)
+        if (one, page, max_rows) != (False, None, 1000):
+            raise DeclarationError(
+                "a Read says itself whether it is of one row, a page or how many",
+                "say it in `Read(...)` alone",
+            )
+        return what
+
     def __post_init__(self) -> None:
         if self.one and self.page is not None:
             raise DeclarationError("one row has no pages", "leave out `one` or `page`")

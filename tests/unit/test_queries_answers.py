@@ -44,7 +44,7 @@ def test_one_is_an_object_or_404(tier, books):
 def test_one_of_arrays_and_of_values(tier, books):
     with serving(tier, books.values_list("id", "title"), one=True) as client:
         assert client.get("/").body == b'[1, "Tea"]'
-    with serving(tier, books.values_list("title", flat=True)[1:3], one=True) as client:
+    with serving(tier, Read(books.values_list("title", flat=True)[1:3], one=True)) as client:
         assert client.get("/").body == b'"100% \\\\ sure"'
 
 
