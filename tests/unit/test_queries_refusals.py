@@ -164,18 +164,6 @@ def test_what_cannot_be_declared(make):
     assert caught.value.hint
 
 
-def test_a_read_says_itself_how_it_is_read(sqlite):
-    api = BoltAPI(auth="public")
-    api.query("/", Read(IDS.using(sqlite), page=Page()))
-    assert [param.name for param in from_api(api).reads[0].bound.plan.params] == ["limit", "offset"]
-    for declare in (
-        lambda: api.query("/", Read(IDS), one=True),
-        lambda: api.compile(Read(IDS), max_rows=5),
-    ):
-        with pytest.raises(DeclarationError, match="a Read says itself"):
-            declare()
-
-
 def test_a_text_cannot_be_made_of_a_parameter():
     for make in (str, "{}".format):
         with pytest.raises(DeclarationError, match="before there is a value"):
