@@ -36,6 +36,8 @@ def embedded_settings(apps: list[Any], migration_modules: dict[str, str]) -> dic
         "MIGRATION_MODULES": migration_modules,
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,
+        # As it is kept: another zone is for people, and who shows them times says which.
+        "TIME_ZONE": "UTC",
         "LOGGING_CONFIG": None,
     }
 

@@ -26,6 +26,8 @@ pub struct Surroundings {
     pub drain: Drain,
     /// What was switched at run time.
     pub switches: Switches,
+    /// Whether requests are only told what would become of them: nothing is read for them.
+    pub explains: bool,
 }
 
 /// One immutable plan, its chains assembled for this I/O thread.
@@ -41,6 +43,14 @@ impl Engine {
     /// that Rust does not answer itself.
     pub fn new(plan: Arc<Plan>, handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
         let mut building = Building::new(plan, Surroundings::default(), Bulkheads::new(), handler);
+        while building.goes_on() {}
+        building.finish()
+    }
+
+    /// The same, whose routes that read a database are answered by `handler` as well.
+    pub fn explaining(plan: Arc<Plan>, handler: impl FnMut(&RoutePlan) -> Rc<dyn Handler>) -> Self {
+        let surroundings = Surroundings { explains: true, ..Surroundings::default() };
+        let mut building = Building::new(plan, surroundings, Bulkheads::new(), handler);
         while building.goes_on() {}
         building.finish()
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -44,8 +46,8 @@ class Binding:
     callables: list[Callable[..., Any]] = dataclasses.field(default_factory=list)
     #: The databases that Rust reads from.
     databases: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    #: The reads that handlers run, by their number.
-    compiled: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    #: The reads that handlers run, by what they are.
+    compiled: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     reads: list[ToldRead] = dataclasses.field(default_factory=list)
 
     def handler(
@@ -89,8 +91,7 @@ class Binding:
     def read(
         self, what: Any, name: str, path: str, methods: list[str], at: Location
     ) -> dict[str, Any]:
-        """What a route says of the read that answers it: ``query``, or the ``handler`` of a read
-        that runs in Python."""
+        """What a route says of the read that answers it, with a handler where it runs in Python."""
         read = self._compiled(what, name, parameter_names(path), methods, at)
         if read is None:
             # That nothing answers here would only follow from it.
@@ -98,19 +99,21 @@ class Binding:
         if read.answer is None:
             self._connect(read)
             return {"query": read.wire(name, None)}
-        return {"handler": self._callable(read.answer, name, path, methods, None)}
+        return {"query": read.wire(name, self._callable(read.answer, name, path, methods, None))}
 
     def compile(self, compiled: Compiled, name: str, at: Location) -> None:
         """Compiles a read that no route has, for those who call it."""
         bound = self._compiled(compiled.read, name, None, ["GET"], at)
         if bound is None:
             return
-        index = None
+        known_by = None
         if bound.tier == 1:
             self._connect(bound)
-            index = len(self.compiled)
-            self.compiled.append(bound.wire(name, None))
-        compiled.bind(bound, index)
+            told = bound.wire(name, None)
+            # By what it is: whatever plan has it, it is the same.
+            known_by = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+            self.compiled[known_by] = told
+        compiled.bind(bound, known_by)
 
     def _compiled(
         self, what: Any, name: str, captured: list[str] | None, methods: list[str], at: Location

@@ -31,12 +31,12 @@ class Compiled:
     def __init__(self, read: Read) -> None:
         self.read = read
         self._bound: BoundRead | None = None
-        #: Its number in the plan, where the engine runs it.
-        self._index: int | None = None
+        #: What the engine knows it by, where it runs it.
+        self._known_by: str | None = None
 
-    def bind(self, bound: BoundRead, index: int | None) -> None:
-        """What it was compiled to; ``index`` of the first tier."""
-        self._bound, self._index = bound, index
+    def bind(self, bound: BoundRead, known_by: str | None) -> None:
+        """What it was compiled to; ``known_by`` of the first tier."""
+        self._bound, self._known_by = bound, known_by
 
     def __call__(self, **values: Any) -> Any:
         """The read with ``values`` for its parameters: await it, gather it, or ``sync()`` it.
@@ -50,11 +50,11 @@ class Compiled:
         if values:
             raise TypeError(f"there is no parameter {', '.join(map(repr, values))}")
         in_python = InPython(self._bound, dict(zip(params, given, strict=True)))
-        if self._index is None:
+        if self._known_by is None:
             return in_python
         from .._engine import Call
 
-        return Call(self._index, given, in_python.sync)
+        return Call(self._known_by, given, in_python.sync)
 
     @staticmethod
     def _checked(param: Param, values: dict[str, Any]) -> Any:

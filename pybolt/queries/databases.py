@@ -177,6 +177,8 @@ def _pool_size(pool: Any) -> int:
 
 
 def _judge(found: Mapping[str, str]) -> None:
+    if found.get("sslrootcert") == "system":
+        raise Unsupported("the connection trusts the system's certificates")
     for option in sorted(found.keys() - _KNOWN - _OF_NO_MATTER):
         if found[option] not in _AS_USUAL.get(option, ()):
             raise Unsupported(f"the connection has the option `{option}`")

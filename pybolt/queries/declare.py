@@ -73,6 +73,11 @@ class Param:
                 f"the parameter `{self.name}` cannot be of the type {given}",
                 f"use {', '.join(kind.__name__ for kind in TYPES)}, or a list of one of them",
             )
+        if self.place == "principal" and (self.optional or self.default is not None):
+            raise DeclarationError(
+                f"the parameter `{self.name}` of whoever asks cannot be left out",
+                "rows that everybody may see are a route of their own",
+            )
         if self.default is None:
             return
         if self.optional:

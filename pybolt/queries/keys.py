@@ -12,6 +12,8 @@ from django.db.models.expressions import Col
 from django.db.models.lookups import Exact
 from django.db.models.sql.where import AND
 
+from django.db.models.sql.where import AND
+
 from ..exceptions import DeclarationError
 from .declare import Param
 from .fill import params_of
@@ -75,10 +77,30 @@ def ordered_by(queryset: Any, by: str) -> Any:
             f"pages go on by `{by}`, and the rows are not ordered by it alone",
             f'write `.order_by("{by}")` or `.order_by("-{by}")`',
         )
+    if _may_repeat(queryset.query):
+        raise DeclarationError(
+            f"pages go on by `{by}`, and a row of it may be there several times",
+            "a join of many rows, an OR or a window function is in the query: page it by offset",
+        )
     backwards = said[0].startswith("-") != (not queryset.query.standard_ordering)
     lookup = "lt" if backwards else "gt"
     after = Param("after", _type(field, by), place="cursor", optional=True)
     return queryset.filter(**{f"{field.attname}__{lookup}": after})
+
+
+def _may_repeat(query: Any) -> bool:
+    """Whether rows may have the same key, or are not those that a condition on it leaves."""
+    joins = [join for alias, join in query.alias_map.items() if query.alias_refcount[alias]]
+    many = any(
+        getattr(getattr(join, "join_field", None), name, False)
+        for join in joins
+        for name in ("many_to_many", "one_to_many")
+    )
+    is_or = query.where.connector != AND and bool(query.where.children)
+    windows = any(
+        getattr(one, "contains_over_clause", False) for one in query.annotations.values()
+    )
+    return many or is_or or windows
 
 
 def _field(model: Any, by: str) -> Any:

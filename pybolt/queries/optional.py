@@ -76,7 +76,12 @@ class _Leaving:
         self.aliases: list[str] = []
 
     def conditions(self, node: Any) -> Any:
+        """What is left of the conditions of ``node``, which is the root or one that must hold."""
         clone = copy.copy(node)
+        if node.connector != AND or node.negated:
+            if self._is_left_out(node):
+                clone.children = []
+            return clone
         clone.children = []
         for child in node.children:
             if isinstance(child, WhereNode) and child.connector == AND and not child.negated:

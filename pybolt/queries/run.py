@@ -23,6 +23,10 @@ from .plan import Below, Given, Part, Plan
 from .rows import with_query
 
 
+#: In place of the one row that is not there.
+_ABSENT = object()
+
+
 class TooManyRows(RuntimeError):
     """A read that is not sliced has more rows than it may answer."""
 
@@ -51,14 +55,15 @@ class Answering:
         if self.plan.page is not None:
             return self._page(run, self.plan.parts[0], request, values)
         found = self._found(run)
-        if any(found[part.key] is None for part in self.plan.parts if part.shape == "one"):
+        if any(found[part.key] is _ABSENT for part in self.plan.parts):
             raise HTTPError(404, code="not_found")
         return _json(self._whole(found))
 
     def found(self, values: Mapping[Param, Any]) -> Any:
         """What the read finds with ``values``; ``None`` where the one row is not there."""
         given = frozenset(param.name for param in self.plan.optional if param in values)
-        return self._whole(self._found(self._run(values, given), of_arrays=tuple))
+        found = self._found(self._run(values, given), of_arrays=tuple)
+        return self._whole({k: None if one is _ABSENT else one for k, one in found.items()})
 
     def _whole(self, found: dict[str | None, Any]) -> Any:
         return found if self.plan.is_dict else found[self.plan.parts[0].key]
@@ -82,7 +87,7 @@ class Answering:
             written = [of_arrays(row) for row in written]
         if part.shape == "list":
             return written
-        return written[0] if written else None
+        return written[0] if written else _ABSENT
 
     def _page(self, run: Run, part: Part, request: Any, values: Mapping[Param, Any]) -> Response:
         limit = values[LIMIT]

@@ -182,7 +182,9 @@ def test_the_document_names_its_databases(sqlite):
     with forced(2):
         loaded = json.loads(from_api(api).wire)
     assert "databases" not in loaded
-    assert "query" not in loaded["documents"][0]["config"]["routes"][0]
+    route = loaded["documents"][0]["config"]["routes"][0]
+    assert (route["query"]["tier"], route["query"]["reads"]) == (2, [])
+    assert route["query"]["handler"]["index"] == 0
 
 
 FILE = """

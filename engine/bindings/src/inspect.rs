@@ -160,7 +160,7 @@ pub fn explain(
     let mut probe = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let request = build_request(method, url, &headers, Body::Empty, Some(peer))?;
     let reached = Rc::new(Cell::new(false));
-    let engine = Engine::new(Arc::clone(&plan), |_| Rc::new(Reached(Rc::clone(&reached))));
+    let engine = Engine::explaining(Arc::clone(&plan), |_| Rc::new(Reached(Rc::clone(&reached))));
     let route = engine.locate(&mut probe);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -8,6 +8,8 @@ use pybolt_engine::query::{Failure, QueryPolicy, Values, rows::Fetched};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt as _;
+use pyo3::types::{PyTuple, PyType};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -118,21 +120,22 @@ fn ended() -> PyErr {
 
 #[pymethods]
 impl Call {
-    /// The compiled query number `index` with `values`, one for each of its parameters; `None` is
+    /// The compiled query that `known_by` tells, with `values`, one for each of its parameters; `None` is
     /// one that is not given. `in_python()` does the same by Django's cursor.
     #[new]
     fn new(
         py: Python<'_>,
-        index: usize,
+        known_by: &str,
         values: Vec<Option<Bound<'_, PyAny>>>,
         in_python: Py<PyAny>,
     ) -> PyResult<Self> {
         let bridge = inspect::serving().ok_or_else(|| {
             PyRuntimeError::new_err("compiled queries run within a server, or a test client")
         })?;
-        let policy = bridge.generation.lock().plan.compiled.get(index).cloned();
-        let policy =
-            policy.ok_or_else(|| PyRuntimeError::new_err("this query is of another api"))?;
+        let policy = bridge.generation.lock().plan.compiled.get(known_by).cloned();
+        let policy = policy.ok_or_else(|| {
+            PyRuntimeError::new_err("this query is of another api than the one that is served")
+        })?;
         let values = given(py, Classes::of(py, &bridge)?, &policy, values)?;
         Ok(Self {
             bridge,
@@ -187,7 +190,7 @@ impl Call {
 
     /// One step of the await protocol: a future to wait for, or the result as `StopIteration`.
     fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let mut under_way = self.under_way.lock();
+        let mut under_way = self.under_way.lock_py_attached(py);
         if let Some(begun) = under_way.as_mut() {
             match begun.answer.try_recv() {
                 Ok(outcomes) => {
@@ -207,6 +210,19 @@ impl Call {
         let (answer, here) = self.begin(Some(Arc::clone(&waiter)))?;
         *under_way = Some(UnderWay { answer, waiter, _gone: here });
         Ok(future)
+    }
+
+    /// Ends it with the exception that its future brings: who is cancelled waits no more.
+    #[pyo3(signature = (error, *_more))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        error: Bound<'_, PyAny>,
+        _more: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        self.under_way.lock_py_attached(py).take();
+        let raised = if error.is_instance_of::<PyType>() { error.call0()? } else { error };
+        Err(PyErr::from_value(raised))
     }
 
     /// Ends it, as a coroutine's: a task that is cancelled waits no more.

@@ -60,7 +60,7 @@ pub async fn serve(
     actix_rt::spawn(Reads::run(Arc::clone(&bridge)));
     let answering = Arc::clone(&bridge);
     actix_rt::spawn(async move { answering.completions.hand_out().await });
-    let surroundings = Surroundings { drain: drain.clone(), switches };
+    let surroundings = Surroundings { drain: drain.clone(), switches, explains: false };
     let generation = Arc::clone(&bridge.generation.lock());
     let engine = assemble(&bridge, &generation, surroundings.clone(), None).await;
     // The first request is decided by its stores; who comes meanwhile waits in the kernel's queue.

@@ -31,6 +31,7 @@ use super::response_headers::ResponseHeadersLayer;
 use super::rewrite::RewriteLayer;
 use super::security_headers::{CspNonceLayer, SecurityHeadersLayer};
 use super::timeout::TimeoutLayer;
+use crate::answer::Answer;
 use crate::answer::health::Health;
 use crate::engine::Surroundings;
 use crate::handler::{Handler, HandlerService};
@@ -74,7 +75,10 @@ impl Assembly {
     pub fn answer(&self, route: &RoutePlan) -> Option<Rc<dyn Handler>> {
         // Whom an address rule lets in, or a method knows, is not everybody.
         let private = !matches!(route.access, Access::Public) || route.guards.ip.is_some();
-        route.answer.as_ref().map(|answer| answer.handler(&self.health, private))
+        let reads = |answer: &&Arc<Answer>| matches!(***answer, Answer::Query(_));
+        let answer =
+            route.answer.as_ref().filter(|one| !(self.surroundings.explains && reads(one)));
+        answer.map(|answer| answer.handler(&self.health, private))
     }
 
     /// The chain of `route` around `handler`, from the inside out.

@@ -21,6 +21,7 @@ mod targets;
 mod version;
 mod warnings;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ pub struct Plan {
     pub server: ServerPlan,
     /// Where limits count.
     pub memory: Memory,
-    /// The queries that handlers run, by their number.
-    pub compiled: Vec<Arc<QueryPolicy>>,
+    /// The queries that handlers run, by what they are.
+    pub compiled: HashMap<String, Arc<QueryPolicy>>,
     /// What routes read from.
     pub databases: Vec<Arc<Database>>,
     /// Whether any auth is declared anywhere.

@@ -35,7 +35,7 @@ use crate::router::Router;
 /// Compiles the documents.
 pub(super) fn plan(
     documents: &[Document],
-    (django, compiled): (Option<&HandlerConfig>, Vec<Arc<QueryPolicy>>),
+    (django, compiled): (Option<&HandlerConfig>, HashMap<String, Arc<QueryPolicy>>),
     databases: Databases,
     before: &Inheritance,
     version: Version,

@@ -165,24 +165,30 @@ impl Databases {
         self.known.get(alias)
     }
 
-    /// The queries of the wire that no route has.
-    pub fn compile(&mut self, wire: &JsonValue, out: &mut Diagnostics) -> Vec<Arc<QueryPolicy>> {
-        let Some(written) = wire.get("compiled") else { return Vec::new() };
+    /// The queries of the wire that no route has, by what they are.
+    pub fn compile(
+        &mut self,
+        wire: &JsonValue,
+        out: &mut Diagnostics,
+    ) -> HashMap<String, Arc<QueryPolicy>> {
+        let Some(written) = wire.get("compiled") else { return HashMap::new() };
         let at = Location::default();
-        let queries: Vec<Query> = match serde_json::from_value(written.clone()) {
+        let queries: HashMap<String, Query> = match serde_json::from_value(written.clone()) {
             Ok(queries) => queries,
             Err(error) => {
                 out.error("E239", &at, format!("compiled queries: {error}"));
-                return Vec::new();
+                return HashMap::new();
             }
         };
         if !queries.is_empty() {
             // Whoever runs them ends them.
             self.reads_for(None);
         }
-        let compiled =
-            queries.iter().filter_map(|query| QueryPolicy::compile(query, self, &at, out));
-        compiled.map(Arc::new).collect()
+        let compiled = queries.iter().filter_map(|(known_by, query)| {
+            let policy = QueryPolicy::compile(query, self, &at, out)?;
+            Some((known_by.clone(), Arc::new(policy)))
+        });
+        compiled.collect()
     }
 
     /// One more route reads, for so long at most.

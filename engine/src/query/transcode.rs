@@ -2,6 +2,9 @@
 //! of any size as they are, floats by their value, strings in ASCII, of equal keys the last value in
 //! the place of the first.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::cell::Broken;
 use super::json::{Json, is_plain};
 
@@ -89,6 +92,7 @@ impl Reader<'_> {
     fn object(&mut self, out: &mut Json, depth: usize) -> Result<(), Broken> {
         self.at += 1;
         let mut members: Vec<(Json, Json)> = Vec::new();
+        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
         if !self.passes(b'}') {
             loop {
                 self.space();
@@ -101,9 +105,12 @@ impl Reader<'_> {
                     return Err(BAD);
                 }
                 self.value(&mut value, depth + 1)?;
-                match members.iter_mut().find(|(known, _)| known.0 == key.0) {
-                    Some((_, known)) => *known = value,
-                    None => members.push((key, value)),
+                match places.entry(key.0.clone()) {
+                    Entry::Occupied(place) => members[*place.get()].1 = value,
+                    Entry::Vacant(place) => {
+                        place.insert(members.len());
+                        members.push((key, value));
+                    }
                 }
                 if self.passes(b'}') {
                     break;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use tokio_postgres::types::{FromSql, Kind as TypeKind, Type};
 
 use crate::query::cell::{Broken, Cell};
+use crate::query::python;
 use crate::query::wire::Kind;
 
 /// The bytes of a value, whatever its type.
@@ -34,6 +35,8 @@ pub enum Decoder {
     Numeric,
     /// A `numeric` that Django makes a float or an int.
     NumericAs(Number),
+    /// An integer that Django makes a `Decimal`.
+    WholeAsDecimal(Box<Decoder>),
     /// An integer that Django makes a float.
     Whole(Box<Decoder>),
     Text,
@@ -107,6 +110,7 @@ impl Decoder {
             (Kind::Float, plain) if is_whole => Self::Whole(Box::new(plain)),
             (Kind::Int, plain) if is_whole => plain,
             (Kind::Int, Self::Bool) => Self::BoolAsInt,
+            (Kind::Decimal, plain) if is_whole => Self::WholeAsDecimal(Box::new(plain)),
             // `DATE_TRUNC` says neither.
             (Kind::Datetime, Self::Timestamp { .. }) => Self::Timestamp { aware: use_tz },
             (Kind::Date, Self::Timestamp { .. }) => Self::DateOfTimestamp,
@@ -146,6 +150,13 @@ impl Decoder {
             Self::Whole(inner) => match inner.read(bytes)? {
                 #[expect(clippy::cast_precision_loss)] // as `float(value)` does
                 Cell::Int(value) => Cell::Float(value as f64),
+                _ => return Err(TORN),
+            },
+            Self::WholeAsDecimal(inner) => match inner.read(bytes)? {
+                Cell::Int(value) => {
+                    let digits = value.unsigned_abs().to_string();
+                    Cell::Decimal(python::decimal(value < 0, &digits, 0))
+                }
                 _ => return Err(TORN),
             },
             Self::Text => Cell::Text(Cow::Borrowed(text(bytes)?)),

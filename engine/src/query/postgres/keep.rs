@@ -4,7 +4,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -27,6 +27,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// A connection whose server does not end a statement so long after it had to is given up.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A connection that stood for so long is one.
+const STOOD: Duration = Duration::from_secs(1);
+
 /// Looks after connection `number` until its database is dropped, which `ended` tells.
 pub(super) async fn keep(database: Weak<Postgres>, number: usize, ended: watch::Receiver<()>) {
     let kept = async {
@@ -37,7 +40,7 @@ pub(super) async fn keep(database: Weak<Postgres>, number: usize, ended: watch::
             };
             match connected(&connector, &database, number).await {
                 Ok((link, driven)) => {
-                    pause = PAUSES.0;
+                    let begun = Instant::now();
                     let Some(held) = database.upgrade() else { return };
                     held.set(number, State::Up(Arc::clone(&link)));
                     drop(held);
@@ -55,6 +58,14 @@ pub(super) async fn keep(database: Weak<Postgres>, number: usize, ended: watch::
                     }
                     let Some(held) = database.upgrade() else { return };
                     held.set(number, State::Connecting);
+                    drop(held);
+                    if begun.elapsed() > STOOD {
+                        pause = PAUSES.0;
+                    } else {
+                        // A pooler lets us in before it knows of a server.
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(PAUSES.1);
+                    }
                 }
                 Err(reason) => {
                     let Some(held) = database.upgrade() else { return };

@@ -24,6 +24,10 @@ pub fn cell(value: ValueRef<'_>, column: &Column, use_tz: bool) -> Result<Cell<'
         },
         Kind::Int => match value {
             ValueRef::Integer(value) => Cell::Int(value),
+            // As `int(value)` cuts it.
+            ValueRef::Real(value) if value.is_finite() => {
+                Cell::Digits(format!("{:.0}", cut(value)))
+            }
             _ => return Err(OTHER),
         },
         Kind::Float => match value {
@@ -47,9 +51,19 @@ pub fn cell(value: ValueRef<'_>, column: &Column, use_tz: bool) -> Result<Cell<'
         }
         Kind::Duration => match value {
             ValueRef::Integer(value) => Cell::Duration(value.into()),
+            // An average of durations.
+            ValueRef::Real(value) if value.abs() < 1e17 => {
+                #[expect(clippy::cast_possible_truncation)] // within what a timedelta has
+                Cell::Duration(value.round_ties_even() as i128)
+            }
             _ => return Err(OTHER),
         },
     })
+}
+
+/// Without what stands behind the point, and never a negative zero.
+fn cut(value: f64) -> f64 {
+    value.trunc() + 0.0
 }
 
 fn raw(value: ValueRef<'_>) -> Result<Cell<'static>, Broken> {
