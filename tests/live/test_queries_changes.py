@@ -80,7 +80,7 @@ def test_a_column_that_goes_is_an_error_until_it_is_back(cluster, watcher, tmp_p
 
 
 def test_a_reload_keeps_the_connections(cluster, watcher, tmp_path):
-    config = "version: 1\nroutes:\n  - {{path: /{}, respond: {{body: ok}}}}\n"
+    config = "version: 1\nroutes:\n  - {{path: /{}, respond: {{body: ok}}, auth: public}}\n"
     (tmp_path / "bolt.yaml").write_text(config.format("first"))
     arguments = ("tests.live.reading.api:api", "--config", "bolt.yaml", "--workers", str(WORKERS))
     with Server(tmp_path, *arguments, environ=environ(on_postgres(cluster))) as server:

@@ -88,7 +88,7 @@ async fn connected(
     if let Some(held) = database.upgrade() {
         held.down(number, &late(PATIENCE));
     }
-    let rest = CONNECT_TIMEOUT - PATIENCE;
+    let rest = CONNECT_TIMEOUT.saturating_sub(PATIENCE);
     tokio::time::timeout(rest, connecting).await.unwrap_or_else(|_| Err(late(CONNECT_TIMEOUT)))
 }
 
