@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 
-from tests.command import python, said
+from tests.command import ROOT, python, said
 from tests.live.postgres import Postgres
-from tests.live.server import ROOT, Server
+from tests.live.server import Server
 
 WORKERS = 2
 #: Connections of each worker.

@@ -80,21 +80,18 @@ def test_a_column_that_goes_is_an_error_until_it_is_back(cluster, watcher, tmp_p
 
 
 def test_a_reload_keeps_the_connections(cluster, watcher, tmp_path):
-    config = (
-        "version: 1\nserver: {{workers: 2}}\nroutes:\n  - {{path: /{}, respond: {{body: ok}}}}\n"
-    )
+    config = "version: 1\nroutes:\n  - {{path: /{}, respond: {{body: ok}}, auth: public}}\n"
     (tmp_path / "bolt.yaml").write_text(config.format("first"))
-    arguments = ("tests.live.reading.api:api", "--config", "bolt.yaml")
+    arguments = ("tests.live.reading.api:api", "--config", "bolt.yaml", "--workers", str(WORKERS))
     with Server(tmp_path, *arguments, environ=environ(on_postgres(cluster))) as server:
         until(lambda: len(watcher.sessions()) == WORKERS * POOL)
         before = set(watcher.sessions())
         with most(cluster) as peak, Pace(server, "/items") as pace:
-            for name in ("second", "third"):
+            for version, name in [(2, "second"), (3, "third")]:
                 (tmp_path / "bolt.yaml").write_text(config.format(name))
                 server.process.send_signal(signal.SIGHUP)
-                # Both workers have it.
-                for _ in range(8):
-                    until(lambda name=name: server.request("GET", f"/{name}")[0] == 200)
+                assert server.logs(f"bolt: version {version} (")
+                assert {server.request("GET", f"/{name}")[0] for _ in range(8)} == {200}
         assert pace.statuses().keys() == {200}
         assert set(watcher.sessions()) == before
         assert peak[0] <= WORKERS * POOL

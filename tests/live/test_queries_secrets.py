@@ -138,6 +138,9 @@ def test_nobody_reads_what_is_anothers(server):
     assert own({})[0] == 422
     assert ask(server, "/mine")[0] == 401
     assert ask(server, "/mine?sub=user-1")[0] == 401
+    # Where nobody is asked who they are, nobody is anybody.
+    assert ask(server, "/whose")[0] == 403
+    assert ask(server, "/whose?sub=user-1", authorization="Bearer x")[0] == 403
 
 
 def test_a_read_takes_no_gil(server):

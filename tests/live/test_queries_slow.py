@@ -140,6 +140,8 @@ def test_cancellations_hit_nobody_else(server, watcher):
             connection = begin(server, "/sleep/60")
             time.sleep(0.03)
             connection.close()
+            # That is as much as four connections can bear.
+            time.sleep(0.15)
 
     def late():
         while not over.is_set():

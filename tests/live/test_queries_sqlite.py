@@ -103,11 +103,13 @@ def test_a_file_that_another_takes_the_place_of_is_read(path, tmp_path):
         assert names(server)[0] == "secret-1"
         for number in range(3):
             other = tmp_path / "other.sqlite3"
-            with contextlib.closing(sqlite3.connect(path)) as before:
-                with contextlib.closing(sqlite3.connect(other)) as after:
-                    before.backup(after)
-                    after.execute(f"UPDATE reading_item SET name = 'new {number}' WHERE id = 1")
-                    after.commit()
+            with (
+                contextlib.closing(sqlite3.connect(path)) as before,
+                contextlib.closing(sqlite3.connect(other)) as after,
+            ):
+                before.backup(after)
+                after.execute(f"UPDATE reading_item SET name = 'new {number}' WHERE id = 1")
+                after.commit()
             other.replace(path)
             assert {names(server)[0] for _ in range(20)} == {f"new {number}"}
         path.unlink()

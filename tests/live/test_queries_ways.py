@@ -136,10 +136,8 @@ def secured(tmp_path_factory):
             shutil.chown(cluster.directory / name, cluster.directory.owner())
         cluster.stop()
         cluster.configure("ssl=on")
-        rules = cluster.directory / "pg_hba.conf"
-        rules.write_text(
-            "hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\nlocal all all trust\n"
-        )
+        rules = [f"hostssl all all {net} trust\n" for net in ("127.0.0.1/32", "::1/128")]
+        (cluster.directory / "pg_hba.conf").write_text("".join(rules) + "local all all trust\n")
         cluster.start()
         yield cluster, made
 

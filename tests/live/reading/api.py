@@ -24,6 +24,9 @@ api.query(
     items.filter(owner=Param.principal("sub")).values_list("id", flat=True),
     auth=JWTAuth(secret="${READ_SECRET}", algorithms=["HS256"]),
 )
+# Of somebody, and nobody has to say who: nobody may.
+whose = items.filter(owner=Param.principal("sub")).values_list("id", flat=True)
+api.query("/whose", whose, auth="public")
 # An error of the database that quotes a value.
 api.query("/cast", items.values(number=Cast("name", IntegerField())), auth="public")
 api.query("/timed", items.values("id", "name")[:10], auth="public", timeout="1s")

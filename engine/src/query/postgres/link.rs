@@ -166,12 +166,17 @@ impl Link {
         texts: Vec<Text<'static>>,
     ) -> Result<(RowStream, Option<Arc<[Decoder]>>), Wrong> {
         let cell = self.cell(statement);
+        let is_known = cell.initialized();
         let prepared = cell
             .get_or_try_init(|| async {
                 self.connector.counts.prepared.fetch_add(1, Relaxed);
                 self.prepare(statement).await
             })
             .await?;
+        if !is_known {
+            // Meanwhile others were sent.
+            place.fall_back();
+        }
         if place.is_left() {
             return Err(Failure::Unavailable.into());
         }

@@ -42,7 +42,7 @@ pub struct Load {
 
 impl Line {
     fn at(&self, number: u64) -> Option<usize> {
-        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
+        self.waiting.iter().position(|waiting| waiting.number == number)
     }
 
     fn push(&mut self) -> u64 {
@@ -55,9 +55,9 @@ impl Line {
         number
     }
 
-    fn remove(&mut self, number: u64) {
-        let Some(place) = self.at(number) else { return };
-        self.waiting.remove(place);
+    fn remove(&mut self, number: u64) -> Option<Waiting> {
+        let place = self.at(number)?;
+        let removed = self.waiting.remove(place);
         if place == 0 {
             // The next one runs from now on.
             self.since = Some(Instant::now());
@@ -65,6 +65,7 @@ impl Line {
                 turn.notify_one();
             }
         }
+        removed
     }
 }
 
@@ -118,6 +119,17 @@ impl Place {
         Self { queue: Arc::clone(queue), number, is_behind }
     }
 
+    /// Is the last one from now on: others were sent before it.
+    pub fn fall_back(&self) {
+        let mut line = self.queue.0.lock();
+        if let Some(waiting) = line.remove(self.number) {
+            line.waiting.push_back(waiting);
+            if line.waiting.len() == 1 {
+                line.since = Some(Instant::now());
+            }
+        }
+    }
+
     /// Whether nobody waits for it any more.
     pub fn is_left(&self) -> bool {
         let line = self.queue.0.lock();
@@ -147,6 +159,9 @@ mod tests {
         assert_eq!(queue.load().queued, 3);
         drop(second);
         assert!(queue.runs(third.number).is_none());
+        first.fall_back();
+        assert!(queue.runs(third.number).is_some() && queue.runs(first.number).is_none());
+        third.fall_back();
         drop(first);
         assert!(queue.runs(third.number).is_some());
         assert!(!third.is_left() && !queue.load().is_left);
