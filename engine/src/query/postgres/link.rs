@@ -12,15 +12,15 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, NoTls, Row, RowStream};
+use tokio_postgres::{Client, Row, RowStream};
 
+use super::cancel::cancel;
 use super::decode::{Decoder, Raw};
 use super::failure::{Wrong, is_stale};
+use super::keep::Connector;
 use super::queue::{Load, Place, Queue};
 use super::text::{Text, postgres_type};
-use super::tls::Tls;
 use crate::query::cell::{Broken, Cell};
-use crate::query::counters::Counts;
 use crate::query::statement::Statement;
 use crate::query::wire::Column;
 use crate::query::{Failure, Value};
@@ -38,11 +38,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that stands.
 pub struct Link {
     client: Client,
-    tls: Tls,
-    /// Whether statements are prepared.
-    prepares: bool,
-    use_tz: bool,
-    counts: Arc<Counts>,
+    connector: Arc<Connector>,
     prepared: Mutex<HashMap<Arc<Statement>, Arc<OnceCell<Prepared>>>>,
     queue: Arc<Queue>,
     begun: Instant,
@@ -77,19 +73,10 @@ impl Answered {
 }
 
 impl Link {
-    pub(super) fn new(
-        client: Client,
-        tls: Tls,
-        prepares: bool,
-        use_tz: bool,
-        counts: Arc<Counts>,
-    ) -> Self {
+    pub(super) fn new(client: Client, connector: Arc<Connector>) -> Self {
         Self {
             client,
-            tls,
-            prepares,
-            use_tz,
-            counts,
+            connector,
             prepared: Mutex::default(),
             queue: Arc::default(),
             begun: Instant::now(),
@@ -141,7 +128,7 @@ impl Link {
         texts: Vec<Text<'static>>,
         max: u64,
     ) -> Result<Answered, Wrong> {
-        let (stream, known) = if self.prepares {
+        let (stream, known) = if self.connector.config.prepare {
             self.run_prepared(&place, &statement, texts).await?
         } else {
             let types = statement.binds.iter().map(|bind| postgres_type(&bind.pg));
@@ -165,7 +152,7 @@ impl Link {
             (Some(known), _) => known,
             (None, Some(row)) => {
                 let types = row.columns().iter().map(tokio_postgres::Column::type_);
-                decoders(types, &statement, self.use_tz)?
+                decoders(types, &statement, self.connector.config.use_tz)?
             }
             (None, None) => Arc::new([]),
         };
@@ -181,7 +168,7 @@ impl Link {
         let cell = self.cell(statement);
         let prepared = cell
             .get_or_try_init(|| async {
-                self.counts.prepared.fetch_add(1, Relaxed);
+                self.connector.counts.prepared.fetch_add(1, Relaxed);
                 self.prepare(statement).await
             })
             .await?;
@@ -238,7 +225,7 @@ impl Link {
             return Err(Failure::Failed("its parameters are others".to_owned()).into());
         }
         let types = known.columns().iter().map(tokio_postgres::Column::type_);
-        let decoders = decoders(types, statement, self.use_tz)?;
+        let decoders = decoders(types, statement, self.connector.config.use_tz)?;
         Ok(Prepared { statement: known, decoders })
     }
 }
@@ -329,9 +316,10 @@ impl Link {
             let ran = link.queue.runs(number).unwrap_or_default();
             let mut look = LOOKS.0.saturating_sub(ran);
             while tokio::time::timeout(look, rest.as_mut()).await.is_err() {
+                let mut cancelling = pin!(link.cancel());
                 tokio::select! {
-                    () = rest.as_mut() => return,
-                    () = link.cancel() => {}
+                    () = rest.as_mut() => return cancelling.await,
+                    () = cancelling.as_mut() => {}
                 }
                 look = (look * 2).clamp(LOOKS.0, LOOKS.1);
             }
@@ -342,12 +330,7 @@ impl Link {
     async fn cancel(&self) {
         self.cancelled.store(self.now(), Relaxed);
         let token = self.client.cancel_token();
-        let sent = async {
-            match &self.tls {
-                Tls::Off => token.cancel_query(NoTls).await.ok(),
-                Tls::On(tls) => token.cancel_query(tls.clone()).await.ok(),
-            }
-        };
+        let sent = cancel(&token, &self.connector.tls, &self.connector.config);
         tokio::time::timeout(CANCEL_TIMEOUT, sent).await.ok();
     }
 

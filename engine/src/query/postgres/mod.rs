@@ -8,6 +8,7 @@
 //! by it is asked again, as is one whose connection broke: reads may be. So is one that stands
 //! behind a slow one, where another connection is free.
 
+mod cancel;
 mod decode;
 mod failure;
 mod keep;

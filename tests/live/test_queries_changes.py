@@ -1,0 +1,141 @@
+"""Declared reads while tables, plans and workers change."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.live.postgres import postgres
+from tests.live.reads import (
+    POOL,
+    WORKERS,
+    Pace,
+    Watcher,
+    ask,
+    environ,
+    make,
+    most,
+    names,
+    on_postgres,
+    serve,
+    told,
+    until,
+)
+from tests.live.server import Server
+
+CHANGES = [
+    "ALTER TABLE reading_item ALTER COLUMN count TYPE bigint",
+    "ALTER TABLE reading_item ADD COLUMN more text NOT NULL DEFAULT 'x'",
+    "ALTER TABLE reading_item ALTER COLUMN name TYPE text",
+    "CREATE INDEX by_name ON reading_item (name)",
+    "ALTER TABLE reading_item ALTER COLUMN count TYPE integer",
+    "ALTER TABLE reading_item DROP COLUMN more",
+    "ALTER TABLE reading_item ALTER COLUMN name TYPE varchar(100)",
+    "DROP INDEX by_name",
+]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with postgres() as cluster:
+        make(on_postgres(cluster))
+        yield cluster
+
+
+@pytest.fixture
+def watcher(cluster):
+    watcher = Watcher(cluster)
+    yield watcher
+    watcher.close()
+
+
+def test_migrations_under_load_are_not_noticed(cluster, watcher, tmp_path):
+    with serve(tmp_path / "server", on_postgres(cluster)) as server:
+        expected = server.request("GET", "/items")[2]
+        with Pace(server, "/items", rate=200, connections=8) as pace:
+            until(lambda: len(pace.answers) > 50)
+            for change in CHANGES * 3:
+                watcher.session.execute(change)
+                count = len(pace.answers)
+                until(lambda count=count: len(pace.answers) > count + 30)
+        assert pace.statuses().keys() == {200}
+        assert {answer[3] for answer in pace.answers} == {expected}
+        counters = ask(server, "/stats")[1]["databases"]["default"]
+        # Of one worker: every connection has prepared it anew, and not for each request.
+        assert 2 <= counters["prepared"] < 100
+        assert told(server) == []
+
+
+def test_a_column_that_goes_is_an_error_until_it_is_back(cluster, watcher, tmp_path):
+    with serve(tmp_path / "server", on_postgres(cluster)) as server:
+        assert len(names(server)) == 10
+        for _ in range(2):
+            watcher.session.execute("ALTER TABLE reading_item RENAME COLUMN name TO title")
+            assert [ask(server, "/items")[0] for _ in range(20)] == [500] * 20
+            watcher.session.execute("ALTER TABLE reading_item RENAME COLUMN title TO name")
+            assert [ask(server, "/items")[0] for _ in range(20)] == [200] * 20
+        assert server.logs("SQLSTATE 42703 column reading_item.name does not exist")
+
+
+def test_a_reload_keeps_the_connections(cluster, watcher, tmp_path):
+    config = (
+        "version: 1\nserver: {{workers: 2}}\nroutes:\n  - {{path: /{}, respond: {{body: ok}}}}\n"
+    )
+    (tmp_path / "bolt.yaml").write_text(config.format("first"))
+    arguments = ("tests.live.reading.api:api", "--config", "bolt.yaml")
+    with Server(tmp_path, *arguments, environ=environ(on_postgres(cluster))) as server:
+        until(lambda: len(watcher.sessions()) == WORKERS * POOL)
+        before = set(watcher.sessions())
+        with most(cluster) as peak, Pace(server, "/items") as pace:
+            for name in ("second", "third"):
+                (tmp_path / "bolt.yaml").write_text(config.format(name))
+                server.process.send_signal(signal.SIGHUP)
+                # Both workers have it.
+                for _ in range(8):
+                    until(lambda name=name: server.request("GET", f"/{name}")[0] == 200)
+        assert pace.statuses().keys() == {200}
+        assert set(watcher.sessions()) == before
+        assert peak[0] <= WORKERS * POOL
+
+
+def test_a_worker_that_dies_leaves_nothing_behind(cluster, watcher, tmp_path):
+    with serve(tmp_path / "server", on_postgres(cluster)) as server, most(cluster) as peak:
+        assert len(names(server)) == 10
+        slow = [server.connect() for _ in range(8)]
+        for connection in slow:
+            connection.request("GET", "/sleep/60")
+        until(lambda: len(watcher.sleeping()) >= 2)
+        old = server.workers()
+        sessions = watcher.sessions()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        for connection in slow:
+            connection.close()
+        # The server sees that they have gone, even where it was asked to sleep for a minute.
+        took = until(lambda: not {*sessions} & {*watcher.sessions()})
+        assert took < 5
+        until(lambda: len(watcher.sessions()) == WORKERS * POOL)
+        assert len(names(server)) == 10
+    # Those of dead workers end a moment later than the new ones begin.
+    assert peak[0] <= 2 * WORKERS * POOL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_after_the_end_there_is_no_connection(cluster, watcher, tmp_path, number):
+    server = serve(tmp_path / "server", on_postgres(cluster))
+    with most(cluster) as peak, Pace(server, "/items", connections=1):
+        until(lambda: len(watcher.sessions()) == WORKERS * POOL)
+        slow = server.connect()
+        slow.request("GET", "/sleep/2")
+        until(watcher.sleeping)
+        time.sleep(0)
+        if number == signal.SIGINT:
+            slow.close()
+    assert server.stop(number) in (0, 128 + number)
+    ended = until(lambda: not watcher.sessions())
+    slow.close()
+    print(json.dumps({"name": "ended", "signal": int(number), "after": ended}))
+    assert ended < 3
+    assert peak[0] <= WORKERS * POOL

@@ -1,0 +1,183 @@
+"""The ways to a PostgreSQL: through a pooler, by a Unix socket, by TLS."""
+
+import json
+import shutil
+import subprocess
+import threading
+from collections import Counter
+
+import pytest
+
+from tests.live.pgbouncer import pgbouncer
+from tests.live.postgres import postgres
+from tests.live.reads import (
+    ITEMS,
+    POOL,
+    WORKERS,
+    Watcher,
+    ask,
+    make,
+    names,
+    on_postgres,
+    serve,
+    told,
+    until,
+)
+
+SSL = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with postgres() as cluster:
+        make(on_postgres(cluster))
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def watcher(cluster):
+    watcher = Watcher(cluster)
+    yield watcher
+    watcher.close()
+
+
+def test_fifty_clients_read_through_a_pooler_with_two_connections(cluster, watcher, tmp_path):
+    with pgbouncer(cluster, 2) as port:
+        database = on_postgres(cluster, PORT=str(port), DISABLE_SERVER_SIDE_CURSORS=True)
+        with serve(tmp_path / "server", database) as server:
+            found = Counter()
+
+            def read(client):
+                connection = server.connect()
+                for number in range(40):
+                    wanted = (client + number) % ITEMS + 1
+                    connection.request("GET", f"/item?id={wanted}")
+                    response = connection.getresponse()
+                    rows = json.loads(response.read())
+                    found[
+                        response.status, rows == [{"id": wanted, "name": f"secret-{wanted}"}]
+                    ] += 1
+                    connection.request("GET", "/items")
+                    response = connection.getresponse()
+                    found[response.status, len(json.loads(response.read())) == 10] += 1
+                connection.close()
+
+            threads = [threading.Thread(target=read, args=(client,)) for client in range(50)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert found == {(200, True): 50 * 80}
+            # Nothing is prepared, and nobody was told so.
+            assert told(server) == []
+            [(sessions,)] = watcher.all(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pybolt'"
+            )
+            assert sessions <= 2
+            # A client that goes has its statement cancelled through the pooler as well.
+            connection = server.connect()
+            connection.request("GET", "/sleep/60")
+            until(lambda: naps(watcher))
+            connection.close()
+            assert until(lambda: not naps(watcher)) < 2
+            assert len(names(server)) == 10
+
+
+def naps(watcher):
+    return watcher.all(
+        "SELECT pid FROM pg_stat_activity WHERE state = 'active'"
+        " AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+    )
+
+
+def test_by_a_unix_socket(cluster, watcher, tmp_path):
+    database = on_postgres(cluster, HOST=str(cluster.directory))
+    # The directory is the server's alone: it may be looked into.
+    cluster.directory.chmod(0o755)
+    try:
+        with serve(tmp_path / "server", database) as server:
+            assert len(names(server)) == 10
+            sessions = watcher.all(
+                "SELECT client_addr FROM pg_stat_activity WHERE application_name = 'pybolt'"
+            )
+            assert sessions == [(None,)] * WORKERS * POOL
+            connection = server.connect()
+            connection.request("GET", "/sleep/60")
+            until(watcher.sleeping)
+            connection.close()
+            assert until(lambda: not watcher.sleeping()) < 2
+    finally:
+        cluster.directory.chmod(0o700)
+
+
+def openssl(directory, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory):
+    """A cluster that speaks TLS alone, as ``localhost``; its authority's certificate."""
+    made = tmp_path_factory.mktemp("authority")
+    key = ("-newkey", "rsa:2048", "-nodes", "-days", "2")
+    openssl(made, "req", "-x509", *key, "-subj", "/CN=an authority", "-keyout", "ca.key",
+            "-out", "ca.crt")  # fmt: skip
+    openssl(made, "req", *key[:3], "-subj", "/CN=localhost", "-keyout", "server.key",
+            "-out", "server.csr")  # fmt: skip
+    (made / "names").write_text("subjectAltName=DNS:localhost\n")
+    openssl(made, "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.crt")  # fmt: skip
+    openssl(made, "req", "-x509", *key, "-subj", "/CN=a stranger", "-keyout", "other.key",
+            "-out", "other.crt")  # fmt: skip
+    with postgres() as cluster:
+        make(on_postgres(cluster))
+        for name in ("server.key", "server.crt"):
+            shutil.copy(made / name, cluster.directory / name)
+            (cluster.directory / name).chmod(0o600)
+            shutil.chown(cluster.directory / name, cluster.directory.owner())
+        cluster.stop()
+        cluster.configure("ssl=on")
+        rules = cluster.directory / "pg_hba.conf"
+        rules.write_text(
+            "hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\nlocal all all trust\n"
+        )
+        cluster.start()
+        yield cluster, made
+
+
+@pytest.mark.parametrize(
+    ("host", "mode", "root", "reason"),
+    [
+        ("127.0.0.1", "prefer", None, None),
+        ("127.0.0.1", "require", None, None),
+        ("127.0.0.1", "verify-ca", "ca.crt", None),
+        ("localhost", "verify-full", "ca.crt", None),
+        ("127.0.0.1", "disable", None, "SQLSTATE 28000"),
+        ("127.0.0.1", "verify-full", "ca.crt", "certificate"),
+        ("localhost", "verify-full", "other.crt", "certificate"),
+        ("127.0.0.1", "verify-ca", "other.crt", "certificate"),
+        ("127.0.0.1", "require", "other.crt", "certificate"),
+    ],
+)
+def test_by_tls(secured, tmp_path, host, mode, root, reason):
+    cluster, made = secured
+    options = {"sslmode": mode} | ({"sslrootcert": str(made / root)} if root else {})
+    database = on_postgres(cluster, HOST=host, OPTIONS=options)
+    with serve(tmp_path / "server", database, workers=1) as server:
+        if reason is None:
+            assert len(names(server)) == 10
+            watcher = Watcher(cluster)
+            where = "WHERE ssl AND application_name = 'pybolt'"
+            assert watcher.all(f"{SSL} {where}") == [(POOL,)]
+            # Cancellations go the same way.
+            connection = server.connect()
+            connection.request("GET", "/sleep/60")
+            until(watcher.sleeping)
+            connection.close()
+            assert until(lambda: not watcher.sleeping()) < 2
+            watcher.close()
+        else:
+            assert ask(server, "/items")[0] == 503
+            until(lambda: told(server))
+            [(answers, why)] = told(server)
+            assert not answers
+            assert reason in why.lower() + why
