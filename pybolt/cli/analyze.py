@@ -44,7 +44,7 @@ def analyze(
     for one in asked(read.bound, values, given):
         alias = one.part.alias
         try:
-            with planner(alias, patience=None) as database:
+            with planner(alias, is_patient=True) as database:
                 lines = database.analyze(one)
         except Error as error:
             raise NotAnalyzed(f"the database `{alias}` says: {words(error)}") from None
