@@ -154,9 +154,12 @@ def explain(
     *,
     peer: str = "127.0.0.1",
     live: bool = False,
+    analyze: bool = False,
 ) -> int:
-    """Prints the route, the chain with its origins, and what a request of ``peer``'s would get."""
+    """Prints the route, the chain with its origins, and what a request of ``peer``'s would get;
+    with ``analyze`` how the database runs what the route reads."""
     from .. import _engine
+    from . import analyze as analyzing
 
     loaded = load(options)
     loaded.require()
@@ -169,12 +172,14 @@ def explain(
         print(f"bolt explain: {error}{hint}", file=sys.stderr)
         return 2
     told["django"] = _view(told)
-    if live:
-        try:
+    try:
+        if analyze:
+            told["analyze"] = analyzing.analyze(loaded, told, method.upper(), url, headers, peer)
+        if live:
             told["live"] = _live(options, told["route"])
-        except control.NotThere as error:
-            print(f"bolt explain: {error}", file=sys.stderr)
-            return 1
+    except (analyzing.NotAnalyzed, control.NotThere) as error:
+        print(f"bolt explain: {error}", file=sys.stderr)
+        return 1
     if form == "json":
         print(json.dumps(told, indent=2))
         return 0
@@ -229,6 +234,10 @@ def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
         why = f" ({outcome['rejection']})" if outcome["rejection"] else ""
         lines.append(f"answer  {outcome['status']}{why}, from Rust")
     lines += [f"        {name}: {value}" for name, value in outcome["headers"]]
+    if "analyze" in told:
+        from .analyze import lines as analyzed
+
+        lines += analyzed(told["analyze"])
     lines += _live_lines(told)
     return "\n".join(lines)
 

@@ -121,4 +121,5 @@ def _run(arguments: argparse.Namespace, options: RunOptions, words: list[str]) -
                 arguments.format,
                 peer=arguments.peer,
                 live=arguments.live,
+                analyze=arguments.analyze,
             )

@@ -95,7 +95,7 @@ class _Database:
         try:
             plan = self.planner.prepare(asked)
         except Error as error:
-            if not self.planner.connection.is_usable():
+            if not self.planner.is_refusal(error):
                 raise
             message = f"{name}: the database `{self.alias}` refuses it: {words(error)}"
             hint = "`bolt migrations` shows what is not applied, `bolt migrate` applies it"

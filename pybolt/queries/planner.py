@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import DataError, connections
-from django.db.utils import Error
+from django.db.utils import Error, InterfaceError, OperationalError
 
 from .asked import Asked
 
@@ -45,6 +45,10 @@ class Planner:
         """Whether no index serves the order of ``asked``."""
         return False
 
+    def is_refusal(self, error: Error) -> bool:
+        """Whether ``error`` is of a statement, and not of the database as a whole."""
+        return not isinstance(error, InterfaceError | OperationalError)
+
     def analyze(self, asked: Asked) -> list[str]:
         """The plan as the database's own tools show it, where it can with what running it took."""
         return []
@@ -60,9 +64,9 @@ class Planner:
 
 
 @contextlib.contextmanager
-def planner(alias: str, *, patience: int | None = PATIENCE) -> Iterator[Planner]:
-    """The database ``alias``, by a connection of its own of Django's settings; ``patience``: the
-    seconds that a statement may take.
+def planner(alias: str, *, is_patient: bool = False) -> Iterator[Planner]:
+    """The database ``alias``, by a connection of its own of Django's settings; ``is_patient``:
+    statements may take longer than ``PATIENCE``.
 
     Raises ``django.db.Error`` where it does not answer, also where the file of a SQLite database
     is not there.
@@ -78,12 +82,15 @@ def planner(alias: str, *, patience: int | None = PATIENCE) -> Iterator[Planner]
         connection.ensure_connection()
         match connection.vendor:
             case "postgresql":
-                yield _Postgresql(connection, patience)
+                yield _Postgresql(connection, is_patient=is_patient)
             case "sqlite":
                 yield _Sqlite(connection)
             case _:
                 yield Planner(connection)
     finally:
+        with contextlib.suppress(Error):
+            if not connection.get_autocommit():
+                connection.rollback()
         connection.close()
 
 
@@ -93,13 +100,13 @@ def _is_path(connection: Any) -> bool:
 
 
 class _Postgresql(Planner):
-    def __init__(self, connection: Any, patience: int | None) -> None:
+    def __init__(self, connection: Any, *, is_patient: bool) -> None:
         super().__init__(connection)
         connection.set_autocommit(False)
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
-            if patience is not None:
-                cursor.execute(f"SET LOCAL statement_timeout = '{patience}s'")
+            if not is_patient:
+                cursor.execute(f"SET LOCAL statement_timeout = '{PATIENCE}s'")
 
     def prepare(self, asked: Asked) -> Any:
         try:
@@ -236,6 +243,10 @@ class _Sqlite(Planner):
 
     def sorts(self, asked: Asked, plan: Any) -> bool:
         return any(detail == "USE TEMP B-TREE FOR ORDER BY" for *_, detail in plan)
+
+    def is_refusal(self, error: Error) -> bool:
+        # That there is no such table is an operational error here.
+        return True
 
     def analyze(self, asked: Asked) -> list[str]:
         depths: dict[int, int] = {}

@@ -65,7 +65,7 @@ def test_what_is_right_is_fine(code, alone):
 
 def test_what_no_document_yields_is_yielded_otherwise(tmp_path):
     otherwise = {code for code, told in TOLD.items() if told.wrong is None}
-    # Those of databases that are asked are in tests/live/test_check_online_queries.py.
+    # Those of databases that are asked are in tests/live/asked.
     online = {"E240", "W242", "W243", "W244"}
     assert otherwise == {"E007", "E239", *online, *OF_PROGRAMS}
     done = bolt(tmp_path, *TOLD["E007"].command.split()[1:])

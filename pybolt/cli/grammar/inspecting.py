@@ -11,16 +11,20 @@ Findings go to standard output; `bolt run` writes the same to standard error bef
 examples:
   bolt check                               ./bolt.yaml
   bolt check app.py --config bolt.yaml --strict
-  bolt check --online                      and every JWKS URL and Redis, for ten seconds each
+  bolt check --online                      and every JWKS URL, Redis and database, ten seconds each
   bolt check --format sarif > bolt.sarif   for code scanning
   bolt check --explain E014                what a code means, and what to do
 """
 
 _EXPLAIN = """\
 Nothing is served, run or logged: the request goes through the same engine without its handlers.
+With --analyze PostgreSQL runs the route's query for this request, in a transaction that reads only
+and is rolled back, and shows its plan with costs, rows and times; SQLite shows its plan without
+running it. `Seq Scan` and `SCAN` read a whole table, `Sort` and `TEMP B-TREE` sort what they read.
 
 examples:
   bolt explain GET /items/7
+  bolt explain GET '/items?q=tea' --analyze
   bolt explain POST /items app.py -H 'Authorization: Bearer ...'
   bolt explain GET /admin/ --peer 10.1.2.3
   bolt explain OPTIONS /items -H 'Origin: https://app.example.com' \\
@@ -51,7 +55,8 @@ def inspecting(commands: Commands[Parser]) -> None:
     check.add_argument(
         "--online",
         action="store_true",
-        help="also fetch keys at URLs and ask stores of limits, as a server would (default: off)",
+        help="also fetch keys at URLs, ask stores of limits, as a server would, and have databases "
+        "prepare the statements of declared reads (default: off)",
     )
     check.add_argument(
         "--explain",
@@ -88,6 +93,11 @@ def inspecting(commands: Commands[Parser]) -> None:
         help="the address that the request comes from (default: 127.0.0.1)",
     )
     output_format(explain)
+    explain.add_argument(
+        "--analyze",
+        action="store_true",
+        help="also ask the database how it runs the query that answers (default: off)",
+    )
     explain.add_argument(
         "--live",
         action="store_true",

@@ -6,16 +6,18 @@ import socket
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import ProgrammingError, connections
 from django.db.models import CharField, Count, F, Q
 
 from pybolt import BoltAPI, Nested, Page, Param, Read, count
 from pybolt.config import RunOptions, load
 from pybolt.config.load import from_api
+from pybolt.queries import planner as planner_module
 from pybolt.queries.asked import every
 from pybolt.queries.bind import forced
 from pybolt.queries.planner import planner
-from tests.live.postgres import postgres
+from tests.live.asked.conftest import address
+from tests.live.pgbouncer import pgbouncer
 from tests.reads import rows
 from tests.reads.entry import Declared
 from tests.reads.models import Author, Book, Tag
@@ -24,45 +26,6 @@ from tests.unit.command import bolt
 
 #: More than may be read from one end to the other.
 MANY = 10_500
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        yield cluster
-
-
-def address(cluster, name):
-    at = {"USER": "bolt", "HOST": "127.0.0.1", "PORT": str(cluster.port)}
-    return at | {"ENGINE": "django.db.backends.postgresql", "NAME": name}
-
-
-@pytest.fixture
-def postgresql(cluster):
-    name = "shop"
-    where = f"host=127.0.0.1 port={cluster.port} user=bolt dbname=postgres"
-    with psycopg.connect(where, autocommit=True) as session:
-        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        session.execute(f"CREATE DATABASE {name}")
-    rows.connect("asked", **address(cluster, name))
-    yield "asked"
-    rows.disconnect("asked")
-
-
-@pytest.fixture
-def sqlite(tmp_path):
-    path = str(tmp_path / "shop.sqlite3")
-    rows.connect("asked", ENGINE="django.db.backends.sqlite3", NAME=path)
-    yield "asked"
-    rows.disconnect("asked")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def alias(request):
-    """A fresh database of each kind by turns, with a few rows."""
-    alias = request.getfixturevalue(request.param)
-    rows.fill(alias)
-    return alias
 
 
 def execute(alias, *statements):
@@ -291,6 +254,51 @@ def test_nothing_is_left(postgresql, cluster):
     with psycopg.connect(where) as session:
         here = session.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'")
         assert here.fetchone() == (0,)
+
+
+def test_nothing_is_left_behind_a_pooler(cluster):
+    """Where the next client has the same session."""
+    with pgbouncer(cluster, 1) as port:
+        at = address(cluster, "postgres") | {"PORT": str(port), "DISABLE_SERVER_SIDE_CURSORS": True}
+        rows.connect("asked", **at)
+        rows.fill("asked")
+        tags = Tag.objects.using("asked").filter(name=Param.query("name")).values("id")[:10]
+        assert asked(tags) == []
+        session = psycopg.connect(
+            f"host=127.0.0.1 port={port} user=bolt dbname=postgres", prepare_threshold=None
+        )
+        with session:
+            assert session.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+        rows.disconnect("asked")
+
+
+def test_what_its_user_may_not_read(postgresql, cluster):
+    rows.fill(postgresql)
+    execute(postgresql, "DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN")
+    rows.disconnect(postgresql)
+    rows.connect(postgresql, **address(cluster, "shop") | {"USER": "reader"})
+    read = Tag.objects.using(postgresql).values("id")[:10]
+    [(code, message)] = asked(read)
+    assert (code, "permission denied for table reads_tag" in message) == ("E240", True)
+    api = BoltAPI(auth="public")
+    api.query("/", read)
+    [one] = every(from_api(api).reads[0].bound)
+    with planner(postgresql) as asking:
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            asking.prepare(one)
+        assert asking._rows("SELECT name FROM pg_prepared_statements") == []
+
+
+def test_a_table_that_is_locked_is_waited_for_so_long(postgresql, cluster, monkeypatch):
+    rows.fill(postgresql)
+    monkeypatch.setattr(planner_module, "PATIENCE", 1)
+    where = f"host=127.0.0.1 port={cluster.port} user=bolt dbname=shop"
+    with psycopg.connect(where) as session:
+        session.execute("LOCK TABLE reads_tag")
+        tags = Tag.objects.using(postgresql)
+        found = asked(tags.values("id")[:10], tags.values("name")[:10])
+    [(code, message)] = found
+    assert (code, "statement timeout" in message) == ("E241", True)
 
 
 PEOPLE = """\
