@@ -12,8 +12,6 @@ from django.db.models.expressions import Col
 from django.db.models.lookups import Exact
 from django.db.models.sql.where import AND
 
-from django.db.models.sql.where import AND
-
 from ..exceptions import DeclarationError
 from .declare import Param
 from .fill import params_of
@@ -97,9 +95,7 @@ def _may_repeat(query: Any) -> bool:
         for name in ("many_to_many", "one_to_many")
     )
     is_or = query.where.connector != AND and bool(query.where.children)
-    windows = any(
-        getattr(one, "contains_over_clause", False) for one in query.annotations.values()
-    )
+    windows = any(getattr(one, "contains_over_clause", False) for one in query.annotations.values())
     return many or is_or or windows
 
 

@@ -22,7 +22,6 @@ from .pages import LIMIT, OFFSET, Limits, cursor_of, next_link
 from .plan import Below, Given, Part, Plan
 from .rows import with_query
 
-
 #: In place of the one row that is not there.
 _ABSENT = object()
 
