@@ -139,8 +139,8 @@ def test_nobody_reads_what_is_anothers(server):
     assert ask(server, "/mine")[0] == 401
     assert ask(server, "/mine?sub=user-1")[0] == 401
     # Where nobody is asked who they are, nobody is anybody.
-    assert ask(server, "/whose")[0] == 403
-    assert ask(server, "/whose?sub=user-1", authorization="Bearer x")[0] == 403
+    assert ask(server, "/whose")[0] == 422
+    assert ask(server, "/whose?sub=user-1", authorization="Bearer x")[0] == 422
 
 
 def test_a_read_takes_no_gil(server):

@@ -231,8 +231,8 @@ EXPRESSIONS: dict[str, Entry] = {
     ),
     "truncated moments": Entry(
         lambda p: books().annotate(m=TruncMonth("moment")).values("m")[:9],
-        tiers=(2, 2),
-        reasons=(PYTHON, "a converter of its own"),
+        tiers=(2, 1),
+        reasons=(PYTHON, ""),
     ),
     "recast": Entry(
         lambda p: (

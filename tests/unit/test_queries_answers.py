@@ -245,6 +245,8 @@ def test_lists_and_defaults(tier, books):
 
 
 def test_atomic_requests_hold(tier, books, monkeypatch):
+    if tier == 1:
+        pytest.skip("in Rust a statement is a transaction, and can only read")
     monkeypatch.setitem(connections.settings[books.db], "ATOMIC_REQUESTS", True)
     seen = []
     monkeypatch.setattr(
