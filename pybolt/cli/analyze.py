@@ -11,6 +11,7 @@ from ..config.binding import ToldRead, parameter_names
 from ..config.diagnostics import Location
 from ..config.written import value_at
 from ..params import bind
+from .reads import read_of
 
 
 class NotAnalyzed(Exception):
@@ -73,10 +74,8 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
 def _read_of(loaded: LoadedConfig, told: Mapping[str, Any]) -> ToldRead:
     if not told["matched"]:
         raise NotAnalyzed("no route answers this, so there is no query to analyze")
-    places = [tuple(location) for location in told["route"]["locations"]]
-    for read in loaded.reads:
-        if read.at[:-1] in places and read.at[-1] == "query":
-            return read
+    if (read := read_of(loaded, told)) is not None:
+        return read
     what = told["route"]["handler"] or told["route"]["answer"] or "nothing"
     raise NotAnalyzed(
         f"{told['route']['path']} is answered by {what}, not by a declared read;"

@@ -12,7 +12,7 @@ from ..config import online as online_checks
 from ..config.diagnostics import Diagnostic, count, render
 from ..config.importing import ImportFailed
 from ..django.urls import view_of
-from . import control, covered
+from . import control, covered, reads
 from .unanswered import unanswered
 
 
@@ -172,6 +172,9 @@ def explain(
         print(f"bolt explain: {error}{hint}", file=sys.stderr)
         return 2
     told["django"] = _view(told)
+    read = reads.read_of(loaded, told) if told["matched"] else None
+    if read is not None:
+        told["query"] = reads.explained(read)
     try:
         if analyze:
             told["analyze"] = analyzing.analyze(loaded, told, method.upper(), url, headers, peer)
@@ -228,8 +231,10 @@ def render_explanation(told: dict[str, Any], loaded: LoadedConfig) -> str:
         if stage["slot"] == outcome["stops"] and not stopped:
             arrow, stopped = f"  ← stops here: {outcome['status']}", True
         lines.append(f"{slot:<{slots}}  {what:<{whats}}  {origin}{arrow}".rstrip())
+    if "query" in told:
+        lines += reads.lines(told["query"])
     if outcome["handler"]:
-        lines.append("answer  the handler's")
+        lines.append(f"answer  the {'query' if 'query' in told else 'handler'}'s")
     else:
         why = f" ({outcome['rejection']})" if outcome["rejection"] else ""
         lines.append(f"answer  {outcome['status']}{why}, from Rust")
