@@ -121,10 +121,11 @@ def test_what_is_not_there_and_what_does_not_fit(server):
 
 def test_every_query_is_of_the_first_tier(project):
     directory, environ = project
-    assert said(bolt(directory, "routes", environ=environ)).count(", tier 1, ") == 8
+    assert said(bolt(directory, "routes", environ=environ)).count(", in Rust over ") == 8
     explained = said(bolt(directory, "explain", "GET", "/items/7", environ=environ))
     assert "handler none: answered by Rust" in explained
-    assert "stops here: 200" in explained
+    assert "query   tier 1, in Rust" in explained
+    assert "path: id (int)" in explained
 
 
 def test_seeding_again_changes_nothing(project, server):
