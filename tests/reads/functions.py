@@ -3,7 +3,7 @@
 import datetime
 import decimal
 
-from django.contrib.postgres.aggregates import ArrayAgg, StringAgg
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Case, Count, DateField, F, IntegerField, Max, Q, StdDev, Value, When
 from django.db.models import CharField as Char
 from django.db.models.functions import (
@@ -35,6 +35,12 @@ from django.db.models.functions import (
 from .entry import PYTHON, Entry, books
 from .lookups import UUID
 from .models import Author, Book, Everything
+
+try:
+    from django.db.models import StringAgg
+except ImportError:
+    # Before Django 6 it is PostgreSQL's own.
+    from django.contrib.postgres.aggregates import StringAgg
 
 MOMENT = datetime.datetime(2020, 1, 31, 23, 2, tzinfo=datetime.UTC)
 EVERY = Everything.objects.order_by("id")
