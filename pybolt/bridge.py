@@ -159,6 +159,7 @@ class Runtime:
         self.switch_interval = switch_interval
         self.request_thread = request_thread
         self.move_context = move_context
+        self.housekeeping = connections.housekeeping
         self.close_connections = connections.close_all
         self._request_threads = install(threads)
         self.release_thread = self._request_threads.end
@@ -176,9 +177,3 @@ class Runtime:
     def stop_loop(self, loop: SlotLoop) -> None:
         """Has the loop's thread end."""
         loop.call_soon_threadsafe(loop.end)
-
-    def housekeeping(self) -> None:
-        """Looks after this thread's database connections; never raises."""
-        from .django import connections
-
-        connections.housekeeping()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import selectors
 import sys
 from collections.abc import Coroutine
@@ -16,6 +17,7 @@ from types import BuiltinFunctionType
 from typing import Any, Protocol
 
 from ._engine import Finished, Step
+from .django.leases import Lease
 
 #: The name of every task that the engine starts.
 TASK_NAME = "bolt-request"
@@ -35,6 +37,9 @@ class Slot(Protocol):
 
     def fileno(self) -> int:
         """Becomes readable when there is something to drain."""
+
+    def wake(self) -> None:
+        """Has it become readable."""
 
     def drain(self) -> None:
         """Does one batch of what was queued for the loop."""
@@ -108,6 +113,16 @@ class SlotLoop(asyncio.SelectorEventLoop):
         task = context.get("future")
         if not (isinstance(task, asyncio.Task) and task.get_name() == TASK_NAME):
             super().call_exception_handler(context)
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+        """As the base class's; a request's own thread answers without a future between."""
+        if type(executor) is Lease:
+            return executor.run(self, functools.partial(func, *args) if args else func)
+        return super().run_in_executor(executor, func, *args)
+
+    def _write_to_self(self) -> None:
+        # The engine's descriptor, once for everything that has come since the loop last looked.
+        self._slot.wake()
 
     def _end(self) -> None:
         tasks = asyncio.all_tasks(self)

@@ -4,7 +4,8 @@
 //! I/O thread whenever the slot is free, else on the quick lane (sync) or first in the loop's queue
 //! (async). One run that was slow, that suspended or that touched the database takes it back.
 //! Slow sync routes are told apart by their CPU time: those that wait get the pool, those that
-//! compute share one thread, because more of them would only fight for the GIL.
+//! compute share one thread, because more of them would only fight for the GIL. Those that compute
+//! for a moment only, as a query of SQLite does, which waits for no server, share another one.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -17,6 +18,14 @@ pub const PROMOTE_AFTER: u32 = 32;
 
 /// On the quick lane other threads' Python is part of the wall time; only this much is damning.
 const QUICK_LANE_WALL: Duration = Duration::from_millis(50);
+
+/// Computing for no longer than this is brief.
+const BRIEF: Duration = Duration::from_millis(2);
+
+/// What a run of a route that computes counts for which waited all the same, against each that did
+/// not, and how much is a route that waits: a thread waits for a core now and then, too.
+const A_WAIT: u32 = 8;
+const WAITING: u32 = 24;
 
 /// So many runs a route that was found waiting stays on the pool before it is judged again.
 const WAITS_FOR_SURE: u32 = 1_000;
@@ -46,6 +55,8 @@ pub enum Pace {
     Waits = 2,
     /// Slow, and mostly computing.
     Computes = 3,
+    /// As that, and soon done.
+    Brief = 4,
 }
 
 /// Why a route is not inline, for `stats` and the metrics.
@@ -92,6 +103,8 @@ pub enum Lane {
     Quick,
     /// The one thread for handlers that compute.
     Compute,
+    /// The one thread for those that are soon done.
+    Brief,
     /// The pool.
     Pool,
 }
@@ -103,9 +116,22 @@ impl Lane {
             Self::Loop { .. } => "loop",
             Self::Quick => "quick",
             Self::Compute => "compute",
+            Self::Brief => "brief",
             Self::Pool => "pool",
         }
     }
+}
+
+/// What a run did with databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Touch {
+    /// Nothing.
+    #[default]
+    None,
+    /// It queried one that is in the process itself: SQLite.
+    Local,
+    /// It queried one that is waited for.
+    Remote,
 }
 
 /// What one run was like.
@@ -119,8 +145,8 @@ pub struct Run {
     pub alone: bool,
     /// Whether a coroutine suspended.
     pub suspended: bool,
-    /// Whether a query was executed.
-    pub database: bool,
+    /// Which queries were executed.
+    pub database: Touch,
 }
 
 /// The placement of one route; all threads share it.
@@ -132,7 +158,9 @@ pub struct Placement {
     reason: AtomicU8,
     streak: AtomicU32,
     sure: AtomicU32,
+    waits: AtomicU32,
     database: AtomicBool,
+    remote: AtomicBool,
     /// Runs so far, over reloads.
     pub runs: AtomicU64,
     /// Runs on the I/O thread so far.
@@ -151,7 +179,9 @@ impl Placement {
             reason: AtomicU8::new(reason as u8),
             streak: AtomicU32::new(0),
             sure: AtomicU32::new(0),
+            waits: AtomicU32::new(0),
             database: AtomicBool::new(false),
+            remote: AtomicBool::new(false),
             runs: AtomicU64::new(0),
             inline_runs: AtomicU64::new(0),
         }
@@ -179,6 +209,7 @@ impl Placement {
             (false, RunMode::Thread, _) => Lane::Pool,
             (false, RunMode::Inline, _) | (false, _, Pace::Quick) => Lane::Quick,
             (false, _, Pace::Computes) => Lane::Compute,
+            (false, _, Pace::Brief) => Lane::Brief,
             (false, _, Pace::Unknown | Pace::Waits) => Lane::Pool,
         }
     }
@@ -189,6 +220,7 @@ impl Placement {
             1 => Pace::Quick,
             2 => Pace::Waits,
             3 => Pace::Computes,
+            4 => Pace::Brief,
             _ => Pace::Unknown,
         }
     }
@@ -211,8 +243,11 @@ impl Placement {
         if matches!(self.mode, RunMode::Inline | RunMode::Thread) {
             return;
         }
-        if run.database {
+        if run.database > Touch::None {
             self.database.store(true, Relaxed);
+        }
+        if run.database == Touch::Remote {
+            self.remote.store(true, Relaxed);
         }
         let was_quick = self.pace() == Pace::Quick;
         if let Some(reason) = self.objection(run, was_quick) {
@@ -251,17 +286,35 @@ impl Placement {
             self.sure.fetch_sub(1, Relaxed);
             return Pace::Waits;
         }
+        let pace = self.pace();
+        let was_computing = matches!(pace, Pace::Computes | Pace::Brief);
+        let waits = was_computing && self.waits_after(run, cpu);
+        if waits || was_computing && self.remote.load(Relaxed) {
+            self.waits.store(0, Relaxed);
+            self.sure.store(WAITS_FOR_SURE, Relaxed);
+            return Pace::Waits;
+        }
         // Beside others, a thread that computes gets only its share of the GIL.
         let share = if run.alone { 2 } else { 8 };
-        match self.pace() {
-            Pace::Computes if cpu * 3 < run.wall && run.alone => {
-                self.sure.store(WAITS_FOR_SURE, Relaxed);
-                Pace::Waits
+        let is_slow = cpu > QUICK || reason == Reason::Database;
+        let computes = was_computing || is_slow && cpu * share > run.wall;
+        match reason {
+            Reason::Database if computes && !self.remote.load(Relaxed) && cpu <= BRIEF => {
+                Pace::Brief
             }
-            Pace::Computes => Pace::Computes,
-            _ if reason == Reason::Slow && cpu > QUICK && cpu * share > run.wall => Pace::Computes,
+            Reason::Slow if pace == Pace::Computes || computes && cpu > BRIEF => Pace::Computes,
+            Reason::Slow if computes => Pace::Brief,
             _ => Pace::Waits,
         }
+    }
+
+    /// Whether a route that computes waits, after this run.
+    fn waits_after(&self, run: &Run, cpu: Duration) -> bool {
+        let waits = self.waits.load(Relaxed);
+        let waited = run.alone && cpu * 3 < run.wall;
+        let waits = if waited { waits + A_WAIT } else { waits.saturating_sub(1) };
+        self.waits.store(waits, Relaxed);
+        waits >= WAITING
     }
 
     fn set(&self, pace: Pace) {
@@ -278,7 +331,7 @@ mod tests {
         cpu: Some(Duration::from_micros(20)),
         alone: true,
         suspended: false,
-        database: false,
+        database: Touch::None,
     };
 
     fn promoted(is_async: bool) -> Placement {
@@ -315,7 +368,11 @@ mod tests {
         let five = Duration::from_millis(5);
         route.record(&Run { wall: five, cpu: Some(five), ..QUICK_RUN });
         assert_eq!(route.lane(), Lane::Compute);
-        route.record(&Run { wall: five, cpu: Some(five / 10), ..QUICK_RUN });
+        let waits = Run { wall: five, cpu: Some(five / 10), ..QUICK_RUN };
+        route.record(&waits);
+        route.record(&waits);
+        assert_eq!(route.lane(), Lane::Compute, "it may have waited for a core");
+        route.record(&waits);
         assert_eq!(route.lane(), Lane::Pool);
         route.record(&Run { wall: five, cpu: Some(five), ..QUICK_RUN });
         assert_eq!(route.lane(), Lane::Pool, "it stays for a while");
@@ -327,12 +384,47 @@ mod tests {
         suspends.record(&Run { suspended: true, ..QUICK_RUN });
         assert!(!suspends.may_inline());
         let queries = promoted(false);
-        queries.record(&Run { database: true, ..QUICK_RUN });
+        queries.record(&Run { database: Touch::Remote, ..QUICK_RUN });
         for _ in 0..1000 {
             queries.record(&QUICK_RUN);
         }
         assert!(!queries.may_inline());
         assert_eq!(queries.reason(), Reason::Database);
+    }
+
+    #[test]
+    fn what_computes_for_a_moment_has_a_lane_of_its_own() {
+        let one = Duration::from_millis(1);
+        let query = Run { wall: one, cpu: Some(one), database: Touch::Local, ..QUICK_RUN };
+        let lane_after = |runs: &[Run]| {
+            let route = promoted(false);
+            for run in runs {
+                route.record(run);
+            }
+            route.lane()
+        };
+        assert_eq!(lane_after(&[Run { database: Touch::None, ..query }]), Lane::Brief);
+        assert_eq!(lane_after(&[query]), Lane::Brief);
+        // Beside others, and quicker than it was.
+        let beside = Run { wall: one * 6, alone: false, ..query };
+        let quick = Run { database: Touch::Local, ..QUICK_RUN };
+        assert_eq!(lane_after(&[beside, quick]), Lane::Brief);
+        assert_eq!(lane_after(&[quick]), Lane::Brief);
+        // It waited for a lock, took long, or asked a server.
+        let waited = Run { wall: one * 4, ..query };
+        assert_eq!(lane_after(&[query, waited, query]), Lane::Brief);
+        assert_eq!(lane_after(&[query, waited, waited, query, waited, query]), Lane::Brief);
+        assert_eq!(lane_after(&[query, waited, waited, waited, query]), Lane::Pool);
+        assert_eq!(lane_after(&[waited]), Lane::Pool);
+        let long = Run { wall: one * 5, cpu: Some(one * 5), ..query };
+        assert_eq!(lane_after(&[query, long]), Lane::Pool);
+        assert_eq!(lane_after(&[query, long, query]), Lane::Brief);
+        let remote = Run { database: Touch::Remote, ..query };
+        assert_eq!(lane_after(&[remote]), Lane::Pool);
+        assert_eq!(lane_after(&[query, remote, query]), Lane::Pool);
+        // One that computes for long stays where it is.
+        let spin = Run { database: Touch::None, ..long };
+        assert_eq!(lane_after(&[spin, Run { database: Touch::None, ..query }]), Lane::Compute);
     }
 
     #[test]

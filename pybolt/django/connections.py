@@ -8,12 +8,16 @@ transaction that a handler left open is rolled back before the next request sees
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
+
+from .. import _engine
 
 logger = logging.getLogger("pybolt.request")
 
@@ -32,9 +36,13 @@ _LASTING = re.compile("set_config|advisory|get_lock", re.I)
 
 
 class _Session(threading.local):
-    """What a call leaves on this thread for the next one of its request."""
+    """This thread's connections, and what a call leaves there for the next one of its request."""
 
     def __init__(self) -> None:
+        #: Whether the thread is lent to requests call by call.
+        self.is_lent = False
+        #: Those that were ever connected.
+        self.connections: dict[Any, None] = {}
         #: Cursors that somebody still has: iterators that go on in another call.
         self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Whether a connection is no longer as it was made.
@@ -55,38 +63,54 @@ def install() -> None:
     _installed = True
 
 
-def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
-    from .. import _engine
+def lend() -> None:
+    """Says that this thread is lent to requests call by call: see :func:`is_in_use`."""
+    _session.is_lent = True
 
+
+def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
     # Connecting is touching as well: it may wait for as long as a query.
-    _engine.mark_database()
-    if _mark not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_mark)
+    is_local = connection.vendor == "sqlite"
+    _engine.mark_database(is_local=is_local)
+    _session.connections[connection] = None
+    mark: Any = _engine.mark_local_query if is_local else _engine.mark_query
+    if _session.is_lent:
+        mark = _mark
+    if mark not in connection.execute_wrappers:
+        connection.execute_wrappers.append(mark)
 
 
 def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-    from .. import _engine
-
-    _engine.mark_database()
     _session.cursors.add(context["cursor"])
-    statement = str(sql)
-    if not _PASSING.match(statement) or _LASTING.search(statement):
+    if not _session.is_changed and _is_lasting(str(sql)):
         _session.is_changed = True
     return execute(sql, params, many, context)
 
 
-def housekeeping() -> None:
-    """Closes this thread's connections that are too old or unusable, and every open transaction.
-    What fails at that is logged, and keeps no other connection from it."""
-    from django.db import connections
+@functools.lru_cache(maxsize=512)
+def _is_lasting(statement: str) -> bool:
+    return not _PASSING.match(statement) or _LASTING.search(statement) is not None
 
-    _session.is_changed = False
-    _session.cursors.clear()
-    for connection in connections.all(initialized_only=True):
+
+def housekeeping() -> float | None:
+    """Closes this thread's connections that are too old or unusable, and every open transaction.
+    What fails at that is logged, and keeps no other connection from it.
+
+    Gives the seconds until the first of the others is too old; ``None`` where none ever is."""
+    if _session.is_lent:
+        _session.is_changed = False
+        _session.cursors.clear()
+    for connection in _session.connections:
         try:
             _look_after(connection)
         except Exception:
             logger.exception("looking after the connection %s failed", connection.alias)
+    ends = [
+        connection.close_at
+        for connection in _session.connections
+        if connection.connection is not None and connection.close_at is not None
+    ]
+    return min(ends) - time.monotonic() if ends else None
 
 
 def _look_after(connection: Any) -> None:
@@ -98,16 +122,24 @@ def _look_after(connection: Any) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
+def is_due() -> bool:
+    """Whether this thread has a connection that is too old, or may be unusable."""
+    now = time.monotonic()
+    for connection in _session.connections:
+        is_old = connection.close_at is not None and now >= connection.close_at
+        if connection.connection is not None and (is_old or connection.errors_occurred):
+            return True
+    return False
+
+
 def is_in_use() -> bool:
     """Whether this thread has a transaction, a cursor or settings of a session that a later call
     may go on with. Where that cannot be told it has, and the log says why."""
-    from django.db import connections
-
     try:
         return bool(
             _session.is_changed
             or len(_session.cursors)
-            or any(map(_has_transaction, connections.all(initialized_only=True)))
+            or any(map(_has_transaction, _session.connections))
         )
     except Exception:
         logger.exception("asking for open transactions failed")
@@ -119,9 +151,11 @@ def _has_transaction(connection: Any) -> bool:
     driver = connection.connection
     if driver is None:
         return False
-    if connection.in_atomic_block or not connection.get_autocommit():
+    if connection.in_atomic_block or not connection.autocommit:
         return True
-    status = getattr(getattr(driver, "info", None), "transaction_status", 0)
+    # psycopg makes an object for `info` each time, psycopg2 has nothing else.
+    libpq = getattr(driver, "pgconn", None) or getattr(driver, "info", None)
+    status = getattr(libpq, "transaction_status", 0)
     return bool(getattr(driver, "in_transaction", False) or status in _IN_TRANSACTION)
 
 

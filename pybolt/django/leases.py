@@ -1,7 +1,8 @@
 """The threads that sync code of async handlers runs on: so many and no more, lent to requests.
 
 A request's calls run one after the other, on one thread. It is lent with the first of them and goes
-back with the request's answer, once its connections are in order. Where all are lent, one that has
+back with the request's answer, once its connections are in order: at once, where they were so after
+the last call. Where all are lent, one that has
 no call under way, and whose connections are as the next call would find them anywhere, goes to the
 next request that needs it, and its own gets another with its next call. Where there is none of
 these either, requests wait, in the order in which they asked.
@@ -9,26 +10,37 @@ these either, requests wait, in the order in which they asked.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from . import connections
 
 
-class _Call(Future[Any]):
+class Call(Protocol):
     """A call, and what comes of it."""
+
+    def run(self) -> None:
+        """Makes it, unless nobody waits for it any more."""
+
+    def done(self) -> bool:
+        """Whether it was made, or is not to be."""
+
+
+class _Submitted(Future[Any]):
+    """A call for whoever waits on a thread, or on a loop that is not the worker's."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         super().__init__()
         self._function: Callable[[], Any] | None = function
 
     def run(self) -> None:
-        """Makes it, unless nobody waits for it any more."""
         function, self._function = self._function, None
         if function is None or not self.set_running_or_notify_cancel():
             return
@@ -42,25 +54,76 @@ class _Call(Future[Any]):
             self.set_result(result)
 
 
+class _Awaited:
+    """A call for a future of the worker's loop: what ``run_in_executor`` gives, without the locks
+    of a future that threads wait for."""
+
+    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self._function: Callable[[], Any] | None = function
+        self._loop = loop
+        self._made = False
+
+    def run(self) -> None:
+        function, self._function = self._function, None
+        if function is None or self.future.cancelled():
+            return
+        settle: Callable[[Any], None]
+        try:
+            result = function()
+            settle = self.future.set_result
+        except BaseException as error:
+            result = error
+            settle = self.future.set_exception
+            if isinstance(error, StopIteration):
+                # No coroutine can have it.
+                result = RuntimeError("a sync call raised StopIteration")
+                result.__cause__ = error
+        self._made = True
+        # Where the loop has ended, nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_settle, self.future, settle, result)
+        # The traceback of an exception refers to this frame.
+        del result
+
+    def done(self) -> bool:
+        return self._made or (self._function is not None and self.future.cancelled())
+
+
+def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], result: Any) -> None:
+    if not future.done():
+        settle(result)
+
+
 class Lease(Executor):
     """One request's: its calls, and the thread that is lent to it. ``ended``: the request is over,
     and the thread goes back when the calls have been made."""
 
     def __init__(self, threads: RequestThreads, *, ended: bool = False) -> None:
         self._threads = threads
-        self.calls: deque[_Call] = deque()
+        self.calls: deque[Call] = deque()
         self.thread: _Thread | None = None
         self.at_work = False
+        #: Whether the thread's connections were in order after the last call.
+        self.is_tidy = False
         self.ended = ended
         self.done: Callable[[], None] = _nothing
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As the base class's; never waits."""
-        call = _Call(functools.partial(function, *args, **kwargs))
+        call = _Submitted(functools.partial(function, *args, **kwargs))
         self._threads.add(self, call)
         return call
 
-    def call(self) -> _Call | None:
+    def run(
+        self, loop: asyncio.AbstractEventLoop, function: Callable[[], Any]
+    ) -> asyncio.Future[Any]:
+        """Has ``function`` called; what comes of it is ``loop``'s. On its thread; never waits."""
+        call = _Awaited(function, loop)
+        self._threads.add(self, call)
+        return call.future
+
+    def call(self) -> Call | None:
         """The first that has not ended."""
         while self.calls and self.calls[0].done():
             self.calls.popleft()
@@ -79,7 +142,7 @@ class RequestThreads:
         self._resting: dict[Lease, None] = {}
         self._waiting: dict[Lease, None] = {}
 
-    def add(self, lease: Lease, call: _Call) -> None:
+    def add(self, lease: Lease, call: Call) -> None:
         """Has ``call`` made when its turn comes."""
         with self._lock:
             if lease.thread is None and lease not in self._waiting:
@@ -91,19 +154,23 @@ class RequestThreads:
                 self._start(lease, lease.thread)
 
     def end(self, lease: Lease, done: Callable[[], None]) -> None:
-        """The request is over. ``done`` is called once its connections are in order, or at once
-        where it has none, or where a task that it left behind still uses them."""
+        """The request is over. ``done`` is called once its connections are in order: at once where
+        they are, or where it has none, or where a task that it left behind still uses them."""
         with self._lock:
             lease.ended = True
             if lease.call() is None:
                 self._waiting.pop(lease, None)
-                if lease.thread is not None:
+                if lease.thread is not None and lease.is_tidy and lease in self._resting:
+                    del self._resting[lease]
+                    self._put_back(lease.thread)
+                    lease.thread = None
+                elif lease.thread is not None:
                     lease.done = done
                     self._start(lease, lease.thread)
                     return
         done()
 
-    def turn(self, lease: Lease) -> tuple[_Call | None, bool]:
+    def turn(self, lease: Lease) -> tuple[Call | None, bool]:
         """What the thread of ``lease`` has to do, and whether the request is over: neither, where
         the call was cancelled."""
         with self._lock:
@@ -114,6 +181,7 @@ class RequestThreads:
         """Whom ``thread`` serves after a call of ``lease``; called on it. ``over``: there was none,
         the request is over and everything in order."""
         free = over or not connections.is_in_use()
+        lease.is_tidy = free and not connections.is_due()
         with self._lock:
             call = lease.call()
             if lease.ended and call is None and not over:
@@ -187,6 +255,7 @@ class _Thread(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        connections.lend()
         while (lease := self._inbox.get()) is not None:
             while lease is not None:
                 lease = self._serve(lease)

@@ -29,6 +29,7 @@ def atomic_requests(handler: Callable[..., Any]) -> Callable[..., Any]:
     ]
     if not aliases:
         return handler
+    is_local = all(connections[alias].vendor == "sqlite" for alias in aliases)
     if is_async(handler):
         raise DeclarationError(
             f"ATOMIC_REQUESTS of the database `{aliases[0]}` cannot hold for an async handler",
@@ -43,7 +44,7 @@ def atomic_requests(handler: Callable[..., Any]) -> Callable[..., Any]:
         from .. import _engine
 
         # A transaction that comes to nothing executes nothing, and is to be noticed all the same.
-        _engine.mark_database()
+        _engine.mark_database(is_local=is_local)
         return atomic(*args, **kwargs)
 
     return run

@@ -241,6 +241,20 @@ def test_refusals_are_quick_beside_handlers_that_spin(server):
     assert sorted(took)[int(len(took) * 0.95)] < 0.05
 
 
+def test_an_answer_does_not_wait_for_the_runs_behind_it(tmp_path):
+    config = tmp_path / "one.yaml"
+    config.write_text("version: 1\nserver: {python: {threads: 1}}\n")
+    with Server(tmp_path, APP, "--config", str(config)) as server, ThreadPoolExecutor(3) as pool:
+        begun = time.monotonic()
+
+        def ask(_):
+            assert server.request("GET", "/slow-sync")[0] == 200
+            return time.monotonic() - begun
+
+        took = sorted(pool.map(ask, range(3)))
+        assert all(number <= at < number + 0.8 for number, at in enumerate(took, 1)), took
+
+
 def test_a_killed_worker_is_replaced_on_its_socket(tmp_path):
     with Server(tmp_path, APP, "--workers", "2") as server:
         first = server.workers()

@@ -110,12 +110,18 @@ async def audit(request, seconds: float = 2):
 tasks: list[asyncio.Task[None]] = []
 
 
+@api.get("/hold")
+def hold(request, seconds: float = 0):
+    told()
+    time.sleep(seconds)
+    return {}
+
+
 @api.get("/where")
-def where(request):
+def where(request, route: str = "/look"):
     import pybolt
 
-    routes = pybolt.stats()["routes"]
-    return routes["GET /look"]
+    return pybolt.stats()["routes"][f"GET {route}"]
 
 
 @pytest.fixture
@@ -145,7 +151,21 @@ def test_a_route_that_queries_never_runs_on_the_io_thread(client):
     for _ in range(100):
         client.get("/look")
     told = client.get("/where").json()
-    assert (told["inline"], told["lane"], told["reason"]) == (False, "pool", "database")
+    assert (told["inline"], told["lane"], told["reason"]) == (False, "brief", "database")
+
+
+def test_a_query_that_waits_for_a_lock_holds_up_no_other(client):
+    for _ in range(50):
+        client.get("/hold")
+    assert client.get("/where?route=/hold").json()["lane"] == "brief"
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(client.get, "/hold?seconds=2")
+        time.sleep(0.2)
+        begun = time.monotonic()
+        for _ in range(10):
+            assert client.get("/hold").status == 200
+        assert time.monotonic() - begun < 1.5
+        assert held.result().status == 200
 
 
 @pytest.mark.parametrize("url", ["/age", "/age-async"])

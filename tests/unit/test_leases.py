@@ -298,7 +298,76 @@ def test_whatever_is_cancelled_no_call_is_lost_and_every_thread_comes_back(monke
     threads.close()
 
 
+def test_a_request_whose_connections_are_in_order_is_over_at_once(one):
+    ended = []
+    for leave, is_at_once in ((in_transaction, True), (begin, False), (spoil, False)):
+        lease = Lease(one)
+        result(lease.submit(leave))
+        # What the thread does after a call.
+        wait_until(lambda lease=lease: not lease.at_work)
+        done = threading.Event()
+        one.end(lease, lambda done=done: (ended.append(threading.get_ident()), done.set()))
+        assert done.wait(PATIENCE)
+        assert (ended.pop() == threading.get_ident()) is is_at_once
+
+
+def spoil():
+    execute("SELECT 1")
+    connection.errors_occurred = True
+
+
+def test_connections_of_no_age_are_closed_before_the_answer_and_not_between_calls(one, monkeypatch):
+    from django.conf import settings
+
+    monkeypatch.setitem(settings.DATABASES["default"], "CONN_MAX_AGE", 0)
+    lease, seen = Lease(one), []
+    for _ in range(3):
+        result(lease.submit(lambda: (execute("SELECT 1"), seen.append(connection.connection))))
+    assert len(set(map(id, seen))) == 1
+    end(one, lease)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        seen[0].execute("SELECT 1")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 api = BoltAPI()
+
+
+@api.get("/raises/{name}")
+async def raises(request, name: str):
+    calls = {"stop": lambda: next(iter(())), "value": lambda: int("x"), "exit": exit}
+    try:
+        await sync_to_async(calls[name])()
+    except BaseException as error:
+        return {"type": type(error).__name__, "cause": type(error.__cause__).__name__}
+
+
+@api.get("/given-up")
+async def given_up(request):
+    made, begun, over = [], threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        assert over.wait(PATIENCE)
+        made.append("slow")
+
+    first = asyncio.create_task(sync_to_async(slow)())
+    second = asyncio.create_task(sync_to_async(made.append)("second"))
+    third = asyncio.create_task(sync_to_async(made.append)("third"))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    for task in (first, second):
+        task.cancel()
+    given_up = await asyncio.gather(first, second, return_exceptions=True)
+    over.set()
+    await third
+    return {"made": made, "given_up": [type(error).__name__ for error in given_up]}
 
 
 @api.get("/nested")
@@ -364,3 +433,20 @@ def test_waiting_for_a_thread_counts_in_the_timeout(client):
     assert answers == [504] * 8
     assert time.monotonic() - begun < 1
     assert client.get("/nested").status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("stop", {"type": "RuntimeError", "cause": "StopIteration"}),
+        ("value", {"type": "ValueError", "cause": "NoneType"}),
+        ("exit", {"type": "SystemExit", "cause": "NoneType"}),
+    ],
+)
+def test_what_a_call_raises_is_raised_where_it_is_awaited(client, name, expected):
+    assert client.get(f"/raises/{name}").json() == expected
+
+
+def test_calls_that_are_given_up_end_or_are_not_made(client):
+    told = client.get("/given-up").json()
+    assert told == {"made": ["slow", "third"], "given_up": ["CancelledError"] * 2}

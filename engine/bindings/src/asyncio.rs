@@ -72,6 +72,13 @@ impl SlotHandle {
         self.bridge().map_or(-1, |bridge| bridge.queue.event())
     }
 
+    /// Wakes the loop, from any thread.
+    fn wake(&self) {
+        if let Some(bridge) = self.bridge() {
+            bridge.queue.wake();
+        }
+    }
+
     /// Does what was queued for the loop's thread, at most one batch of it.
     fn drain(&self, py: Python<'_>) {
         if let Some(bridge) = self.bridge() {

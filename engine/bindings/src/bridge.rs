@@ -75,7 +75,8 @@ pub struct Runtime {
     pub ready: Py<PyAny>,
     /// `mounted(handler, script_name)`: the handler, below a prefix that it does not see.
     pub mounted: Py<PyAny>,
-    /// `housekeeping()`: on the thread whose run touched the database.
+    /// `housekeeping()` gives the seconds until it is due: on the thread whose run touched the
+    /// database.
     pub housekeeping: Py<PyAny>,
     /// `close_connections()`: at the end of a thread that touched the database.
     pub close_connections: Py<PyAny>,

@@ -208,6 +208,7 @@ impl Engine {
         py.detach(|| {
             self.bridge.lanes.quick.stop(deadline);
             self.bridge.lanes.compute.stop(deadline);
+            self.bridge.lanes.brief.stop(deadline);
             (0..self.pool_threads).for_each(|_| self.bridge.lanes.pool.stop(deadline));
         });
         for thread in threads {
@@ -228,7 +229,8 @@ impl Engine {
         let event_loop = self.bridge.runtime.event_loop.bind(py);
         let run_loop = py.import("functools")?.getattr("partial")?.call1((run_loop, event_loop))?;
         threads.push(start_thread(py, "bolt-loop", run_loop.unbind())?);
-        let lanes = [(Place::Quick, 1), (Place::Compute, 1), (Place::Pool, self.pool_threads)];
+        let pool = (Place::Pool, self.pool_threads);
+        let lanes = [(Place::Quick, 1), (Place::Compute, 1), (Place::Brief, 1), pool];
         for (place, count) in lanes {
             for _ in 0..count {
                 let lane = Py::new(py, LaneThread::new(&self.bridge, place))?;

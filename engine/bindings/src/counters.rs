@@ -14,6 +14,8 @@ pub enum Place {
     Quick,
     /// The thread for sync handlers that compute.
     Compute,
+    /// The thread for those that are soon done.
+    Brief,
     /// The threads for sync handlers that wait.
     Pool,
     /// A thread of a synchronous response stream.
@@ -22,8 +24,15 @@ pub enum Place {
 
 impl Place {
     /// Every place, in the order of the counters.
-    pub const ALL: [Self; 6] =
-        [Self::Inline, Self::Loop, Self::Quick, Self::Compute, Self::Pool, Self::Stream];
+    pub const ALL: [Self; 7] = [
+        Self::Inline,
+        Self::Loop,
+        Self::Quick,
+        Self::Compute,
+        Self::Brief,
+        Self::Pool,
+        Self::Stream,
+    ];
 
     /// The name that statistics show.
     pub const fn name(self) -> &'static str {
@@ -32,6 +41,7 @@ impl Place {
             Self::Loop => "loop",
             Self::Quick => "quick",
             Self::Compute => "compute",
+            Self::Brief => "brief",
             Self::Pool => "pool",
             Self::Stream => "stream",
         }
@@ -51,7 +61,7 @@ pub struct Takes {
 
 /// The counters of all places.
 #[derive(Debug, Default)]
-pub struct Counters([Takes; 6]);
+pub struct Counters([Takes; 7]);
 
 impl Counters {
     /// The counters of `place`.

@@ -80,6 +80,9 @@ impl PythonHandler {
             Lane::Loop { quick } => self.push_to_loop(job, quick),
             Lane::Quick => self.bridge.lanes.quick.push(job),
             Lane::Compute => self.bridge.lanes.compute.push(job),
+            // One that waits for a lock after all is not waited for by the others.
+            Lane::Brief if self.bridge.lanes.brief.is_stuck() => self.bridge.lanes.pool.push(job),
+            Lane::Brief => self.bridge.lanes.brief.push(job),
             Lane::Pool => self.bridge.lanes.pool.push(job),
         };
         match queued {

@@ -1,6 +1,11 @@
-//! The lane threads: the quick lane, the one thread for handlers that compute, and the pool for
-//! those that wait, which also logs files that cannot be sent. Quick and slow never share a queue.
+//! The lane threads: the quick lane, one thread for handlers that compute, one for those of them that
+//! are soon done, and the pool for those that wait, which also logs files that cannot be sent. Quick
+//! and slow never share a queue.
 //! Each thread keeps its thread state alive and takes the GIL once a batch.
+//!
+//! Of a lane's threads one at a time waits for the GIL: each that does has whoever holds it offer it
+//! every few moments, and a switch costs more than it gains unless somebody has to wait for
+//! something else. The others wait without a job, in the order in which the jobs came.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use crate::bridge::{Bridge, LANE_CAPACITY, MAX_WAIT};
@@ -16,8 +22,12 @@ use crate::job::{FileFailure, Job};
 use crate::run;
 use pybolt_engine::placement::Run;
 
-/// So many quick jobs run in one take of the GIL.
-const BATCH: usize = 64;
+/// So many jobs run in one take of the GIL: quick ones, and slow ones where there are many.
+const QUICK_BATCH: usize = 64;
+const BATCH: usize = 16;
+
+/// A run of the brief lane that takes longer waits for something.
+const STUCK: Duration = Duration::from_millis(10);
 
 /// What a lane thread finds in its queue.
 enum Work {
@@ -30,6 +40,10 @@ enum Work {
 pub struct Lane {
     sender: Sender<Work>,
     receiver: Receiver<Work>,
+    /// Held by the thread that waits for the GIL.
+    turn: Mutex<()>,
+    /// When the run that is under way began; of a lane with one thread.
+    begun: Mutex<Option<Instant>>,
 }
 
 /// The three lanes.
@@ -39,6 +53,8 @@ pub struct Lanes {
     pub quick: Lane,
     /// Sync handlers that compute.
     pub compute: Lane,
+    /// Sync handlers that compute for a moment.
+    pub brief: Lane,
     /// Sync handlers that wait, and those not known yet.
     pub pool: Lane,
 }
@@ -46,7 +62,7 @@ pub struct Lanes {
 impl Default for Lane {
     fn default() -> Self {
         let (sender, receiver) = bounded(LANE_CAPACITY);
-        Self { sender, receiver }
+        Self { sender, receiver, turn: Mutex::new(()), begun: Mutex::default() }
     }
 }
 
@@ -67,6 +83,11 @@ impl Lane {
         self.receiver.len()
     }
 
+    /// Whether the lane's one thread waits for something.
+    pub fn is_stuck(&self) -> bool {
+        self.begun.lock().is_some_and(|begun| begun.elapsed() > STUCK)
+    }
+
     /// Has a failure logged. A lane that is full has none to spare, and the record is lost.
     pub fn report(&self, failure: FileFailure) {
         self.sender.try_send(Work::Report(Box::new(failure))).ok();
@@ -85,6 +106,7 @@ impl Lanes {
         match place {
             Place::Quick => &self.quick,
             Place::Compute => &self.compute,
+            Place::Brief => &self.brief,
             _ => &self.pool,
         }
     }
@@ -115,8 +137,21 @@ impl LaneThread {
 
 fn work(bridge: &Arc<Bridge>, place: Place) {
     let lane = bridge.lanes.of(place);
-    let batch = if place == Place::Quick { BATCH } else { 1 };
-    while let Ok(work) = lane.receiver.recv() {
+    let batch = match place {
+        Place::Quick => QUICK_BATCH,
+        Place::Compute => 1,
+        _ => BATCH,
+    };
+    loop {
+        let turn = lane.turn.lock();
+        let (work, turn) = match lane.receiver.try_recv() {
+            Ok(work) => (work, turn),
+            Err(_) => {
+                drop(turn);
+                let Ok(work) = lane.receiver.recv() else { return };
+                (work, lane.turn.lock())
+            }
+        };
         if matches!(work, Work::Stop) {
             return;
         }
@@ -126,11 +161,12 @@ fn work(bridge: &Arc<Bridge>, place: Place) {
         let busy = bridge.slot.enter_lane();
         let asked = Instant::now();
         let (got, stop) = Python::attach(|py| {
+            drop(turn);
             let got = Instant::now();
-            let mut stop = run_one(py, bridge, work);
+            let mut stop = run_one(py, bridge, lane, work);
             for _ in 1..batch {
                 let Ok(work) = lane.receiver.try_recv() else { break };
-                stop = run_one(py, bridge, work);
+                stop = run_one(py, bridge, lane, work);
                 if stop {
                     break;
                 }
@@ -146,9 +182,9 @@ fn work(bridge: &Arc<Bridge>, place: Place) {
 }
 
 /// Whether the thread is to end.
-fn run_one(py: Python<'_>, bridge: &Arc<Bridge>, work: Work) -> bool {
+fn run_one(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, work: Work) -> bool {
     match work {
-        Work::Run(job) => run_job(py, bridge, *job),
+        Work::Run(job) => run_job(py, bridge, lane, *job),
         Work::Report(failure) => report(py, bridge, &failure),
         Work::Stop => return true,
     }
@@ -164,13 +200,14 @@ fn report(py: Python<'_>, bridge: &Bridge, failure: &FileFailure) {
     }
 }
 
-fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
+fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
     let Job { route, parts, body, reply, queued } = job;
     let begun = Instant::now();
     if reply.answer.is_closed() || begun - queued > MAX_WAIT {
         // Without an answer it is told that there is no room.
         return;
     }
+    lane.begun.lock().replace(begun);
     let (alone, cpu) = (bridge.slot.is_alone(), thread_cpu_time());
     let answer = catch_unwind(AssertUnwindSafe(|| run::run_sync(py, bridge, &route, parts, body)))
         .unwrap_or_else(|_| run::internal_error());
@@ -181,8 +218,14 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         suspended: false,
         database: run::last_run_touched_database(),
     });
-    bridge.completions.push(reply.with(answer));
-    bridge.completions.flush();
+    lane.begun.lock().take();
+    let answer = reply.with(answer);
+    if lane.len() > 0 {
+        bridge.completions.push_with_others(answer, begun - queued);
+    } else {
+        bridge.completions.push(answer);
+        bridge.completions.flush();
+    }
 }
 
 fn thread_cpu_time() -> Duration {

@@ -65,5 +65,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(inspect::stats, module)?)?;
     module.add_function(wrap_pyfunction!(inspect::sees_sqlite, module)?)?;
     module.add_function(wrap_pyfunction!(run::mark_database, module)?)?;
+    module.add_function(wrap_pyfunction!(run::mark_query, module)?)?;
+    module.add_function(wrap_pyfunction!(run::mark_local_query, module)?)?;
     Ok(())
 }

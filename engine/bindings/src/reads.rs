@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pybolt_engine::placement::Touch;
 use pybolt_engine::query::{Failure, QueryPolicy, Values, rows::Fetched};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
@@ -166,7 +167,7 @@ impl Call {
     /// Runs it while this thread waits.
     fn sync(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         // A route whose handler waits runs on a thread of its own from now on.
-        run::mark_database();
+        run::touch(Touch::Remote);
         if run::on_io_thread() {
             let mut results = self.in_python.iter().map(|one| one.call0(py));
             if !self.is_gathered {

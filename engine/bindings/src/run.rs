@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pybolt_engine::http::{HeaderName, HeaderValue, Headers, StatusCode, header};
+use pybolt_engine::placement::Touch;
 use pybolt_engine::request::Parts;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -23,7 +25,9 @@ thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
     /// Whether any run of it ever did.
     static CONNECTED: Cell<bool> = const { Cell::new(false) };
-    static TOUCHED: Cell<bool> = const { Cell::new(false) };
+    static TOUCHED: Cell<Touch> = const { Cell::new(Touch::None) };
+    /// When this thread's connections have to be looked after before the next run.
+    static DUE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 thread_local! {
@@ -45,18 +49,50 @@ pub fn own_thread() {
     OURS.set(true);
 }
 
-/// Says that a query is being executed on this thread. Called by the connection's execute wrapper.
+/// Says that a database is asked on this thread, and whether it is one of this process.
 #[pyfunction]
-pub fn mark_database() {
+#[pyo3(signature = (*, is_local))]
+pub fn mark_database(is_local: bool) {
+    touch(if is_local { Touch::Local } else { Touch::Remote });
+}
+
+/// Says that this thread touches a database so.
+pub fn touch(touch: Touch) {
     if OURS.get() {
-        TOUCHED.set(true);
+        TOUCHED.set(TOUCHED.get().max(touch));
         CONNECTED.set(true);
     }
 }
 
-/// Whether the run since the last call touched the database on this thread.
-pub fn take_database_mark() -> bool {
-    TOUCHED.replace(false)
+/// Executes a query that is waited for, and marks the run: an execute wrapper of Django's.
+#[pyfunction]
+pub fn mark_query<'py>(
+    execute: &Bound<'py, PyAny>,
+    sql: &Bound<'py, PyAny>,
+    params: &Bound<'py, PyAny>,
+    many: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    touch(Touch::Remote);
+    execute.call1((sql, params, many, context))
+}
+
+/// The same of a query of SQLite.
+#[pyfunction]
+pub fn mark_local_query<'py>(
+    execute: &Bound<'py, PyAny>,
+    sql: &Bound<'py, PyAny>,
+    params: &Bound<'py, PyAny>,
+    many: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    touch(Touch::Local);
+    execute.call1((sql, params, many, context))
+}
+
+/// How the run since the last call touched databases on this thread.
+pub fn take_database_mark() -> Touch {
+    TOUCHED.replace(Touch::None)
 }
 
 /// A `contextvars.Context` that one request has to itself.
@@ -136,7 +172,7 @@ pub fn run_sync(
         Ok(request) => request,
         Err(error) => return fail(py, bridge, route, None, error),
     };
-    if CONNECTED.get() {
+    if DUE.get().is_some_and(|due| Instant::now() >= due) {
         // What has grown old since this thread's last run is not handed to this one.
         housekeeping(py, bridge);
     }
@@ -146,27 +182,36 @@ pub fn run_sync(
         answer(py, bridge, &result)
     });
     let answer = result.unwrap_or_else(|error| fail(py, bridge, route, Some(&request), error));
-    if take_database_mark() {
-        DATABASE_RUN.set(true);
+    let touched = take_database_mark();
+    if touched > Touch::None {
+        DATABASE_RUN.set(touched);
         housekeeping(py, bridge);
     }
     answer
 }
 
 thread_local! {
-    static DATABASE_RUN: Cell<bool> = const { Cell::new(false) };
+    static DATABASE_RUN: Cell<Touch> = const { Cell::new(Touch::None) };
 }
 
-/// Whether the run that has just ended on this thread, sync or async, touched the database.
-pub fn last_run_touched_database() -> bool {
+/// How the run that has just ended on this thread, sync or async, touched databases.
+pub fn last_run_touched_database() -> Touch {
     // Both are reset: the next run's marks are its own.
-    take_database_mark() | DATABASE_RUN.replace(false)
+    take_database_mark().max(DATABASE_RUN.replace(Touch::None))
 }
 
 /// Lets Django look after this thread's connections.
 pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
-    if let Err(error) = bridge.runtime.housekeeping.bind(py).call0() {
-        error.write_unraisable(py, Some(bridge.runtime.housekeeping.bind(py)));
+    let looked = bridge.runtime.housekeeping.bind(py).call0();
+    match looked.and_then(|seconds| seconds.extract::<Option<f64>>()) {
+        Ok(seconds) => {
+            let left = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+            DUE.set(seconds.and_then(left).and_then(|left| Instant::now().checked_add(left)));
+        }
+        Err(error) => {
+            DUE.set(Some(Instant::now()));
+            error.write_unraisable(py, Some(bridge.runtime.housekeeping.bind(py)));
+        }
     }
 }
 
