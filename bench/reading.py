@@ -66,11 +66,10 @@ def _storm(name: str, title: str, path: str, answer: Any) -> StormCase:
     return StormCase(name=name, title=title, targets=targets, p99_ms=5)
 
 
-def _awaited(name: str, title: str, path: str, answer: Any) -> CpuCase:
-    """Called by a handler, and so not without the GIL; the peer's `await` of as many is slower than its sync one."""
-    subject = _subject(_exchange(path, answer))
-    peer = _bolt(_exchange("/query/twenty", answer))
-    return CpuCase(name=name, title=title, targets=(subject, peer))
+def _awaited(name: str, title: str, path: str, beside: str, answer: Any) -> CpuCase:
+    """Called by a handler, and so not without the GIL."""
+    targets = (_subject(_exchange(path, answer)), _bolt(_exchange(beside, answer)))
+    return CpuCase(name=name, title=title, targets=targets, rates={"django-bolt": 5})
 
 
 CASES: tuple[Case, ...] = (
@@ -78,7 +77,20 @@ CASES: tuple[Case, ...] = (
     _query("query_one", "one row by its key", "/query/one/7", _shown(7), 10),
     _query("query_twenty", "twenty rows by twenty statements", "/query/twenty", TWENTY, 20),
     _query("query_ten_sqlite", "ten rows of SQLite, declared", "/query/ten-sqlite", TEN, 6),
-    _awaited("query_awaited", "twenty rows awaited by a handler", "/query/awaited", TWENTY),
+    _awaited(
+        "query_awaited",
+        "ten rows awaited by a handler, beside the async ORM",
+        "/query/awaited/ten",
+        "/orm/async/default",
+        TEN,
+    ),
+    _awaited(
+        "query_awaited_twenty",
+        "twenty statements awaited by a handler, beside the sync ORM",
+        "/query/awaited",
+        "/query/twenty",
+        TWENTY,
+    ),
     _raw("query_raw", "ten rows, beside raw tokio-postgres", "/query/ten", TEN),
     _raw("query_raw_one", "one row, beside raw tokio-postgres", "/query/one/7", _shown(7)),
     _orm("orm_sync_ten", "ten rows of PostgreSQL, sync ORM", "/orm/sync/default", 1.2),

@@ -20,6 +20,12 @@ api.query("/query/twenty", {f"item{n}": Read(items.filter(id=n), one=True) for n
 api.query("/query/ten-sqlite", items.using("sqlite").order_by("id")[:10])
 
 find = api.compile(items.filter(id=Param("id", int)), one=True)
+latest = api.compile(items.order_by("id")[:10])
+
+
+@api.get("/query/awaited/ten")
+async def query_awaited_ten(req: Any) -> list[dict[str, Any]]:
+    return await latest()
 
 
 @api.get("/query/awaited")

@@ -43,7 +43,6 @@ def _parameter(param: Param, plan: Plan) -> dict[str, Any]:
         "name": param.name,
         "place": param.place,
         "type": TYPES[param.scalar],
-        "many": param.many,
         "optional": param.optional,
         "default": None if default is None else _text(default),
         "max": most,

@@ -38,7 +38,6 @@ def test_a_read_in_full(sqlite):
                 "name": "q",
                 "place": "query",
                 "type": "str",
-                "many": False,
                 "optional": False,
                 "default": None,
                 "max": None,

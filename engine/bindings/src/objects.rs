@@ -191,12 +191,10 @@ pub fn given(
         |(parameter, value): (&pybolt_engine::query::wire::Parameter, Option<Bound<'_, PyAny>>)| {
             let Some(value) = value else { return Ok(None) };
             let text = match parameter.scalar {
-                Scalar::Int if !parameter.many && value.is_exact_instance_of::<PyInt>() => {
+                Scalar::Int if value.is_exact_instance_of::<PyInt>() => {
                     value.extract::<i64>()?.to_string()
                 }
-                Scalar::Str if !parameter.many && value.is_exact_instance_of::<PyString>() => {
-                    value.extract()?
-                }
+                Scalar::Str if value.is_exact_instance_of::<PyString>() => value.extract()?,
                 _ => classes.text.bind(py).call1((value, parameter.name.as_str()))?.extract()?,
             };
             Ok(Some(Value(text)))

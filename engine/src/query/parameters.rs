@@ -36,7 +36,7 @@ pub fn take(
     let mut errors = Vec::new();
     for parameter in parameters {
         let found = find(parameter, request);
-        match found.and_then(|found| read(parameter, &found, cursors, use_tz)) {
+        match found.and_then(|found| read(parameter, found.as_deref(), cursors, use_tz)) {
             Ok(value) => values.push(value),
             Err(message) => errors.push(json!({
                 "in": match parameter.place {
@@ -52,40 +52,37 @@ pub fn take(
     if errors.is_empty() { Ok(values) } else { Err(invalid(&errors)) }
 }
 
-/// The texts of a parameter.
-fn find(parameter: &Parameter, request: &Parts) -> Result<Vec<String>, String> {
+/// The text of a parameter: the last one of several.
+fn find(parameter: &Parameter, request: &Parts) -> Result<Option<String>, String> {
     Ok(match parameter.place {
-        None => Vec::new(),
-        Some(Place::Path) => {
-            request.param(&parameter.name).map(str::to_owned).into_iter().collect()
-        }
+        None => None,
+        Some(Place::Path) => request.param(&parameter.name).map(str::to_owned),
         Some(Place::Principal) => {
             let principal = request.principal.as_ref();
             match principal.and_then(|principal| principal.claims.read().get(&parameter.name)) {
-                None | Some(JsonValue::Null) => Vec::new(),
+                None | Some(JsonValue::Null) => None,
                 Some(JsonValue::Array(_)) => return Err("expected one value".to_owned()),
-                Some(JsonValue::String(text)) => vec![text.clone()],
-                Some(other) => vec![other.to_string()],
+                Some(JsonValue::String(text)) => Some(text.clone()),
+                Some(other) => Some(other.to_string()),
             }
         }
         Some(Place::Query | Place::Limit | Place::Offset | Place::Cursor) => {
             let query = request.uri.query().unwrap_or_default();
             form_urlencoded::parse(query.as_bytes())
                 .filter(|(name, _)| *name == parameter.name)
+                .last()
                 .map(|(_, value)| value.into_owned())
-                .collect()
         }
     })
 }
 
 fn read(
     parameter: &Parameter,
-    found: &[String],
+    found: Option<&str>,
     cursors: Option<&Cursors>,
     use_tz: bool,
 ) -> Result<Option<Value>, String> {
-    let text = found.last().map(String::as_str).or(parameter.default.as_deref());
-    let Some(text) = text else {
+    let Some(text) = found.or(parameter.default.as_deref()) else {
         return if parameter.optional { Ok(None) } else { Err("is required".to_owned()) };
     };
     if parameter.place == Some(Place::Cursor) {
@@ -94,10 +91,6 @@ fn read(
         return opened
             .map(|text| Some(Value(text)))
             .ok_or("expected the cursor of a page".to_owned());
-    }
-    if parameter.many && !found.is_empty() {
-        let items = found.iter().map(|text| parameter.scalar.read(text, use_tz));
-        return Ok(Some(Value(array(&items.collect::<Result<Vec<_>, _>>()?))));
     }
     let value = parameter.scalar.read(text, use_tz);
     if matches!(parameter.place, Some(Place::Limit | Place::Offset)) {
@@ -111,15 +104,6 @@ fn read(
         }
     }
     Ok(Some(Value(value?)))
-}
-
-/// PostgreSQL's spelling of an array.
-fn array(items: &[String]) -> String {
-    let quoted: Vec<_> = items
-        .iter()
-        .map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\"")))
-        .collect();
-    format!("{{{}}}", quoted.join(","))
 }
 
 /// The answer that names what does not fit, as a handler's parameters do (`RequestValidationError`).

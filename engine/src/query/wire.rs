@@ -34,9 +34,6 @@ pub struct Parameter {
     /// What it has to be.
     #[serde(rename = "type")]
     pub scalar: Scalar,
-    /// Whether all values of the name count.
-    #[serde(default)]
-    pub many: bool,
     /// Whether it may be missing, and its condition with it.
     #[serde(default)]
     pub optional: bool,
@@ -166,8 +163,6 @@ pub enum Kind {
     Float,
     /// A `Decimal`.
     Decimal,
-    /// A `str`.
-    Text,
     /// A `date`.
     Date,
     /// A `datetime`.

@@ -320,7 +320,7 @@ async fn verify(
         Ok(Some(principal)) => {
             let now = basic.now();
             if basic.cache > 0.0 {
-                basic.remembered.insert(&tag, &principal, now, now + basic.cache);
+                basic.remembered.insert(tag.as_slice().into(), &principal, now, now + basic.cache);
             }
             Ok(principal)
         }

@@ -282,10 +282,10 @@ impl JwtVerifier {
     }
 
     fn verify(&self, token: &str, set: &KeySet, now: f64) -> Result<Arc<Principal>, Rejection> {
-        let (principal, expires) =
+        let valid =
             verify::verify(token, set, &self.expected, now).ok_or_else(|| self.refuse_token())?;
-        let principal = Arc::new(principal);
-        set.verified.insert(token.as_bytes(), &principal, now, expires);
+        let principal = Arc::new(valid.principal);
+        set.verified.insert(valid.token, &principal, now, valid.expires);
         Ok(principal)
     }
 

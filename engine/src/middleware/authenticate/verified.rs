@@ -26,7 +26,7 @@ pub struct Verified(Mutex<HashMap<Tail, Entry, RandomState>>);
 
 /// Whose they are, and until when they are good, in seconds since the caller's epoch.
 struct Entry {
-    credentials: Box<[u8]>,
+    credentials: Arc<[u8]>,
     principal: Arc<Principal>,
     expires: f64,
 }
@@ -42,7 +42,13 @@ impl Verified {
     }
 
     /// Remembers what was verified until `expires`.
-    pub fn insert(&self, credentials: &[u8], principal: &Arc<Principal>, now: f64, expires: f64) {
+    pub fn insert(
+        &self,
+        credentials: Arc<[u8]>,
+        principal: &Arc<Principal>,
+        now: f64,
+        expires: f64,
+    ) {
         let mut known = self.0.lock();
         if known.len() >= CAPACITY {
             known.retain(|_, entry| now < entry.expires);
@@ -51,8 +57,7 @@ impl Verified {
             }
         }
         let principal = Arc::clone(principal);
-        let entry = Entry { credentials: credentials.into(), principal, expires };
-        known.insert(tail(credentials), entry);
+        known.insert(tail(&credentials), Entry { credentials, principal, expires });
     }
 }
 
@@ -89,16 +94,16 @@ mod tests {
             b"",
             b"s",
         ];
-        verified.insert(known, &principal, 0.0, 10.0);
+        verified.insert(known.as_slice().into(), &principal, 0.0, 10.0);
         assert!(verified.get(known, 9.9).is_some());
         assert!(verified.get(known, 10.0).is_none());
         for other in others {
             assert!(verified.get(other, 1.0).is_none());
         }
-        verified.insert(b"short", &principal, 0.0, 10.0);
+        verified.insert(b"short".as_slice().into(), &principal, 0.0, 10.0);
         assert!(verified.get(b"short", 1.0).is_some());
         for number in 0..5_000 {
-            verified.insert(number.to_string().as_bytes(), &principal, 0.0, 10.0);
+            verified.insert(number.to_string().into_bytes().into(), &principal, 0.0, 10.0);
         }
         assert!(verified.0.lock().len() <= CAPACITY);
     }

@@ -1,5 +1,8 @@
 //! The verification of one token: form, header, signature, claims, in this order.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::keys::Key;
 use super::remote::KeySet;
 use super::signature::Algorithm;
@@ -45,14 +48,16 @@ impl LastHeader {
     }
 }
 
-/// The principal of a token that is valid in every respect, and until when it is; times in seconds
-/// since 1970.
-pub fn verify(
-    token: &str,
-    set: &KeySet,
-    expected: &Expectations,
-    now: f64,
-) -> Option<(Principal, f64)> {
+/// A token that is valid in every respect.
+pub struct Valid {
+    pub token: Arc<[u8]>,
+    pub principal: Principal,
+    /// Until when it is, in seconds since 1970.
+    pub expires: f64,
+}
+
+/// Verifies a token at the time `now`, in seconds since 1970.
+pub fn verify(token: &str, set: &KeySet, expected: &Expectations, now: f64) -> Option<Valid> {
     let (message, signature) = token.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;
     if payload.contains('.') {
@@ -72,17 +77,25 @@ pub fn verify(
     if known.is_none() {
         set.header.keep(header, (algorithm, at));
     }
-    let json = decoded(payload)?;
+    let mut room = [0; ROOM];
+    let json = decoded(payload, &mut room)?;
     let claims = Object::read(&json).ok()?;
     let expires = check_claims(&claims, expected, now)?;
     let mut principal = principal(&claims, expected)?;
-    principal.claims = Claims::new(json);
-    Some((principal, expires))
+    let token: Arc<[u8]> = token.as_bytes().into();
+    principal.claims = Claims::of(Arc::clone(&token));
+    Some(Valid { token, principal, expires })
+}
+
+/// The JSON of the claims in a token.
+pub fn payload(token: &[u8]) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(token.split(|byte| *byte == b'.').nth(1)?).ok()
 }
 
 /// What a header says.
 fn read_header(header: &str, keys: &[Key]) -> Option<Meaning> {
-    let json = decoded(header)?;
+    let mut room = [0; ROOM];
+    let json = decoded(header, &mut room)?;
     let header = Object::read(&json).ok()?;
     if REFUSED_MEMBERS.iter().any(|member| header.get(member).is_some()) {
         return None;
@@ -104,7 +117,8 @@ pub fn unknown_key(token: &str, set: &KeySet) -> Option<Option<String>> {
     if set.header.meaning(header).is_some() {
         return None;
     }
-    let json = decoded(header)?;
+    let mut room = [0; ROOM];
+    let json = decoded(header, &mut room)?;
     let header = Object::read(&json).ok()?;
     match header.get("kid") {
         None => keys.is_empty().then_some(None),
@@ -118,13 +132,21 @@ pub fn unknown_key(token: &str, set: &KeySet) -> Option<Option<String>> {
 
 /// Who says that it issued a token; nothing of it is verified.
 pub fn unverified_issuer(token: &str) -> Option<String> {
-    let json = decoded(token.split('.').nth(1)?)?;
+    let json = payload(token.as_bytes())?;
     let claims = Object::read(&json).ok()?;
     claims.get("iss")?.as_str().map(str::to_owned)
 }
 
-fn decoded(part: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(part).ok()
+/// Room for most parts of tokens, once they are decoded.
+const ROOM: usize = 512;
+
+/// What is in a part, in `room` where it fits.
+fn decoded<'a>(part: &str, room: &'a mut [u8]) -> Option<Cow<'a, [u8]>> {
+    if base64::decoded_len_estimate(part.len()) > room.len() {
+        return URL_SAFE_NO_PAD.decode(part).ok().map(Cow::Owned);
+    }
+    let length = URL_SAFE_NO_PAD.decode_slice(part, room).ok()?;
+    Some(Cow::Borrowed(&room[..length]))
 }
 
 /// The place of the key that the header means: by `kid` among several, or without one the only key

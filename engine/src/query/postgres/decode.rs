@@ -118,7 +118,6 @@ impl Decoder {
             | (Kind::Decimal, plain @ Self::Numeric)
             | (Kind::Json, plain @ (Self::Json | Self::Jsonb))
             | (Kind::Bool, plain @ Self::Bool)
-            | (Kind::Text, plain @ Self::Text)
             | (Kind::Uuid, plain @ Self::Uuid)
             | (Kind::Date, plain @ Self::Date)
             | (Kind::Time, plain @ Self::Time)

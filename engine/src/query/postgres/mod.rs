@@ -38,10 +38,14 @@ use super::{Failure, Value};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// So many statements are on their way on one connection at most.
-const MAX_QUEUED: usize = 1024;
+const MAX_QUEUED: usize = 2048;
 
 /// A statement that runs longer keeps others from its connection while there is another one.
 const SLOW: Duration = Duration::from_millis(5);
+
+/// Behind one that runs longer nobody stays. Who goes is executed there all the same: a server that
+/// has no core for a moment is worth waiting for.
+const STUCK: Duration = Duration::from_millis(20);
 
 /// So seldom at least one that stands behind others looks for another connection.
 const MAX_LOOK: Duration = Duration::from_millis(40);
@@ -239,15 +243,14 @@ impl Postgres {
         }
     }
 
-    /// Whether there is a quick connection, while `link` is none.
+    /// Whether there is a quick connection, while `link` is stuck.
     fn has_quicker(&self, link: &Arc<Link>) -> bool {
         let is_quick = |link: &Arc<Link>| {
             let load = link.load();
             load.age < SLOW && load.queued < MAX_QUEUED
         };
-        let states = self.states.lock();
         let other = |state: &State| matches!(state, State::Up(other) if !Arc::ptr_eq(other, link) && is_quick(other));
-        !is_quick(link) && states.iter().any(other)
+        link.load().age >= STUCK && self.states.lock().iter().any(other)
     }
 
     /// What is at its end is not asked again, before its keeper has seen it.

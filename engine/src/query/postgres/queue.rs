@@ -42,7 +42,7 @@ pub struct Load {
 
 impl Line {
     fn at(&self, number: u64) -> Option<usize> {
-        self.waiting.iter().position(|waiting| waiting.number == number)
+        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
     }
 
     fn push(&mut self) -> u64 {

@@ -65,15 +65,6 @@ pub fn postgres_type(name: &str) -> Type {
         "interval" => Type::INTERVAL,
         "json" => Type::JSON,
         "jsonb" => Type::JSONB,
-        "int4[]" => Type::INT4_ARRAY,
-        "int8[]" => Type::INT8_ARRAY,
-        "float8[]" => Type::FLOAT8_ARRAY,
-        "numeric[]" => Type::NUMERIC_ARRAY,
-        "text[]" => Type::TEXT_ARRAY,
-        "uuid[]" => Type::UUID_ARRAY,
-        "bool[]" => Type::BOOL_ARRAY,
-        "date[]" => Type::DATE_ARRAY,
-        "timestamptz[]" => Type::TIMESTAMPTZ_ARRAY,
         _ => Type::UNKNOWN,
     }
 }

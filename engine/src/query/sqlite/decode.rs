@@ -37,7 +37,6 @@ pub fn cell(value: ValueRef<'_>, column: &Column, use_tz: bool) -> Result<Cell<'
             _ => return Err(OTHER),
         },
         Kind::Decimal => Cell::Decimal(super::decimal::decimal(value, column)?),
-        Kind::Text => Cell::Text(Cow::Owned(text(value)?.to_owned())),
         Kind::Json => Cell::Json(Cow::Owned(text(value)?.to_owned())),
         Kind::Uuid => Cell::Uuid(uuid(text(value)?).ok_or(OTHER)?),
         Kind::Date => Cell::Date(date(text(value)?).ok_or(OTHER)?),
