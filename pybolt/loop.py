@@ -122,7 +122,9 @@ class SlotLoop(asyncio.SelectorEventLoop):
 
     def _write_to_self(self) -> None:
         # The engine's descriptor, once for everything that has come since the loop last looked.
-        self._slot.wake()
+        slot = self.__dict__.get("_slot")
+        if slot is not None:
+            slot.wake()
 
     def _end(self) -> None:
         tasks = asyncio.all_tasks(self)

@@ -27,6 +27,9 @@ const BRIEF: Duration = Duration::from_millis(2);
 const A_WAIT: u32 = 8;
 const WAITING: u32 = 24;
 
+/// For a core nobody waits longer.
+const FOR_A_CORE: Duration = Duration::from_millis(20);
+
 /// So many runs a route that was found waiting stays on the pool before it is judged again.
 const WAITS_FOR_SURE: u32 = 1_000;
 
@@ -311,8 +314,13 @@ impl Placement {
     /// Whether a route that computes waits, after this run.
     fn waits_after(&self, run: &Run, cpu: Duration) -> bool {
         let waits = self.waits.load(Relaxed);
-        let waited = run.alone && cpu * 3 < run.wall;
-        let waits = if waited { waits + A_WAIT } else { waits.saturating_sub(1) };
+        let waits = if !run.alone || cpu * 3 >= run.wall {
+            waits.saturating_sub(1)
+        } else if run.wall > cpu + FOR_A_CORE {
+            WAITING
+        } else {
+            waits + A_WAIT
+        };
         self.waits.store(waits, Relaxed);
         waits >= WAITING
     }
@@ -416,6 +424,7 @@ mod tests {
         assert_eq!(lane_after(&[query, waited, waited, query, waited, query]), Lane::Brief);
         assert_eq!(lane_after(&[query, waited, waited, waited, query]), Lane::Pool);
         assert_eq!(lane_after(&[waited]), Lane::Pool);
+        assert_eq!(lane_after(&[query, Run { wall: one * 30, ..query }]), Lane::Pool);
         let long = Run { wall: one * 5, cpu: Some(one * 5), ..query };
         assert_eq!(lane_after(&[query, long]), Lane::Pool);
         assert_eq!(lane_after(&[query, long, query]), Lane::Brief);

@@ -41,8 +41,8 @@ class _Session(threading.local):
     def __init__(self) -> None:
         #: Whether the thread is lent to requests call by call.
         self.is_lent = False
-        #: Those that were ever connected.
-        self.connections: dict[Any, None] = {}
+        #: Those that were ever connected and that somebody still has.
+        self.connections: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Cursors that somebody still has: iterators that go on in another call.
         self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Whether a connection is no longer as it was made.
@@ -72,7 +72,7 @@ def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
     # Connecting is touching as well: it may wait for as long as a query.
     is_local = connection.vendor == "sqlite"
     _engine.mark_database(is_local=is_local)
-    _session.connections[connection] = None
+    _session.connections.add(connection)
     mark: Any = _engine.mark_local_query if is_local else _engine.mark_query
     if _session.is_lent:
         mark = _mark
@@ -82,14 +82,20 @@ def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
 
 def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
     _session.cursors.add(context["cursor"])
-    if not _session.is_changed and _is_lasting(str(sql)):
-        _session.is_changed = True
+    if not _session.is_changed:
+        statement = str(sql)
+        is_lasting = _known if len(statement) <= _SHORT else _is_lasting
+        _session.is_changed = is_lasting(statement)
     return execute(sql, params, many, context)
 
 
-@functools.lru_cache(maxsize=512)
 def _is_lasting(statement: str) -> bool:
     return not _PASSING.match(statement) or _LASTING.search(statement) is not None
+
+
+#: The same, of statements that come again: none of a length that values make.
+_known = functools.lru_cache(maxsize=512)(_is_lasting)
+_SHORT = 2048
 
 
 def housekeeping() -> float | None:
@@ -100,14 +106,14 @@ def housekeeping() -> float | None:
     if _session.is_lent:
         _session.is_changed = False
         _session.cursors.clear()
-    for connection in _session.connections:
+    for connection in list(_session.connections):
         try:
             _look_after(connection)
         except Exception:
             logger.exception("looking after the connection %s failed", connection.alias)
     ends = [
         connection.close_at
-        for connection in _session.connections
+        for connection in list(_session.connections)
         if connection.connection is not None and connection.close_at is not None
     ]
     return min(ends) - time.monotonic() if ends else None
@@ -125,7 +131,7 @@ def _look_after(connection: Any) -> None:
 def is_due() -> bool:
     """Whether this thread has a connection that is too old, or may be unusable."""
     now = time.monotonic()
-    for connection in _session.connections:
+    for connection in list(_session.connections):
         is_old = connection.close_at is not None and now >= connection.close_at
         if connection.connection is not None and (is_old or connection.errors_occurred):
             return True
@@ -139,7 +145,7 @@ def is_in_use() -> bool:
         return bool(
             _session.is_changed
             or len(_session.cursors)
-            or any(map(_has_transaction, _session.connections))
+            or any(map(_has_transaction, list(_session.connections)))
         )
     except Exception:
         logger.exception("asking for open transactions failed")

@@ -2,10 +2,10 @@
 
 A request's calls run one after the other, on one thread. It is lent with the first of them and goes
 back with the request's answer, once its connections are in order: at once, where they were so after
-the last call. Where all are lent, one that has
-no call under way, and whose connections are as the next call would find them anywhere, goes to the
-next request that needs it, and its own gets another with its next call. Where there is none of
-these either, requests wait, in the order in which they asked.
+the last call. Where all are lent, one that has no call under way, and whose connections are as the
+next call would find them anywhere, goes to the next request that needs it, and its own gets another
+with its next call. Where there is none of these either, requests wait, in the order in which they
+asked.
 """
 
 from __future__ import annotations
@@ -60,14 +60,18 @@ class _Awaited:
 
     def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[Any] = loop.create_future()
+        #: Until the call begins, or is not to be made any more.
         self._function: Callable[[], Any] | None = function
         self._loop = loop
-        self._made = False
+        self._is_over = False
 
     def run(self) -> None:
         function, self._function = self._function, None
-        if function is None or self.future.cancelled():
-            return
+        if function is not None and not self.future.cancelled():
+            self._call(function)
+        self._is_over = True
+
+    def _call(self, function: Callable[[], Any]) -> None:
         settle: Callable[[Any], None]
         try:
             result = function()
@@ -79,15 +83,14 @@ class _Awaited:
                 # No coroutine can have it.
                 result = RuntimeError("a sync call raised StopIteration")
                 result.__cause__ = error
-        self._made = True
         # Where the loop has ended, nobody waits any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(_settle, self.future, settle, result)
         # The traceback of an exception refers to this frame.
-        del result
+        del self, settle, result
 
     def done(self) -> bool:
-        return self._made or (self._function is not None and self.future.cancelled())
+        return self._is_over or (self._function is not None and self.future.cancelled())
 
 
 def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], result: Any) -> None:
@@ -153,22 +156,26 @@ class RequestThreads:
             else:
                 self._start(lease, lease.thread)
 
-    def end(self, lease: Lease, done: Callable[[], None]) -> None:
-        """The request is over. ``done`` is called once its connections are in order: at once where
-        they are, or where it has none, or where a task that it left behind still uses them."""
+    def end(self, lease: Lease, done: Callable[[], None]) -> bool:
+        """The request is over. Whether nothing is left to do: its connections are in order, or it
+        has none, or a task that it left behind still uses them. Where not, ``done`` is called once
+        they are in order."""
         with self._lock:
             lease.ended = True
-            if lease.call() is None:
-                self._waiting.pop(lease, None)
-                if lease.thread is not None and lease.is_tidy and lease in self._resting:
-                    del self._resting[lease]
-                    self._put_back(lease.thread)
-                    lease.thread = None
-                elif lease.thread is not None:
-                    lease.done = done
-                    self._start(lease, lease.thread)
-                    return
-        done()
+            if lease.call() is not None:
+                return True
+            self._waiting.pop(lease, None)
+            thread = lease.thread
+            if thread is None:
+                return True
+            if lease.is_tidy and lease in self._resting:
+                del self._resting[lease]
+                lease.thread = None
+                self._put_back(thread)
+                return True
+            lease.done = done
+            self._start(lease, thread)
+            return False
 
     def turn(self, lease: Lease) -> tuple[Call | None, bool]:
         """What the thread of ``lease`` has to do, and whether the request is over: neither, where
@@ -181,7 +188,7 @@ class RequestThreads:
         """Whom ``thread`` serves after a call of ``lease``; called on it. ``over``: there was none,
         the request is over and everything in order."""
         free = over or not connections.is_in_use()
-        lease.is_tidy = free and not connections.is_due()
+        is_tidy = free and not connections.is_due()
         with self._lock:
             call = lease.call()
             if lease.ended and call is None and not over:
@@ -193,6 +200,7 @@ class RequestThreads:
             if over or following is not None:
                 lease.thread = None
             elif free:
+                lease.is_tidy = is_tidy
                 self._resting[lease] = None
             if following is not None:
                 following.thread, following.at_work = thread, True

@@ -110,6 +110,20 @@ async def audit(request, seconds: float = 2):
 tasks: list[asyncio.Task[None]] = []
 
 
+@api.get("/leave-open-unasked")
+def leave_open_unasked(request):
+    # No query tells of it.
+    transaction.set_autocommit(False)
+    return {"connected": connection.connection is not None}
+
+
+@api.get("/insert")
+def insert(request):
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO left_behind VALUES (1)")
+    return {}
+
+
 @api.get("/hold")
 def hold(request, seconds: float = 0):
     told()
@@ -147,6 +161,19 @@ def test_the_next_request_sees_nothing_of_an_open_transaction(client, url):
         assert (told["found"], told["open"]) == (0, False)
 
 
+def test_a_transaction_that_no_query_tells_of_takes_no_other_request_s_rows_along(
+    client, monkeypatch
+):
+    from django.conf import settings
+
+    monkeypatch.setitem(settings.DATABASES["default"], "CONN_MAX_AGE", 600)
+    for inserted in range(1, 41):
+        client.get("/leave-open-unasked")
+        client.get("/insert")
+        told = client.get("/look").json()
+        assert (told["found"], told["open"]) == (inserted, False)
+
+
 def test_a_route_that_queries_never_runs_on_the_io_thread(client):
     for _ in range(100):
         client.get("/look")
@@ -158,12 +185,13 @@ def test_a_query_that_waits_for_a_lock_holds_up_no_other(client):
     for _ in range(50):
         client.get("/hold")
     assert client.get("/where?route=/hold").json()["lane"] == "brief"
-    with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(client.get, "/hold?seconds=2")
-        time.sleep(0.2)
+    with ThreadPoolExecutor(11) as pool:
         begun = time.monotonic()
-        for _ in range(10):
-            assert client.get("/hold").status == 200
+        held = pool.submit(client.get, "/hold?seconds=2")
+        # Those that came right behind it, and those that come later.
+        behind = [pool.submit(client.get, "/hold") for _ in range(10)]
+        assert {one.result().status for one in behind} == {200}
+        assert [client.get("/hold").status for _ in range(10)] == [200] * 10
         assert time.monotonic() - begun < 1.5
         assert held.result().status == 200
 

@@ -47,7 +47,8 @@ def result(future):
 def end(threads, lease):
     """Returns when the lease's connections are in order."""
     done = threading.Event()
-    threads.end(lease, done.set)
+    if threads.end(lease, done.set):
+        return
     assert done.wait(PATIENCE)
 
 
@@ -268,6 +269,27 @@ def test_an_exception_of_a_call_is_its_caller_s(one):
     end(one, lease)
 
 
+def test_a_call_that_is_given_up_as_it_begins_is_over(one):
+    loop = asyncio.new_event_loop()
+    lease, made = Lease(one), []
+    busy = Busy(lease)
+    given_up = lease.run(loop, functools.partial(made.append, "given up"))
+    call = lease.calls[-1]
+    run = call.run
+
+    def run_late():
+        given_up.cancel()
+        run()
+
+    call.run = run_late
+    last = lease.submit(made.append, "last")
+    busy.let_go()
+    result(last)
+    assert made == ["last"]
+    end(one, lease)
+    loop.close()
+
+
 def test_whatever_is_cancelled_no_call_is_lost_and_every_thread_comes_back(monkeypatch):
     monkeypatch.setattr(connections, "is_in_use", lambda: chance.random() < 0.3)
     threads, chance, used = RequestThreads(3), random.Random(1), set()
@@ -298,17 +320,16 @@ def test_whatever_is_cancelled_no_call_is_lost_and_every_thread_comes_back(monke
     threads.close()
 
 
-def test_a_request_whose_connections_are_in_order_is_over_at_once(one):
-    ended = []
-    for leave, is_at_once in ((in_transaction, True), (begin, False), (spoil, False)):
-        lease = Lease(one)
+@pytest.mark.parametrize("is_at_once", [True, False])
+def test_a_request_whose_connections_are_in_order_is_over_at_once(one, is_at_once):
+    for leave in (in_transaction,) if is_at_once else (begin, spoil):
+        lease, done = Lease(one), threading.Event()
         result(lease.submit(leave))
         # What the thread does after a call.
         wait_until(lambda lease=lease: not lease.at_work)
-        done = threading.Event()
-        one.end(lease, lambda done=done: (ended.append(threading.get_ident()), done.set()))
-        assert done.wait(PATIENCE)
-        assert (ended.pop() == threading.get_ident()) is is_at_once
+        assert one.end(lease, done.set) is is_at_once
+        assert done.wait(PATIENCE if not is_at_once else 0) is not is_at_once
+        assert result(Lease(one, ended=True).submit(in_transaction)) is False
 
 
 def spoil():

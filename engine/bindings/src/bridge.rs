@@ -67,7 +67,8 @@ pub struct Runtime {
     pub request_thread: Py<PyAny>,
     /// `move_context(context, thread or None)`: it goes on on another thread.
     pub move_context: Py<PyAny>,
-    /// `release_thread(executor, done)`: a request's thread goes back; `done()` is called there.
+    /// `release_thread(executor, done)`: a request's thread goes back. True: it has; else `done()` is
+    /// called there.
     pub release_thread: Py<PyAny>,
     /// The loop.
     pub event_loop: Py<PyAny>,

@@ -28,11 +28,10 @@ pub struct Completions {
     answers: SegQueue<Completion>,
     woken: AtomicBool,
     notify: Notify,
-    /// For how long an answer has been kept back since the I/O thread last looked, in milliseconds;
-    /// 0: there is none.
+    /// For how long answers have been kept back since the I/O thread last looked, and within what
+    /// time it looks again without being woken; in milliseconds, 0: not at all.
     kept: AtomicU64,
-    /// Whether the I/O thread looks soon without being woken.
-    watched: AtomicBool,
+    watched: AtomicU64,
 }
 
 impl Completions {
@@ -50,8 +49,12 @@ impl Completions {
     pub fn push_with_others(&self, answer: Completion, waited: Duration) {
         self.push(answer);
         let patience = (waited / PART).min(PATIENCE).as_millis();
-        self.kept.store(u64::try_from(patience).unwrap_or(0), Ordering::SeqCst);
-        if !self.watched.load(Ordering::SeqCst) {
+        let patience = u64::try_from(patience).unwrap_or(0);
+        if patience == 0 {
+            return self.flush();
+        }
+        self.kept.store(patience, Ordering::SeqCst);
+        if !(1..=patience).contains(&self.watched.load(Ordering::SeqCst)) {
             self.flush();
         }
     }
@@ -74,9 +77,10 @@ impl Completions {
             }
             self.woken.swap(false, Ordering::AcqRel);
             self.hand_out_all();
-            patience = Duration::from_millis(self.kept.swap(0, Ordering::SeqCst));
+            let kept = self.kept.swap(0, Ordering::SeqCst);
+            patience = Duration::from_millis(kept);
             // Whoever found it watched pushed before; whoever pushes later sees what is stored.
-            self.watched.store(!patience.is_zero(), Ordering::SeqCst);
+            self.watched.store(kept, Ordering::SeqCst);
             self.hand_out_all();
         }
     }

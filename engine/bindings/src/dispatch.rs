@@ -80,9 +80,7 @@ impl PythonHandler {
             Lane::Loop { quick } => self.push_to_loop(job, quick),
             Lane::Quick => self.bridge.lanes.quick.push(job),
             Lane::Compute => self.bridge.lanes.compute.push(job),
-            // One that waits for a lock after all is not waited for by the others.
-            Lane::Brief if self.bridge.lanes.brief.is_stuck() => self.bridge.lanes.pool.push(job),
-            Lane::Brief => self.bridge.lanes.brief.push(job),
+            Lane::Brief => self.push_brief(job),
             Lane::Pool => self.bridge.lanes.pool.push(job),
         };
         match queued {
@@ -101,6 +99,16 @@ impl PythonHandler {
                 tokio::task::yield_now().await;
                 bridge.queue.end_waking();
             });
+        }
+        Ok(())
+    }
+
+    /// One that waits for a lock after all is not waited for by the others.
+    fn push_brief(&self, job: Job) -> Result<(), Job> {
+        self.bridge.lanes.push_brief(job)?;
+        if self.bridge.lanes.begin_watching() {
+            let bridge = Arc::clone(&self.bridge);
+            actix_rt::spawn(async move { bridge.lanes.watch().await });
         }
         Ok(())
     }

@@ -5,11 +5,12 @@
 //!
 //! Of a lane's threads one at a time waits for the GIL: each that does has whoever holds it offer it
 //! every few moments, and a switch costs more than it gains unless somebody has to wait for
-//! something else. The others wait without a job, in the order in which the jobs came.
+//! something else.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -42,11 +43,13 @@ pub struct Lane {
     receiver: Receiver<Work>,
     /// Held by the thread that waits for the GIL.
     turn: Mutex<()>,
-    /// When the run that is under way began; of a lane with one thread.
+    /// When the run that is under way began; of the brief lane.
     begun: Mutex<Option<Instant>>,
+    /// Whether somebody sees to it that nothing waits behind one that is stuck; of the brief lane.
+    watched: AtomicBool,
 }
 
-/// The three lanes.
+/// The lanes.
 #[derive(Default)]
 pub struct Lanes {
     /// Quick sync handlers, while the slot is taken.
@@ -62,7 +65,13 @@ pub struct Lanes {
 impl Default for Lane {
     fn default() -> Self {
         let (sender, receiver) = bounded(LANE_CAPACITY);
-        Self { sender, receiver, turn: Mutex::new(()), begun: Mutex::default() }
+        Self {
+            sender,
+            receiver,
+            turn: Mutex::new(()),
+            begun: Mutex::default(),
+            watched: AtomicBool::new(false),
+        }
     }
 }
 
@@ -83,9 +92,9 @@ impl Lane {
         self.receiver.len()
     }
 
-    /// Whether the lane's one thread waits for something.
-    pub fn is_stuck(&self) -> bool {
-        self.begun.lock().is_some_and(|begun| begun.elapsed() > STUCK)
+    /// Whether the lane's one thread waits for something; `None` where it is idle.
+    fn is_stuck(&self) -> Option<bool> {
+        self.begun.lock().map(|begun| begun.elapsed() > STUCK)
     }
 
     /// Has a failure logged. A lane that is full has none to spare, and the record is lost.
@@ -101,6 +110,47 @@ impl Lane {
 }
 
 impl Lanes {
+    /// Queues a job of the brief lane, on the pool where that lane is stuck; gives it back when it
+    /// is full.
+    pub fn push_brief(&self, job: Job) -> Result<(), Job> {
+        if self.brief.is_stuck() == Some(true) { self.pool.push(job) } else { self.brief.push(job) }
+    }
+
+    /// Whether the caller, the I/O thread, has to watch the brief lane.
+    pub fn begin_watching(&self) -> bool {
+        self.brief.is_stuck().is_some() && !self.brief.watched.swap(true, Ordering::SeqCst)
+    }
+
+    /// Moves what waits behind one that is stuck to the pool, until nothing waits.
+    pub async fn watch(&self) {
+        loop {
+            tokio::time::sleep(STUCK).await;
+            if self.brief.is_stuck() == Some(true) {
+                self.relieve();
+            }
+            if self.brief.len() == 0 {
+                self.brief.watched.store(false, Ordering::SeqCst);
+                if self.brief.len() == 0 || self.brief.watched.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn relieve(&self) {
+        while let Ok(work) = self.brief.receiver.try_recv() {
+            let (to, is_last) = match work {
+                Work::Stop => (&self.brief, true),
+                _ => (&self.pool, false),
+            };
+            // Where the pool is full, whoever asked is told so.
+            to.sender.try_send(work).ok();
+            if is_last {
+                return;
+            }
+        }
+    }
+
     /// The lane of `place`.
     fn of(&self, place: Place) -> &Lane {
         match place {
@@ -207,7 +257,10 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
         // Without an answer it is told that there is no room.
         return;
     }
-    lane.begun.lock().replace(begun);
+    let is_brief = std::ptr::eq(lane, &raw const bridge.lanes.brief);
+    if is_brief {
+        lane.begun.lock().replace(begun);
+    }
     let (alone, cpu) = (bridge.slot.is_alone(), thread_cpu_time());
     let answer = catch_unwind(AssertUnwindSafe(|| run::run_sync(py, bridge, &route, parts, body)))
         .unwrap_or_else(|_| run::internal_error());
@@ -218,7 +271,9 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
         suspended: false,
         database: run::last_run_touched_database(),
     });
-    lane.begun.lock().take();
+    if is_brief {
+        lane.begun.lock().take();
+    }
     let answer = reply.with(answer);
     if lane.len() > 0 {
         bridge.completions.push_with_others(answer, begun - queued);

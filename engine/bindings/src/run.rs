@@ -26,7 +26,9 @@ thread_local! {
     /// Whether any run of it ever did.
     static CONNECTED: Cell<bool> = const { Cell::new(false) };
     static TOUCHED: Cell<Touch> = const { Cell::new(Touch::None) };
-    /// When this thread's connections have to be looked after before the next run.
+    /// Whether this thread's connections were looked after since its last run began, and until when
+    /// that holds.
+    static IN_ORDER: Cell<bool> = const { Cell::new(false) };
     static DUE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
@@ -77,7 +79,7 @@ pub fn mark_query<'py>(
     execute.call1((sql, params, many, context))
 }
 
-/// The same of a query of SQLite.
+/// The same for a query of SQLite.
 #[pyfunction]
 pub fn mark_local_query<'py>(
     execute: &Bound<'py, PyAny>,
@@ -172,10 +174,13 @@ pub fn run_sync(
         Ok(request) => request,
         Err(error) => return fail(py, bridge, route, None, error),
     };
-    if DUE.get().is_some_and(|due| Instant::now() >= due) {
-        // What has grown old since this thread's last run is not handed to this one.
+    let is_due = || DUE.get().is_some_and(|due| Instant::now() >= due);
+    if CONNECTED.get() && (!IN_ORDER.get() || is_due()) {
+        // What has grown old since this thread's last run is not handed to this one, nor what that
+        // one left open without a query.
         housekeeping(py, bridge);
     }
+    IN_ORDER.set(false);
     let result = RequestContext::new(py).and_then(|context| {
         let _entered = context.enter()?;
         let result = route.call.bind(py).call1((&request,))?;
@@ -207,9 +212,9 @@ pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
         Ok(seconds) => {
             let left = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
             DUE.set(seconds.and_then(left).and_then(|left| Instant::now().checked_add(left)));
+            IN_ORDER.set(true);
         }
         Err(error) => {
-            DUE.set(Some(Instant::now()));
             error.write_unraisable(py, Some(bridge.runtime.housekeeping.bind(py)));
         }
     }

@@ -109,10 +109,14 @@ pub fn own_thread(py: Python<'_>, bridge: &Bridge, thread: &Py<RequestThread>) -
     unsafe { Bound::from_owned_ptr_or_err(py, token) }.map(drop)
 }
 
-/// Gives a request's executor back; `completion` is called once its connections are in order.
+/// Gives a request's executor back; `completion` is sent once its connections are in order.
 pub fn release(py: Python<'_>, bridge: &Bridge, executor: Py<PyAny>, completion: Completion) {
     let released = Py::new(py, completion).and_then(|completion| {
-        bridge.runtime.release_thread.bind(py).call1((executor, completion))
+        let released = bridge.runtime.release_thread.bind(py).call1((executor, &completion))?;
+        if released.is_truthy()? {
+            completion.get().send();
+        }
+        Ok(())
     });
     if let Err(error) = released {
         error.write_unraisable(py, None);

@@ -3,9 +3,10 @@
 //!
 //! They are found by a keyed hash of their last bytes, which in a token are its signature's and in
 //! a password's are those of a keyed hash already: nobody who cannot sign chooses them. Then they are
-//! compared in full. An entry is good until it expires, and what a token says never changes.
+//! compared in full. An entry is good until it expires, and what a token says never changes. Where
+//! there is no room, the oldest of the few with the same place goes.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -14,15 +15,24 @@ use parking_lot::Mutex;
 
 use super::Principal;
 
-/// So many are remembered; each is at most as long as a token may be.
-const CAPACITY: usize = 1024;
+/// So many places there are, a power of two, and so many are remembered at each; a token is at most
+/// as long as one may be.
+const PLACES: usize = 256;
+const AT_ONE: usize = 4;
 
 /// The last bytes of credentials; shorter ones begin with zeros.
 type Tail = [u8; 16];
 
 /// Verified credentials of one method.
 #[derive(Default)]
-pub struct Verified(Mutex<HashMap<Tail, Entry, RandomState>>);
+pub struct Verified(Mutex<Known>);
+
+/// The places, once there is anything to remember; the newest first.
+#[derive(Default)]
+struct Known {
+    hash: RandomState,
+    places: Vec<[Option<Entry>; AT_ONE]>,
+}
 
 /// Whose they are, and until when they are good, in seconds since the caller's epoch.
 struct Entry {
@@ -31,14 +41,24 @@ struct Entry {
     expires: f64,
 }
 
+impl Known {
+    fn place(&self, tail: Tail) -> usize {
+        usize::try_from(self.hash.hash_one(tail)).unwrap_or_default() % PLACES
+    }
+}
+
 impl Verified {
     /// Whose these are, if they were verified and have not expired.
     pub fn get(&self, credentials: &[u8], now: f64) -> Option<Arc<Principal>> {
         let known = self.0.lock();
-        let entry = known.get(&tail(credentials))?;
-        // Whoever has the end of a token only learns nothing of the rest from how long this takes.
-        let same = verify_slices_are_equal(&entry.credentials, credentials).is_ok();
-        (same && now < entry.expires).then(|| Arc::clone(&entry.principal))
+        let wanted = tail(credentials);
+        let mut entries = known.places.get(known.place(wanted))?.iter().flatten();
+        let entry = entries.find(|entry| {
+            // Whoever has the end of a token only learns nothing of the rest from how long this takes.
+            tail(&entry.credentials) == wanted
+                && verify_slices_are_equal(&entry.credentials, credentials).is_ok()
+        })?;
+        (now < entry.expires).then(|| Arc::clone(&entry.principal))
     }
 
     /// Remembers what was verified until `expires`.
@@ -50,14 +70,19 @@ impl Verified {
         expires: f64,
     ) {
         let mut known = self.0.lock();
-        if known.len() >= CAPACITY {
-            known.retain(|_, entry| now < entry.expires);
-            if known.len() >= CAPACITY {
-                known.clear();
-            }
+        if known.places.is_empty() {
+            known.places.resize_with(PLACES, Default::default);
         }
-        let principal = Arc::clone(principal);
-        known.insert(tail(&credentials), Entry { credentials, principal, expires });
+        let at = known.place(tail(&credentials));
+        let place = &mut known.places[at];
+        let is_free = |entry: &Option<Entry>| {
+            entry
+                .as_ref()
+                .is_none_or(|entry| now >= entry.expires || entry.credentials == credentials)
+        };
+        let last = place.iter().position(is_free).unwrap_or(AT_ONE - 1);
+        place[..=last].rotate_right(1);
+        place[0] = Some(Entry { credentials, principal: Arc::clone(principal), expires });
     }
 }
 
@@ -74,7 +99,8 @@ fn tail(credentials: &[u8]) -> Tail {
 
 impl std::fmt::Debug for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Verified({})", self.0.lock().len())
+        let known = self.0.lock();
+        write!(f, "Verified({})", known.places.iter().flatten().flatten().count())
     }
 }
 
@@ -102,9 +128,32 @@ mod tests {
         }
         verified.insert(b"short".as_slice().into(), &principal, 0.0, 10.0);
         assert!(verified.get(b"short", 1.0).is_some());
-        for number in 0..5_000 {
-            verified.insert(number.to_string().into_bytes().into(), &principal, 0.0, 10.0);
+    }
+
+    #[test]
+    fn so_many_are_remembered_the_newest_of_them_and_none_twice() {
+        let verified = Verified::default();
+        let principal = Arc::new(Principal::default());
+        let remember = |name: &str, now: f64| {
+            verified.insert(name.as_bytes().into(), &principal, now, now + 10.0);
+        };
+        let is_known = |name: &str, now: f64| verified.get(name.as_bytes(), now).is_some();
+        let names: Vec<_> = (0..5_000).map(|number| number.to_string()).collect();
+        for name in &names {
+            remember(name, 0.0);
+            assert!(is_known(name, 0.0));
         }
-        assert!(verified.0.lock().len() <= CAPACITY);
+        let count = names.iter().filter(|name| is_known(name, 0.0)).count();
+        assert!((PLACES..=PLACES * AT_ONE).contains(&count), "{count}");
+        for _ in 0..10 {
+            remember("again", 0.0);
+        }
+        assert_eq!(names.iter().filter(|name| is_known(name, 0.0)).count(), count - 1);
+        // What has expired goes first.
+        remember("later", 20.0);
+        for name in &names[..100] {
+            remember(name, 21.0);
+            assert!(is_known(name, 21.0));
+        }
     }
 }

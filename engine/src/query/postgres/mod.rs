@@ -38,7 +38,7 @@ use super::{Failure, Value};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// So many statements are on their way on one connection at most.
-const MAX_QUEUED: usize = 2048;
+const MAX_QUEUED: usize = 1024;
 
 /// A statement that runs longer keeps others from its connection while there is another one.
 const SLOW: Duration = Duration::from_millis(5);

@@ -42,7 +42,8 @@ pub struct Load {
 
 impl Line {
     fn at(&self, number: u64) -> Option<usize> {
-        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
+        // Not in the order of the numbers, once one has fallen back.
+        self.waiting.iter().position(|waiting| waiting.number == number)
     }
 
     fn push(&mut self) -> u64 {
@@ -167,5 +168,18 @@ mod tests {
         assert!(!third.is_left() && !queue.load().is_left);
         drop(third);
         assert_eq!((queue.load().queued, queue.load().age), (0, Duration::ZERO));
+    }
+    #[test]
+    fn one_that_fell_back_is_found_and_so_are_the_others() {
+        let queue = Arc::new(Queue::default());
+        let mut places: Vec<_> = (0..3).map(|_| Place::new(&queue)).collect();
+        places[0].fall_back();
+        places.push(Place::new(&queue));
+        for (left, at) in [1, 1, 0, 0].into_iter().enumerate() {
+            let place = places.remove(at);
+            assert!(queue.runs(place.number).is_some(), "{}", place.number);
+            drop(place);
+            assert_eq!(queue.load().queued, 3 - left);
+        }
     }
 }
