@@ -110,7 +110,11 @@ def _values(
         "request_body": bound.request_body,
     }
     wire = _answered_by(handler, loaded.wire, read.at[:-1])
-    engine = _engine.Engine(wire, [*loaded.callables, bound.call], Runtime(threads=1))
+    try:
+        engine = _engine.Engine(wire, [*loaded.callables, bound.call], Runtime(threads=1))
+    except ValueError as error:
+        # What nothing reads where a query answers does not fit a handler.
+        raise NotAnalyzed(f"the route cannot be run as a handler's: {error}") from error
     try:
         method, url, headers, peer = request
         status, _, body = engine.handle(method, url, headers, b"", (peer, 0))

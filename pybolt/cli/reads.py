@@ -63,7 +63,10 @@ def _source(bind: Bind | Constant) -> str:
     from ..queries.statement import Constant
 
     if isinstance(bind, Constant):
-        return repr(bind.value)
+        value = bind.value
+        # Django tells psycopg how many bits an integer has, by a class of its own.
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        return repr(int(value) if is_integer else value)
     optional = ", optional" if bind.param.optional else ""
     place = bind.param.place or "the caller"
     around = f", within {bind.prefix}…{bind.suffix}" if bind.prefix or bind.suffix else ""

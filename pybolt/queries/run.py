@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -61,7 +61,7 @@ class Answering:
     def found(self, values: Mapping[Param, Any]) -> Any:
         """What the read finds with ``values``; ``None`` where the one row is not there."""
         given = frozenset(param.name for param in self.plan.optional if param in values)
-        found = self._found(self._run(values, given), of_arrays=tuple)
+        found = self._found(self._run(values, given))
         return self._whole({k: None if one is _ABSENT else one for k, one in found.items()})
 
     def _whole(self, found: dict[str | None, Any]) -> Any:
@@ -72,20 +72,16 @@ class Answering:
             return Compiled(values, given)
         return Plain(values, self.plan.absent(given))
 
-    def _found(
-        self, run: Run, of_arrays: Callable[[list[Any]], Any] = list
-    ) -> dict[str | None, Any]:
-        return {part.key: self._value(run, part, of_arrays) for part in self.plan.parts}
+    def _found(self, run: Run) -> dict[str | None, Any]:
+        return {part.key: self._value(run, part) for part in self.plan.parts}
 
-    def _value(self, run: Run, part: Part, of_arrays: Callable[[list[Any]], Any]) -> Any:
+    def _value(self, run: Run, part: Part) -> Any:
         if part.shape == "value":
             return run.count(part)
         rows = run.rows(part)
-        written = run.written(part, rows if part.shape == "list" else rows[:1])
-        if part.rows == "arrays":
-            written = [of_arrays(row) for row in written]
         if part.shape == "list":
-            return written
+            return run.written(part, rows)
+        written = run.written(part, rows[:1])
         return written[0] if written else _ABSENT
 
     def _page(self, run: Run, part: Part, request: Any, values: Mapping[Param, Any]) -> Response:
@@ -117,12 +113,12 @@ class Run:
         return self.rows(part)[0][0]
 
     def written(self, part: Part, rows: list[Any]) -> list[Any]:
-        """Rows as JSON has them."""
+        """Rows as ``values()`` and ``values_list()`` have them."""
         if part.rows == "values":
             return [row[0] for row in rows]
         places = [number for number, name in enumerate(part.names) if name is not None]
         if part.rows == "arrays":
-            return [[row[number] for number in places] for row in rows]
+            return [tuple(row[number] for number in places) for row in rows]
         objects = [{part.names[number]: row[number] for number in places} for row in rows]
         for below in part.below:
             self._nest(below, rows, objects)

@@ -24,7 +24,7 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def server(cluster, tmp_path_factory):
+def environ(cluster):
     environ = {
         "DJANGO_SETTINGS_MODULE": "tests.live.orm_project.settings",
         "POSTGRES_PORT": str(cluster.port),
@@ -36,9 +36,15 @@ def server(cluster, tmp_path_factory):
         "with connection.schema_editor() as editor: editor.create_model(Note)\n"
     )
     said(python(ROOT, "-c", script, environ=environ))
-    arguments = ("tests.live.orm_project.api:api", "--workers", str(WORKERS))
-    directory = tmp_path_factory.mktemp("postgres")
-    with Server(directory, *arguments, environ=environ) as server:
+    return environ
+
+
+ARGUMENTS = ("tests.live.orm_project.api:api", "--workers", str(WORKERS))
+
+
+@pytest.fixture(scope="module")
+def server(environ, tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("postgres"), *ARGUMENTS, environ=environ) as server:
         yield server
 
 
@@ -82,10 +88,11 @@ def test_async_requests_share_no_transaction(server):
 
 
 class Sessions:
-    """How many sessions the database has for others, looked at all the time."""
+    """How many sessions the database has for others, looked at all the time; of an application."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, application="%"):
         self.most = 0
+        self._application = application
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, args=(cluster.port,))
 
@@ -101,11 +108,14 @@ class Sessions:
         query = (
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            " AND application_name LIKE %s"
         )
         address = f"host=127.0.0.1 port={port} user=bolt dbname=postgres"
         with psycopg.connect(address, autocommit=True) as session:
             while not self._over.wait(0.005):
-                self.most = max(self.most, session.execute(query).fetchone()[0])
+                self.most = max(
+                    self.most, session.execute(query, [self._application]).fetchone()[0]
+                )
 
 
 def test_a_burst_of_slow_and_cancelled_requests_has_so_many_connections(server, cluster):
@@ -147,6 +157,26 @@ def test_a_client_that_goes_leaves_no_connection_behind(server, cluster):
             connection.close()
         assert get(server, "/acount")[0] == 200
     assert sessions.most <= WORKERS * THREADS
+
+
+def test_a_pool_of_psycopg_s_bounds_the_connections_of_a_worker(environ, cluster, tmp_path):
+    pooled = environ | {"POSTGRES_POOL": "3"}
+    with (
+        Server(tmp_path, *ARGUMENTS, environ=pooled) as server,
+        Sessions(cluster, "pooled") as sessions,
+    ):
+        before = get(server, "/count")[1]["count"]
+        for _ in range(20):
+            for url in ("/leave-open", "/enter-atomic", "/begin", "/aleave-open"):
+                assert server.request("GET", url)[0] == 200
+            assert get(server, "/count") == (200, {"count": before, "open": False})
+        urls = ["/aslow", "/count", "/acount"] * 40
+        with ThreadPoolExecutor(30) as pool:
+            statuses = list(pool.map(lambda url: server.request("GET", url)[0], urls))
+        assert set(statuses) == {200}
+        assert get(server, "/count")[1]["count"] == before + urls.count("/aslow")
+    print(json.dumps({"name": "pooled", "connections": sessions.most, "limit": 3 * WORKERS}))
+    assert 0 < sessions.most <= 3 * WORKERS
 
 
 class Load:

@@ -1,9 +1,11 @@
 """Declared reads while tables, plans and workers change."""
 
+import functools
 import json
 import os
 import signal
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -66,6 +68,38 @@ def test_migrations_under_load_are_not_noticed(cluster, watcher, tmp_path):
         # Of one worker: every connection has prepared it anew, and not for each request.
         assert 2 <= counters["prepared"] < 100
         assert told(server) == []
+
+
+ALTER_NAME = "ALTER TABLE reading_item ALTER COLUMN name TYPE"
+
+
+def test_a_text_is_of_the_type_that_its_column_has(cluster, watcher, tmp_path):
+    execute = watcher.session.execute
+    quoted = "SELECT string_agg(DISTINCT quote_literal(name), ', ') FROM reading_item"
+    [values] = execute(quoted).fetchone()
+    with serve(tmp_path / "server", on_postgres(cluster)) as server:
+        name = names(server)[0]
+        find = functools.partial(ask, server, f"/named?name={quote(name)}")
+        found = find()
+        assert found[0] == 200
+        assert found[1] != []
+        for number in range(2):
+            execute(f"CREATE TYPE naming{number} AS ENUM ({values})")
+            execute(f"{ALTER_NAME} naming{number} USING name::text::naming{number}")
+            execute(f"DROP TYPE IF EXISTS naming{number - 1}" if number else "SELECT 1")
+            assert [find() for _ in range(6)] == [found] * 6
+        execute("CREATE EXTENSION citext")
+        execute(f"{ALTER_NAME} citext USING name::text")
+        assert [find() for _ in range(6)] == [found] * 6
+        assert told(server) == []
+    # As in Django, whose literal has no type.
+    other = name.swapcase()
+    assert other != name
+    with serve(tmp_path / "other", on_postgres(cluster)) as server:
+        assert [ask(server, f"/named?name={quote(other)}") for _ in range(6)] == [found] * 6
+    execute(f"{ALTER_NAME} varchar(100) USING name::text")
+    execute("DROP EXTENSION citext")
+    execute("DROP TYPE naming1")
 
 
 def test_a_column_that_goes_is_an_error_until_it_is_back(cluster, watcher, tmp_path):

@@ -227,8 +227,8 @@ impl Call {
     }
 
     /// Ends it, as a coroutine's: a task that is cancelled waits no more.
-    fn close(&self) {
-        self.under_way.lock().take();
+    fn close(&self, py: Python<'_>) {
+        self.under_way.lock_py_attached(py).take();
     }
 }
 

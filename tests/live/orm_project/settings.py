@@ -18,3 +18,10 @@ DATABASES = {
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if "POSTGRES_POOL" in os.environ:
+    pool = {"min_size": 1, "max_size": int(os.environ["POSTGRES_POOL"]), "timeout": 10}
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {"pool": pool, "application_name": "pooled"},
+    }

@@ -17,6 +17,8 @@ api = BoltAPI()
 items = Item.objects.order_by("id")
 api.query("/items", items.values("id", "name", "count")[:10], auth="public")
 api.query("/item", items.filter(id=Param.query("id", int)).values("id", "name"), auth="public")
+named = items.filter(name=Param.query("name")).values_list("id", flat=True)[:10]
+api.query("/named", named, auth="public")
 api.query("/few", items.values("id"), max_rows=5, auth="public")
 api.query("/moments", Moment.objects.values("at"), auth="public")
 api.query(

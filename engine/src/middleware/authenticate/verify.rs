@@ -58,11 +58,13 @@ pub struct Valid {
 
 /// Verifies a token at the time `now`, in seconds since 1970.
 pub fn verify(token: &str, set: &KeySet, expected: &Expectations, now: f64) -> Option<Valid> {
-    let (message, signature) = token.rsplit_once('.')?;
-    let (header, payload) = message.split_once('.')?;
-    if payload.contains('.') {
+    let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+    let (first, second) = (dots.next()?, dots.next()?);
+    if dots.next().is_some() {
         return None;
     }
+    let (message, signature) = (&token[..second], &token[second + 1..]);
+    let (header, payload) = (&token[..first], &token[first + 1..second]);
     let known = set.header.meaning(header);
     let (algorithm, at) = match known {
         Some(meaning) => meaning,

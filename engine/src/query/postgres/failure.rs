@@ -66,6 +66,23 @@ pub fn is_stale(error: &Error) -> bool {
     error.code().is_some_and(|code| stale.contains(&code))
 }
 
+/// Whether types that a statement was prepared with do not fit it.
+pub fn is_unfit(error: &Error) -> bool {
+    let unfit = [
+        &SqlState::UNDEFINED_FUNCTION,
+        &SqlState::DATATYPE_MISMATCH,
+        &SqlState::AMBIGUOUS_FUNCTION,
+        &SqlState::INDETERMINATE_DATATYPE,
+    ];
+    error.code().is_some_and(|code| unfit.contains(&code))
+}
+
+/// Whether a statement that could be executed before cannot any more as it was prepared: a column has
+/// another type, or a type is gone.
+pub fn is_outdated(error: &Error) -> bool {
+    is_unfit(error) || error.code() == Some(&SqlState::INTERNAL_ERROR)
+}
+
 /// Whether the connection has ended, or what came of it makes no sense.
 fn is_broken(error: &Error) -> bool {
     error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row, RowStream};
 
 use super::cancel::cancel;
 use super::decode::{Decoder, Raw};
-use super::failure::{Wrong, is_stale};
+use super::failure::{Wrong, is_outdated, is_stale, is_unfit};
 use super::keep::Connector;
 use super::queue::{Load, Place, Queue};
 use super::text::{Text, postgres_type};
@@ -131,8 +130,7 @@ impl Link {
         let (stream, known) = if self.connector.config.prepare {
             self.run_prepared(&place, &statement, texts).await?
         } else {
-            let types = statement.binds.iter().map(|bind| postgres_type(&bind.pg));
-            let texts = texts.into_iter().zip(types);
+            let texts = texts.into_iter().zip(like_literals(&statement));
             (self.client.query_typed_raw(&statement.sql, texts).await?, None)
         };
         let mut stream = Box::pin(stream);
@@ -165,28 +163,33 @@ impl Link {
         statement: &Arc<Statement>,
         texts: Vec<Text<'static>>,
     ) -> Result<(RowStream, Option<Arc<[Decoder]>>), Wrong> {
-        let cell = self.cell(statement);
-        let is_known = cell.initialized();
-        let prepared = cell
-            .get_or_try_init(|| async {
-                self.connector.counts.prepared.fetch_add(1, Relaxed);
-                self.prepare(statement).await
-            })
-            .await?;
-        if !is_known {
-            // Meanwhile others were sent.
-            place.fall_back();
-        }
-        if place.is_left() {
-            return Err(Failure::Unavailable.into());
-        }
-        match self.client.query_raw(&prepared.statement, texts).await {
-            Ok(stream) => Ok((stream, Some(Arc::clone(&prepared.decoders)))),
-            Err(error) => {
-                if is_stale(&error) {
-                    self.forget(statement, &cell);
-                }
-                Err(error.into())
+        loop {
+            let cell = self.cell(statement);
+            let is_known = cell.initialized();
+            let prepared = cell
+                .get_or_try_init(|| async {
+                    self.connector.counts.prepared.fetch_add(1, Relaxed);
+                    self.prepare(statement).await
+                })
+                .await?;
+            if !is_known {
+                // Meanwhile others were sent.
+                place.fall_back();
+            }
+            if place.is_left() {
+                return Err(Failure::Unavailable.into());
+            }
+            let error = match self.client.query_raw(&prepared.statement, &texts).await {
+                Ok(stream) => return Ok((stream, Some(Arc::clone(&prepared.decoders)))),
+                Err(error) => error,
+            };
+            let is_outdated = is_known && is_outdated(&error);
+            if is_outdated || is_stale(&error) {
+                self.forget(statement, &cell);
+            }
+            // What was prepared just now is not outdated.
+            if !is_outdated {
+                return Err(error.into());
             }
         }
     }
@@ -211,19 +214,16 @@ impl Link {
         Arc::clone(prepared.entry(Arc::clone(statement)).or_default())
     }
 
-    /// Prepares with the types that values have in Python; where no function takes those, with
-    /// whatever the server infers, as for a literal.
+    /// Prepares with the types that values have in Python, but texts with what the server infers, as
+    /// for Django's literals; where it infers nothing, or no function takes those, with the others.
     async fn prepare(&self, statement: &Statement) -> Result<Prepared, Wrong> {
-        let types: Vec<Type> = statement.binds.iter().map(|bind| postgres_type(&bind.pg)).collect();
-        let mut prepared = self.client.prepare_typed(&statement.sql, &types).await;
-        let unfit = [
-            &SqlState::UNDEFINED_FUNCTION,
-            &SqlState::DATATYPE_MISMATCH,
-            &SqlState::AMBIGUOUS_FUNCTION,
-        ];
-        let code = prepared.as_ref().err().and_then(|error| error.code());
-        if code.is_some_and(|code| unfit.contains(&code)) {
-            prepared = self.client.prepare_typed(&statement.sql, &[]).await;
+        let declared = statement.binds.iter().map(|bind| postgres_type(&bind.pg)).collect();
+        let attempts: [Vec<Type>; 3] = [like_literals(statement).collect(), declared, Vec::new()];
+        let mut prepared = self.client.prepare_typed(&statement.sql, &attempts[0]).await;
+        for types in &attempts[1..] {
+            if prepared.as_ref().err().is_some_and(is_unfit) {
+                prepared = self.client.prepare_typed(&statement.sql, types).await;
+            }
         }
         let known = prepared?;
         if known.params().len() != statement.binds.len() {
@@ -233,6 +233,14 @@ impl Link {
         let decoders = decoders(types, statement, self.connector.config.use_tz)?;
         Ok(Prepared { statement: known, decoders })
     }
+}
+
+/// The types of values, and none of texts.
+fn like_literals(statement: &Statement) -> impl Iterator<Item = Type> {
+    statement.binds.iter().map(|bind| match postgres_type(&bind.pg) {
+        Type::TEXT => Type::UNKNOWN,
+        known => known,
+    })
 }
 
 fn decoders<'a>(
