@@ -72,6 +72,7 @@ pub fn is_unfit(error: &Error) -> bool {
         &SqlState::UNDEFINED_FUNCTION,
         &SqlState::DATATYPE_MISMATCH,
         &SqlState::AMBIGUOUS_FUNCTION,
+        &SqlState::AMBIGUOUS_PARAMETER,
         &SqlState::INDETERMINATE_DATATYPE,
     ];
     error.code().is_some_and(|code| unfit.contains(&code))
