@@ -5,6 +5,7 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 
 from django.contrib.auth import authenticate, login
 from django.contrib.auth.decorators import login_required
@@ -70,6 +71,8 @@ def stream(request, kind):
         for number in range(5):
             yield f"{number}\n"
         if kind == "broken":
+            # What fails as it begins may be cut off before its head is out.
+            time.sleep(0.2)
             raise ValueError("on purpose")
 
     async def produce_async():
