@@ -7,7 +7,7 @@
 //! compute share one thread, because more of them would only fight for the GIL. Those that compute
 //! for a moment only, as a query of SQLite does, which waits for no server, share another one.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// A run up to this long is quick.
@@ -127,6 +127,7 @@ impl Lane {
 
 /// What a run did with databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[repr(u8)]
 pub enum Touch {
     /// Nothing.
     #[default]
@@ -162,8 +163,8 @@ pub struct Placement {
     streak: AtomicU32,
     sure: AtomicU32,
     waits: AtomicU32,
-    database: AtomicBool,
-    remote: AtomicBool,
+    /// The most that any run did with databases.
+    touched: AtomicU8,
     /// Runs so far, over reloads.
     pub runs: AtomicU64,
     /// Runs on the I/O thread so far.
@@ -183,8 +184,7 @@ impl Placement {
             streak: AtomicU32::new(0),
             sure: AtomicU32::new(0),
             waits: AtomicU32::new(0),
-            database: AtomicBool::new(false),
-            remote: AtomicBool::new(false),
+            touched: AtomicU8::new(Touch::None as u8),
             runs: AtomicU64::new(0),
             inline_runs: AtomicU64::new(0),
         }
@@ -246,12 +246,7 @@ impl Placement {
         if matches!(self.mode, RunMode::Inline | RunMode::Thread) {
             return;
         }
-        if run.database > Touch::None {
-            self.database.store(true, Relaxed);
-        }
-        if run.database == Touch::Remote {
-            self.remote.store(true, Relaxed);
-        }
+        self.touched.fetch_max(run.database as u8, Relaxed);
         let was_quick = self.pace() == Pace::Quick;
         if let Some(reason) = self.objection(run, was_quick) {
             self.streak.store(0, Relaxed);
@@ -268,7 +263,7 @@ impl Placement {
 
     /// What speaks against running the route inline, if anything.
     fn objection(&self, run: &Run, was_quick: bool) -> Option<Reason> {
-        if self.database.load(Relaxed) {
+        if self.touched.load(Relaxed) > Touch::None as u8 {
             return Some(Reason::Database);
         }
         if run.suspended {
@@ -292,7 +287,8 @@ impl Placement {
         let pace = self.pace();
         let was_computing = matches!(pace, Pace::Computes | Pace::Brief);
         let waits = was_computing && self.waits_after(run, cpu);
-        if waits || was_computing && self.remote.load(Relaxed) {
+        let is_remote = self.touched.load(Relaxed) == Touch::Remote as u8;
+        if waits || was_computing && is_remote {
             self.waits.store(0, Relaxed);
             self.sure.store(WAITS_FOR_SURE, Relaxed);
             return Pace::Waits;
@@ -302,9 +298,7 @@ impl Placement {
         let is_slow = cpu > QUICK || reason == Reason::Database;
         let computes = was_computing || is_slow && cpu * share > run.wall;
         match reason {
-            Reason::Database if computes && !self.remote.load(Relaxed) && cpu <= BRIEF => {
-                Pace::Brief
-            }
+            Reason::Database if computes && !is_remote && cpu <= BRIEF => Pace::Brief,
             Reason::Slow if pace == Pace::Computes || computes && cpu > BRIEF => Pace::Computes,
             Reason::Slow if computes => Pace::Brief,
             _ => Pace::Waits,

@@ -106,22 +106,21 @@ def housekeeping() -> float | None:
     if _session.is_lent:
         _session.is_changed = False
         _session.cursors.clear()
-    for connection in list(_session.connections):
+    for connection in _connected():
         try:
             _look_after(connection)
         except Exception:
             logger.exception("looking after the connection %s failed", connection.alias)
-    ends = [
-        connection.close_at
-        for connection in list(_session.connections)
-        if connection.connection is not None and connection.close_at is not None
-    ]
+    ends = [one.close_at for one in _connected() if one.close_at is not None]
     return min(ends) - time.monotonic() if ends else None
 
 
+def _connected() -> list[Any]:
+    """This thread's connections that stand."""
+    return [one for one in _session.connections if one.connection is not None]
+
+
 def _look_after(connection: Any) -> None:
-    if connection.connection is None:
-        return
     if _has_transaction(connection):
         _abandon(connection)
     else:
@@ -131,11 +130,10 @@ def _look_after(connection: Any) -> None:
 def is_due() -> bool:
     """Whether this thread has a connection that is too old, or may be unusable."""
     now = time.monotonic()
-    for connection in list(_session.connections):
-        is_old = connection.close_at is not None and now >= connection.close_at
-        if connection.connection is not None and (is_old or connection.errors_occurred):
-            return True
-    return False
+    return any(
+        one.errors_occurred or (one.close_at is not None and now >= one.close_at)
+        for one in _connected()
+    )
 
 
 def is_in_use() -> bool:
@@ -143,9 +141,7 @@ def is_in_use() -> bool:
     may go on with. Where that cannot be told it has, and the log says why."""
     try:
         return bool(
-            _session.is_changed
-            or len(_session.cursors)
-            or any(map(_has_transaction, list(_session.connections)))
+            _session.is_changed or len(_session.cursors) or any(map(_has_transaction, _connected()))
         )
     except Exception:
         logger.exception("asking for open transactions failed")
@@ -154,11 +150,9 @@ def is_in_use() -> bool:
 
 def _has_transaction(connection: Any) -> bool:
     """Also one that the driver alone knows of, begun by a statement (SQLite and PostgreSQL)."""
-    driver = connection.connection
-    if driver is None:
-        return False
     if connection.in_atomic_block or not connection.autocommit:
         return True
+    driver = connection.connection
     # psycopg makes an object for `info` each time, psycopg2 has nothing else.
     libpq = getattr(driver, "pgconn", None) or getattr(driver, "info", None)
     status = getattr(libpq, "transaction_status", 0)

@@ -13,6 +13,7 @@ from tests.live.postgres import postgres
 from tests.live.server import ROOT, Server
 
 WORKERS = 2
+ARGUMENTS = ("tests.live.orm_project.api:api", "--workers", str(WORKERS))
 #: Of each worker: the pool's eight, the compute and quick lanes, and as many for async handlers.
 THREADS = 18
 
@@ -37,9 +38,6 @@ def environ(cluster):
     )
     said(python(ROOT, "-c", script, environ=environ))
     return environ
-
-
-ARGUMENTS = ("tests.live.orm_project.api:api", "--workers", str(WORKERS))
 
 
 @pytest.fixture(scope="module")

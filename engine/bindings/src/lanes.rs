@@ -92,9 +92,9 @@ impl Lane {
         self.receiver.len()
     }
 
-    /// Whether the lane's one thread waits for something; `None` where it is idle.
-    fn is_stuck(&self) -> Option<bool> {
-        self.begun.lock().map(|begun| begun.elapsed() > STUCK)
+    /// Whether the lane's one thread waits for something.
+    fn is_stuck(&self) -> bool {
+        self.begun.lock().is_some_and(|begun| begun.elapsed() > STUCK)
     }
 
     /// Has a failure logged. A lane that is full has none to spare, and the record is lost.
@@ -113,24 +113,24 @@ impl Lanes {
     /// Queues a job of the brief lane, on the pool where that lane is stuck; gives it back when it
     /// is full.
     pub fn push_brief(&self, job: Job) -> Result<(), Job> {
-        if self.brief.is_stuck() == Some(true) { self.pool.push(job) } else { self.brief.push(job) }
+        if self.brief.is_stuck() { self.pool.push(job) } else { self.brief.push(job) }
     }
 
     /// Whether the caller, the I/O thread, has to watch the brief lane.
     pub fn begin_watching(&self) -> bool {
-        self.brief.is_stuck().is_some() && !self.brief.watched.swap(true, Ordering::SeqCst)
+        !self.brief.watched.swap(true, Ordering::SeqCst)
     }
 
     /// Moves what waits behind one that is stuck to the pool, until nothing waits.
     pub async fn watch(&self) {
         loop {
             tokio::time::sleep(STUCK).await;
-            if self.brief.is_stuck() == Some(true) {
+            if self.brief.is_stuck() {
                 self.relieve();
             }
             if self.brief.len() == 0 {
                 self.brief.watched.store(false, Ordering::SeqCst);
-                if self.brief.len() == 0 || self.brief.watched.swap(true, Ordering::SeqCst) {
+                if self.brief.len() == 0 || !self.begin_watching() {
                     return;
                 }
             }
@@ -139,15 +139,12 @@ impl Lanes {
 
     fn relieve(&self) {
         while let Ok(work) = self.brief.receiver.try_recv() {
-            let (to, is_last) = match work {
-                Work::Stop => (&self.brief, true),
-                _ => (&self.pool, false),
-            };
-            // Where the pool is full, whoever asked is told so.
-            to.sender.try_send(work).ok();
-            if is_last {
+            if matches!(work, Work::Stop) {
+                self.brief.sender.try_send(work).ok();
                 return;
             }
+            // Where the pool is full, whoever asked is told so.
+            self.pool.sender.try_send(work).ok();
         }
     }
 

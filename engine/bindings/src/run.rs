@@ -68,28 +68,24 @@ pub fn touch(touch: Touch) {
 
 /// Executes a query that is waited for, and marks the run: an execute wrapper of Django's.
 #[pyfunction]
+#[pyo3(signature = (execute, *query))]
 pub fn mark_query<'py>(
     execute: &Bound<'py, PyAny>,
-    sql: &Bound<'py, PyAny>,
-    params: &Bound<'py, PyAny>,
-    many: &Bound<'py, PyAny>,
-    context: &Bound<'py, PyAny>,
+    query: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
     touch(Touch::Remote);
-    execute.call1((sql, params, many, context))
+    execute.call1(query)
 }
 
 /// The same for a query of SQLite.
 #[pyfunction]
+#[pyo3(signature = (execute, *query))]
 pub fn mark_local_query<'py>(
     execute: &Bound<'py, PyAny>,
-    sql: &Bound<'py, PyAny>,
-    params: &Bound<'py, PyAny>,
-    many: &Bound<'py, PyAny>,
-    context: &Bound<'py, PyAny>,
+    query: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
     touch(Touch::Local);
-    execute.call1((sql, params, many, context))
+    execute.call1(query)
 }
 
 /// How the run since the last call touched databases on this thread.
@@ -214,9 +210,7 @@ pub fn housekeeping(py: Python<'_>, bridge: &Bridge) {
             DUE.set(seconds.and_then(left).and_then(|left| Instant::now().checked_add(left)));
             IN_ORDER.set(true);
         }
-        Err(error) => {
-            error.write_unraisable(py, Some(bridge.runtime.housekeeping.bind(py)));
-        }
+        Err(error) => error.write_unraisable(py, Some(bridge.runtime.housekeeping.bind(py))),
     }
 }
 

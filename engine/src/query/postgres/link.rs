@@ -218,7 +218,9 @@ impl Link {
     /// for Django's literals; where it infers nothing, or no function takes those, with the others.
     async fn prepare(&self, statement: &Statement) -> Result<Prepared, Wrong> {
         let declared = statement.binds.iter().map(|bind| postgres_type(&bind.pg)).collect();
-        let attempts: [Vec<Type>; 3] = [like_literals(statement).collect(), declared, Vec::new()];
+        let mut attempts: Vec<Vec<Type>> =
+            vec![like_literals(statement).collect(), declared, Vec::new()];
+        attempts.dedup();
         let mut prepared = self.client.prepare_typed(&statement.sql, &attempts[0]).await;
         for types in &attempts[1..] {
             if prepared.as_ref().err().is_some_and(is_unfit) {

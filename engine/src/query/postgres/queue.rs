@@ -169,6 +169,7 @@ mod tests {
         drop(third);
         assert_eq!((queue.load().queued, queue.load().age), (0, Duration::ZERO));
     }
+
     #[test]
     fn one_that_fell_back_is_found_and_so_are_the_others() {
         let queue = Arc::new(Queue::default());
