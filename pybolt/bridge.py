@@ -163,6 +163,8 @@ class Runtime:
         self.close_connections = connections.close_all
         self._request_threads = install(threads)
         self.release_thread = self._request_threads.end
+        self.leave_thread = self._request_threads.leave
+        self.stay_with = self._request_threads.stay
 
     def new_loop(self, slot: Any) -> SlotLoop:
         """The loop, not yet running."""

@@ -3,11 +3,13 @@
 //! A route starts queued. Some tens of quick runs in a row promote it: from then on it runs on the
 //! I/O thread whenever the slot is free, else on the quick lane (sync) or first in the loop's queue
 //! (async). One run that was slow, that suspended or that touched the database takes it back.
+//! A coroutine that waits for sync code of its own first, as the ORM's is, starts on a lane the next
+//! times, and has that code run there: see `hosted.rs` of the bindings.
 //! Slow sync routes are told apart by their CPU time: those that wait get the pool, those that
 //! compute share one thread, because more of them would only fight for the GIL. Those that compute
 //! for a moment only, as a query of SQLite does, which waits for no server, share another one.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// A run up to this long is quick.
@@ -18,6 +20,10 @@ pub const PROMOTE_AFTER: u32 = 32;
 
 /// On the quick lane other threads' Python is part of the wall time; only this much is damning.
 const QUICK_LANE_WALL: Duration = Duration::from_millis(50);
+
+/// So many first steps in a row that waited for sync code of their own have a coroutine start on a
+/// lane.
+pub const HOST_AFTER: i32 = 8;
 
 /// Computing for no longer than this is brief.
 const BRIEF: Duration = Duration::from_millis(2);
@@ -30,7 +36,8 @@ const WAITING: u32 = 24;
 /// For a core nobody waits longer.
 const FOR_A_CORE: Duration = Duration::from_millis(20);
 
-/// So many runs a route that was found waiting stays on the pool before it is judged again.
+/// So many runs a route that was found waiting stays on the pool before it is judged again, and one
+/// whose coroutine waits for other things as well stays on the loop.
 const WAITS_FOR_SURE: u32 = 1_000;
 
 /// What the configuration says: `python: {run: ...}`.
@@ -149,6 +156,8 @@ pub struct Run {
     pub alone: bool,
     /// Whether a coroutine suspended.
     pub suspended: bool,
+    /// Whether sync code of it was called before.
+    pub called_sync: bool,
     /// Which queries were executed.
     pub database: Touch,
 }
@@ -163,6 +172,9 @@ pub struct Placement {
     streak: AtomicU32,
     sure: AtomicU32,
     waits: AtomicU32,
+    /// What speaks for starting coroutines on a lane, and, where that is done, against it.
+    hosting: AtomicI32,
+    left: AtomicU32,
     /// The most that any run did with databases.
     touched: AtomicU8,
     /// Runs so far, over reloads.
@@ -184,6 +196,8 @@ impl Placement {
             streak: AtomicU32::new(0),
             sure: AtomicU32::new(0),
             waits: AtomicU32::new(0),
+            hosting: AtomicI32::new(0),
+            left: AtomicU32::new(0),
             touched: AtomicU8::new(Touch::None as u8),
             runs: AtomicU64::new(0),
             inline_runs: AtomicU64::new(0),
@@ -199,7 +213,7 @@ impl Placement {
     pub fn may_inline(&self) -> bool {
         match self.mode {
             RunMode::Inline => true,
-            RunMode::Auto => self.pace() == Pace::Quick,
+            RunMode::Auto => self.pace() == Pace::Quick && !self.is_hosted(),
             RunMode::Queue | RunMode::Thread => false,
         }
     }
@@ -208,6 +222,8 @@ impl Placement {
     pub fn lane(&self) -> Lane {
         let pace = self.pace();
         match (self.is_async, self.mode, pace) {
+            (true, _, Pace::Brief) if self.is_hosted() => Lane::Brief,
+            (true, _, _) if self.is_hosted() => Lane::Pool,
             (true, _, pace) => Lane::Loop { quick: pace == Pace::Quick },
             (false, RunMode::Thread, _) => Lane::Pool,
             (false, RunMode::Inline, _) | (false, _, Pace::Quick) => Lane::Quick,
@@ -215,6 +231,11 @@ impl Placement {
             (false, _, Pace::Brief) => Lane::Brief,
             (false, _, Pace::Unknown | Pace::Waits) => Lane::Pool,
         }
+    }
+
+    /// Whether the route's coroutines start on a lane.
+    pub fn is_hosted(&self) -> bool {
+        self.hosting.load(Relaxed) >= HOST_AFTER
     }
 
     /// What is known.
@@ -247,6 +268,9 @@ impl Placement {
             return;
         }
         self.touched.fetch_max(run.database as u8, Relaxed);
+        if self.is_async {
+            self.judge_hosting(run);
+        }
         let was_quick = self.pace() == Pace::Quick;
         if let Some(reason) = self.objection(run, was_quick) {
             self.streak.store(0, Relaxed);
@@ -278,8 +302,29 @@ impl Placement {
         slow.then_some(Reason::Slow)
     }
 
+    /// A coroutine that was started on a lane and waited for something else has gained nothing.
+    fn judge_hosting(&self, run: &Run) {
+        let hosting = self.hosting.load(Relaxed);
+        let hosting = if hosting >= HOST_AFTER {
+            if run.cpu.is_none() {
+                // It was queued for the loop before.
+                return;
+            }
+            let left = self.left.load(Relaxed);
+            let left = if run.suspended { left + A_WAIT } else { left.saturating_sub(1) };
+            let too_many = left >= WAITING;
+            self.left.store(if too_many { 0 } else { left }, Relaxed);
+            if too_many { -WAITS_FOR_SURE.cast_signed() } else { hosting }
+        } else if run.suspended && run.called_sync {
+            hosting + 1
+        } else {
+            hosting.min(0)
+        };
+        self.hosting.store(hosting, Relaxed);
+    }
+
     fn slow_pace(&self, run: &Run, reason: Reason) -> Pace {
-        let Some(cpu) = run.cpu.filter(|_| !self.is_async) else { return Pace::Unknown };
+        let Some(cpu) = run.cpu else { return Pace::Unknown };
         if self.sure.load(Relaxed) > 0 {
             self.sure.fetch_sub(1, Relaxed);
             return Pace::Waits;
@@ -333,6 +378,7 @@ mod tests {
         cpu: Some(Duration::from_micros(20)),
         alone: true,
         suspended: false,
+        called_sync: false,
         database: Touch::None,
     };
 
@@ -392,6 +438,39 @@ mod tests {
         }
         assert!(!queries.may_inline());
         assert_eq!(queries.reason(), Reason::Database);
+    }
+
+    #[test]
+    fn a_coroutine_that_waits_for_sync_code_first_starts_on_a_lane() {
+        let one = Duration::from_millis(1);
+        let on_loop = Run { cpu: None, suspended: true, called_sync: true, ..QUICK_RUN };
+        let elsewhere = Run { called_sync: false, ..on_loop };
+        let hosted = Run { wall: one, cpu: Some(one), database: Touch::Local, ..QUICK_RUN };
+        let left = Run { suspended: true, called_sync: true, ..hosted };
+        let lane_after = |runs: &[(Run, i32)]| {
+            let route = Placement::new(RunMode::Auto, true);
+            for (run, count) in runs {
+                (0..*count).for_each(|_| route.record(run));
+            }
+            assert!(!route.is_hosted() || !route.may_inline());
+            route.lane()
+        };
+        let on_the_loop = Lane::Loop { quick: false };
+        let enough = (on_loop, HOST_AFTER);
+        assert_eq!(lane_after(&[enough]), Lane::Pool);
+        assert_eq!(lane_after(&[(on_loop, HOST_AFTER - 1)]), on_the_loop);
+        assert_eq!(lane_after(&[(elsewhere, 99)]), on_the_loop);
+        assert_eq!(lane_after(&[(on_loop, 7), (elsewhere, 1), (on_loop, 7)]), on_the_loop);
+        assert_eq!(lane_after(&[enough, (hosted, 1)]), Lane::Brief);
+        let remote = Run { database: Touch::Remote, ..hosted };
+        assert_eq!(lane_after(&[enough, (remote, 1)]), Lane::Pool);
+        assert_eq!(lane_after(&[enough, (QUICK_RUN, 99)]), Lane::Pool);
+        assert_eq!(lane_after(&[enough, (on_loop, 99)]), Lane::Pool);
+        // It waits for other things, too.
+        assert_eq!(lane_after(&[enough, (hosted, 9), (left, 2)]), Lane::Brief);
+        assert_eq!(lane_after(&[enough, (left, 3)]), on_the_loop);
+        assert_eq!(lane_after(&[enough, (left, 3), (on_loop, 999)]), on_the_loop);
+        assert_eq!(lane_after(&[enough, (left, 3), (on_loop, 1008)]), Lane::Pool);
     }
 
     #[test]

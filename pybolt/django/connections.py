@@ -65,22 +65,32 @@ def install() -> None:
 
 def lend() -> None:
     """Says that this thread is lent to requests call by call: see :func:`is_in_use`."""
-    _session.is_lent = True
+    if not _session.is_lent:
+        _session.is_lent = True
+        for connection in _session.connections:
+            _have_marked(connection)
 
 
 def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
     # Connecting is touching as well: it may wait for as long as a query.
-    is_local = connection.vendor == "sqlite"
-    _engine.mark_database(is_local=is_local)
+    _engine.mark_database(is_local=_is_local(connection))
     _session.connections.add(connection)
-    mark: Any = _engine.mark_local_query if is_local else _engine.mark_query
-    if _session.is_lent:
-        mark = _mark
-    if mark not in connection.execute_wrappers:
-        connection.execute_wrappers.append(mark)
+    _have_marked(connection)
 
 
-def _mark(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+def _is_local(connection: Any) -> bool:
+    return bool(connection.vendor == "sqlite")
+
+
+def _have_marked(connection: Any) -> None:
+    mark: Any = _engine.mark_local_query if _is_local(connection) else _engine.mark_query
+    for wanted in (mark, _notice) if _session.is_lent else (mark,):
+        if wanted not in connection.execute_wrappers:
+            connection.execute_wrappers.append(wanted)
+
+
+def _notice(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+    """An execute wrapper: what a later call of the request may go on with."""
     _session.cursors.add(context["cursor"])
     if not _session.is_changed:
         statement = str(sql)

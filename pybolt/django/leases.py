@@ -6,6 +6,10 @@ the last call. Where all are lent, one that has no call under way, and whose con
 next call would find them anywhere, goes to the next request that needs it, and its own gets another
 with its next call. Where there is none of these either, requests wait, in the order in which they
 asked.
+
+A request whose coroutine a lane's thread starts has that thread meanwhile, and its calls are made
+there and then. The lane gets it back when the coroutine waits for anything else, unless its
+connections are not as the next call would find them anywhere.
 """
 
 from __future__ import annotations
@@ -18,9 +22,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from asgiref.sync import SyncToAsync
 
 from . import connections
+
+if TYPE_CHECKING:
+    from .._engine import RequestThread
 
 
 class Call(Protocol):
@@ -83,14 +92,24 @@ class _Awaited:
                 # No coroutine can have it.
                 result = RuntimeError("a sync call raised StopIteration")
                 result.__cause__ = error
-        # Where the loop has ended, nobody waits any more.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_settle, self.future, settle, result)
+        self._settle(settle, result)
         # The traceback of an exception refers to this frame.
         del self, settle, result
 
+    def _settle(self, settle: Callable[[Any], None], result: Any) -> None:
+        # Where the loop has ended, nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_settle, self.future, settle, result)
+
     def done(self) -> bool:
         return self._is_over or (self._function is not None and self.future.cancelled())
+
+
+class _MadeHere(_Awaited):
+    """The same, made before anybody waits."""
+
+    def _settle(self, settle: Callable[[Any], None], result: Any) -> None:
+        settle(result)
 
 
 def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], result: Any) -> None:
@@ -100,13 +119,21 @@ def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], result: 
 
 class Lease(Executor):
     """One request's: its calls, and the thread that is lent to it. ``ended``: the request is over,
-    and the thread goes back when the calls have been made."""
+    and the thread goes back when the calls have been made. ``started``: its coroutine, which asks
+    for the lease, is being started by the calling thread, a lane's."""
 
-    def __init__(self, threads: RequestThreads, *, ended: bool = False) -> None:
+    def __init__(
+        self,
+        threads: RequestThreads,
+        *,
+        ended: bool = False,
+        started: RequestThread | None = None,
+    ) -> None:
         self._threads = threads
+        self._started = started
         self.calls: deque[Call] = deque()
-        self.thread: _Thread | None = None
-        self.at_work = False
+        self.thread: _Server | None = None if started is None else _lane.server(threads)
+        self.at_work = started is not None
         #: Whether the thread's connections were in order after the last call.
         self.is_tidy = False
         self.ended = ended
@@ -121,10 +148,23 @@ class Lease(Executor):
     def run(
         self, loop: asyncio.AbstractEventLoop, function: Callable[[], Any]
     ) -> asyncio.Future[Any]:
-        """Has ``function`` called; what comes of it is ``loop``'s. On its thread; never waits."""
+        """Has ``function`` called; what comes of it is ``loop``'s. On the loop's thread, where it
+        never waits, or on the one that starts the request's coroutine, where it calls."""
+        if self._started is not None and self._started.is_here():
+            return self._make_here(self._started, _MadeHere(function, loop))
         call = _Awaited(function, loop)
         self._threads.add(self, call)
         return call.future
+
+    def _make_here(self, started: RequestThread, last: _MadeHere) -> asyncio.Future[Any]:
+        # Those of tasks that the coroutine has made came first.
+        while self.calls and (call := self._threads.turn(self)[0]) is not None:
+            started.outside(call.run)
+        if started.take_cancellation():
+            last.future.cancel()
+        else:
+            started.outside(last.run)
+        return last.future
 
     def call(self) -> Call | None:
         """The first that has not ended."""
@@ -140,7 +180,7 @@ class RequestThreads:
         self.limit = limit
         self._lock = threading.Lock()
         self._count = 0
-        self._idle: list[_Thread] = []
+        self._idle: list[_Server] = []
         #: Those whose thread may be taken, and those that need one; the first of each came first.
         self._resting: dict[Lease, None] = {}
         self._waiting: dict[Lease, None] = {}
@@ -148,13 +188,8 @@ class RequestThreads:
     def add(self, lease: Lease, call: Call) -> None:
         """Has ``call`` made when its turn comes."""
         with self._lock:
-            if lease.thread is None and lease not in self._waiting:
-                lease.thread = self._find()
             lease.calls.append(call)
-            if lease.thread is None:
-                self._waiting[lease] = None
-            else:
-                self._start(lease, lease.thread)
+            self._place(lease)
 
     def end(self, lease: Lease, done: Callable[[], None]) -> bool:
         """The request is over. Whether nothing is left to do: its connections are in order, or it
@@ -184,7 +219,7 @@ class RequestThreads:
             call = lease.call()
             return call, lease.ended and call is None
 
-    def after(self, lease: Lease, thread: _Thread, *, over: bool) -> Lease | None:
+    def after(self, lease: Lease, thread: _Server, *, over: bool) -> Lease | None:
         """Whom ``thread`` serves after a call of ``lease``; called on it. ``over``: there was none,
         the request is over and everything in order."""
         free = over or not connections.is_in_use()
@@ -193,11 +228,12 @@ class RequestThreads:
             call = lease.call()
             if lease.ended and call is None and not over:
                 return lease
-            following = self._first() if free else None
-            if following is None and call is not None:
+            goes = free and isinstance(thread, _Lane)
+            following = self._first() if free and not goes else None
+            if following is None and call is not None and not goes:
                 return lease
             lease.at_work = False
-            if over or following is not None:
+            if over or goes or following is not None:
                 lease.thread = None
             elif free:
                 lease.is_tidy = is_tidy
@@ -206,9 +242,32 @@ class RequestThreads:
                 following.thread, following.at_work = thread, True
                 if call is not None:
                     self._waiting[lease] = None
+            elif goes:
+                if call is not None:
+                    self._place(lease)
             elif over:
                 self._put_back(thread)
             return following
+
+    def leave(self, lease: Lease, over: bool) -> bool:
+        """A lane's thread, the calling one, has started the coroutine of ``lease``. ``over``: the
+        request is over with it. Whether the thread has nothing left to do for it; where not, it is
+        to :meth:`stay`."""
+        free = over or not connections.is_in_use()
+        # A handler that this thread runs next has no loop to go back to.
+        SyncToAsync.threadlocal.__dict__.pop("main_event_loop", None)
+        with self._lock:
+            lease.ended |= over
+            if lease.call() is None and free:
+                lease.thread = None
+                lease.at_work = False
+            return lease.thread is None
+
+    def stay(self, lease: Lease) -> None:
+        """Makes the calls of ``lease`` on the calling thread, a lane's, for as long as they cannot
+        be made on another one."""
+        if isinstance(lease.thread, _Lane):
+            lease.thread.stay(lease)
 
     def close(self) -> None:
         """Ends the threads that are idle."""
@@ -217,13 +276,21 @@ class RequestThreads:
                 self._count -= 1
                 self._idle.pop().serve(None)
 
-    def _start(self, lease: Lease, thread: _Thread) -> None:
+    def _place(self, lease: Lease) -> None:
+        if lease.thread is None and lease not in self._waiting:
+            lease.thread = self._find()
+        if lease.thread is None:
+            self._waiting[lease] = None
+        else:
+            self._start(lease, lease.thread)
+
+    def _start(self, lease: Lease, thread: _Server) -> None:
         if not lease.at_work:
             self._resting.pop(lease, None)
             lease.at_work = True
             thread.serve(lease)
 
-    def _find(self) -> _Thread | None:
+    def _find(self) -> _Server | None:
         if self._idle:
             return self._idle.pop()
         if self._count < self.limit:
@@ -245,7 +312,7 @@ class RequestThreads:
                 return lease
         return None
 
-    def _put_back(self, thread: _Thread) -> None:
+    def _put_back(self, thread: _Server) -> None:
         if self._count > self.limit:
             self._count -= 1
             thread.serve(None)
@@ -253,21 +320,15 @@ class RequestThreads:
             self._idle.append(thread)
 
 
-class _Thread(threading.Thread):
+class _Server:
+    """What a thread does for leases."""
+
     def __init__(self, threads: RequestThreads) -> None:
-        super().__init__(name="bolt-sync", daemon=True)
         self._threads = threads
         self._inbox: SimpleQueue[Lease | None] = SimpleQueue()
         self._last: Lease | None = None
+        #: Has the thread do what there is to do; ``None``: end.
         self.serve = self._inbox.put
-        self.start()
-
-    def run(self) -> None:
-        connections.lend()
-        while (lease := self._inbox.get()) is not None:
-            while lease is not None:
-                lease = self._serve(lease)
-        connections.close_all()
 
     def _serve(self, lease: Lease) -> Lease | None:
         """Makes one call; gives the lease that is next."""
@@ -285,6 +346,48 @@ class _Thread(threading.Thread):
             done, lease.done = lease.done, _nothing
             done()
         return self._threads.after(lease, self, over=over)
+
+
+class _Thread(_Server):
+    """One of ours, for any lease."""
+
+    def __init__(self, threads: RequestThreads) -> None:
+        super().__init__(threads)
+        threading.Thread(target=self._run, name="bolt-sync", daemon=True).start()
+
+    def _run(self) -> None:
+        connections.lend()
+        while (lease := self._inbox.get()) is not None:
+            while lease is not None:
+                lease = self._serve(lease)
+        connections.close_all()
+
+
+class _Lane(_Server):
+    """One of a lane's, for the lease that it stays with."""
+
+    def __init__(self, threads: RequestThreads) -> None:
+        super().__init__(threads)
+        connections.lend()
+
+    def stay(self, lease: Lease) -> None:
+        self._last = lease
+        following: Lease | None = lease
+        while lease.thread is self:
+            following = self._serve(following or self._inbox.get() or lease)
+        self._last = None
+
+
+class _OfThread(threading.local):
+    _server: _Lane | None = None
+
+    def server(self, threads: RequestThreads) -> _Lane:
+        if self._server is None:
+            self._server = _Lane(threads)
+        return self._server
+
+
+_lane = _OfThread()
 
 
 def _nothing() -> None:

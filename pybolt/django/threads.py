@@ -42,7 +42,7 @@ class Executors(weakref.WeakKeyDictionary[Any, Executor]):
             return Lease(self.threads, ended=True)
         lease: Executor | None = context.executor
         if lease is None:
-            lease = Lease(self.threads)
+            lease = Lease(self.threads, started=context if context.is_here() else None)
             context.keep(lease)
         return lease
 

@@ -13,7 +13,7 @@ use crate::bridge::{Bridge, MAX_WAIT};
 use crate::counters::Place;
 use crate::job::Job;
 use crate::run::{self, RequestContext};
-use crate::tasks::{Started, follow, start, start_task};
+use crate::tasks::{Done, RequestThread, Started, follow, start, start_task};
 
 /// So many jobs one turn of the loop starts.
 const BATCH: usize = 64;
@@ -151,16 +151,23 @@ fn start_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
         return;
     }
-    let started = start(py, bridge, &route, parts, body);
+    let started = match Py::new(py, RequestThread::default()) {
+        Ok(thread) => start(py, bridge, &route, parts, body, &thread),
+        Err(error) => {
+            let answer = run::fail(py, bridge, &route, None, error);
+            Started::Done(Done { answer, context: None, executor: None })
+        }
+    };
     route.placement.record(&Run {
         wall: begun.elapsed(),
         cpu: None,
         alone: bridge.slot.lanes_idle(),
         suspended: matches!(started, Started::Suspended(..)),
+        called_sync: matches!(&started, Started::Suspended(task) if task.called_sync()),
         database: run::take_database_mark(),
     });
     match started {
-        Started::Done(answer, _) => bridge.completions.push(reply.with(answer)),
+        Started::Done(done) => bridge.completions.push(reply.with(done.release(py, bridge))),
         Started::Suspended(suspended) => follow(py, bridge, &route, suspended, reply),
     }
     bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);

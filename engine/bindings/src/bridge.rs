@@ -70,6 +70,12 @@ pub struct Runtime {
     /// `release_thread(executor, done)`: a request's thread goes back. True: it has; else `done()` is
     /// called there.
     pub release_thread: Py<PyAny>,
+    /// `leave_thread(executor, over)`: the calling thread has started the request's coroutine, which
+    /// has ended with it, or has not. False: it is to `stay_with(executor)`.
+    pub leave_thread: Py<PyAny>,
+    pub stay_with: Py<PyAny>,
+    /// `asyncio.tasks`.
+    pub tasks: Py<PyAny>,
     /// The loop.
     pub event_loop: Py<PyAny>,
     /// The loop's queue of callbacks that are ready.
@@ -196,6 +202,9 @@ impl Runtime {
             request_thread: get("request_thread")?,
             move_context: get("move_context")?,
             release_thread: get("release_thread")?,
+            leave_thread: get("leave_thread")?,
+            stay_with: get("stay_with")?,
+            tasks: runtime.py().import("asyncio.tasks")?.into_any().unbind(),
             event_loop: event_loop.clone().unbind(),
             ready: event_loop.getattr("_ready")?.unbind(),
             mounted: get("mounted")?,

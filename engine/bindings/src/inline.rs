@@ -18,7 +18,7 @@ use crate::counters::Place;
 use crate::job::{Replier, RequestBody, Ticket};
 use crate::run;
 use crate::slot::Held;
-use crate::tasks::{self, Started};
+use crate::tasks::{self, RequestThread, Started};
 use pybolt_engine::placement::Run;
 
 /// What came of an inline run.
@@ -61,6 +61,7 @@ pub fn run(
         cpu: None,
         alone: true,
         suspended: matches!(outcome, Inline::Suspended(..)),
+        called_sync: false,
         database: run::last_run_touched_database(),
     });
     outcome
@@ -71,9 +72,9 @@ thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes the loop this thread's running one while coroutines run, and not for sync handlers: Django
-/// lets none of them query under a running loop. Left as it is until the other kind comes.
-fn set_running_loop(py: Python<'_>, bridge: &Bridge, running: bool) {
+/// Makes the loop this thread's running one while coroutines run, and not for sync code: Django lets
+/// none of it query under a running loop. Left as it is until the other kind comes.
+pub fn set_running_loop(py: Python<'_>, bridge: &Bridge, running: bool) {
     if RUNNING.replace(running) != running {
         let event_loop = running.then_some(&bridge.runtime.event_loop);
         if let Err(error) = bridge.runtime.set_running_loop.bind(py).call1((event_loop,)) {
@@ -92,18 +93,21 @@ fn start(
     place: Option<BulkheadPermit>,
 ) -> Inline {
     set_running_loop(py, bridge, true);
-    let started = tasks::start(py, bridge, route, parts, body);
+    let started = match Py::new(py, RequestThread::default()) {
+        Ok(thread) => tasks::start(py, bridge, route, parts, body, &thread),
+        Err(error) => return Inline::Done(run::fail(py, bridge, route, None, error)),
+    };
     match started {
-        Started::Done(mut answer, context) => {
-            answer.place = place;
+        Started::Done(mut done) => {
+            done.answer.place = place;
             // A task that the handler left behind must not wait for the next event.
             if loop_has_work(py, bridge) {
-                if let Some(context) = context {
+                if let Some(context) = &done.context {
                     context.move_to_loop(py, bridge);
                 }
                 bridge.queue.wake();
             }
-            Inline::Done(answer)
+            Inline::Done(done.release(py, bridge))
         }
         Started::Suspended(suspended) => {
             let (answer, receiver) = oneshot::channel();

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 
 use crate::bridge::{Bridge, LANE_CAPACITY, MAX_WAIT};
 use crate::counters::Place;
+use crate::hosted::{self, Hosted};
 use crate::job::{FileFailure, Job};
 use crate::run;
 use pybolt_engine::placement::Run;
@@ -249,8 +250,9 @@ fn report(py: Python<'_>, bridge: &Bridge, failure: &FileFailure) {
 
 fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
     let Job { route, parts, body, reply, queued } = job;
+    let mut reply = Some(reply);
     let begun = Instant::now();
-    if reply.answer.is_closed() || begun - queued > MAX_WAIT {
+    if reply.as_ref().is_none_or(|reply| reply.answer.is_closed()) || begun - queued > MAX_WAIT {
         // Without an answer it is told that there is no room.
         return;
     }
@@ -259,24 +261,38 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
         lane.begun.lock().replace(begun);
     }
     let (alone, cpu) = (bridge.slot.is_alone(), thread_cpu_time());
-    let answer = catch_unwind(AssertUnwindSafe(|| run::run_sync(py, bridge, &route, parts, body)))
-        .unwrap_or_else(|_| run::internal_error());
+    let run = || {
+        if route.is_async {
+            hosted::run(py, bridge, &route, parts, body, &mut reply)
+        } else {
+            run::run_sync(py, bridge, &route, parts, body).into()
+        }
+    };
+    let Hosted { answer, executor } =
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| run::internal_error().into());
     route.placement.record(&Run {
         wall: begun.elapsed(),
         cpu: Some(thread_cpu_time().saturating_sub(cpu)),
         alone: alone && bridge.slot.is_alone(),
-        suspended: false,
+        suspended: answer.is_none(),
+        called_sync: false,
         database: run::last_run_touched_database(),
     });
+    if let (Some(reply), Some(answer)) = (reply, answer) {
+        let answer = reply.with(answer);
+        if lane.len() > 0 && executor.is_none() {
+            bridge.completions.push_with_others(answer, begun - queued);
+        } else {
+            bridge.completions.push(answer);
+            bridge.completions.flush();
+        }
+    }
+    if let Some(executor) = executor {
+        bridge.completions.flush();
+        hosted::stay(py, bridge, &executor);
+    }
     if is_brief {
         lane.begun.lock().take();
-    }
-    let answer = reply.with(answer);
-    if lane.len() > 0 {
-        bridge.completions.push_with_others(answer, begun - queued);
-    } else {
-        bridge.completions.push(answer);
-        bridge.completions.flush();
     }
 }
 

@@ -15,6 +15,7 @@ mod control;
 mod counters;
 mod dispatch;
 mod generation;
+mod hosted;
 mod inlet;
 mod inline;
 mod inspect;

@@ -170,25 +170,34 @@ pub fn run_sync(
         Ok(request) => request,
         Err(error) => return fail(py, bridge, route, None, error),
     };
-    let is_due = || DUE.get().is_some_and(|due| Instant::now() >= due);
-    if CONNECTED.get() && (!IN_ORDER.get() || is_due()) {
-        // What has grown old since this thread's last run is not handed to this one, nor what that
-        // one left open without a query.
-        housekeeping(py, bridge);
-    }
-    IN_ORDER.set(false);
+    before(py, bridge);
     let result = RequestContext::new(py).and_then(|context| {
         let _entered = context.enter()?;
         let result = route.call.bind(py).call1((&request,))?;
         answer(py, bridge, &result)
     });
     let answer = result.unwrap_or_else(|error| fail(py, bridge, route, Some(&request), error));
+    after(py, bridge);
+    answer
+}
+
+/// To be done before a run on a thread of the bridge's own: what has grown old since its last run is
+/// not handed to this one, nor what that one left open without a query.
+pub fn before(py: Python<'_>, bridge: &Bridge) {
+    let is_due = || DUE.get().is_some_and(|due| Instant::now() >= due);
+    if CONNECTED.get() && (!IN_ORDER.get() || is_due()) {
+        housekeeping(py, bridge);
+    }
+    IN_ORDER.set(false);
+}
+
+/// To be done after it, before anybody hears of its answer.
+pub fn after(py: Python<'_>, bridge: &Bridge) {
     let touched = take_database_mark();
     if touched > Touch::None {
         DATABASE_RUN.set(touched);
         housekeeping(py, bridge);
     }
-    answer
 }
 
 thread_local! {

@@ -2,13 +2,15 @@
 //!
 //! The I/O thread only ever tries it. The asyncio loop's thread holds it except while it sleeps in
 //! `select`, so while the I/O thread holds it nobody runs the loop's callbacks, and a task may be
-//! started on that loop from outside its thread.
+//! started on that loop from outside its thread. A lane's thread that starts one (`hosted.rs`) waits
+//! for it, and gives it away for as long as sync code runs.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::RawMutex;
 use parking_lot::lock_api::RawMutex as _;
+use pyo3::Python;
 
 /// An attach that took this long means that somebody else holds the GIL.
 const CONTENDED: Duration = Duration::from_micros(100);
@@ -60,6 +62,14 @@ impl Slot {
     /// Takes the slot for the loop's thread; waits for it. Never call it with the GIL held.
     pub fn acquire(&self) {
         self.lock.lock();
+    }
+
+    /// Takes the slot for a lane's thread; waits for it without the GIL.
+    pub fn hold(&self, py: Python<'_>) -> Held<'_> {
+        if !self.try_acquire() {
+            py.detach(|| self.acquire());
+        }
+        Held(self)
     }
 
     /// Gives the slot back from the loop's thread.

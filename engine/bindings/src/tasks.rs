@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::Answer;
 use crate::bridge::{Bridge, Route};
+use crate::hosted::Host;
 use crate::job::{Replier, RequestBody};
 use crate::request::Request;
 use crate::run::{self, RequestContext};
@@ -19,9 +20,19 @@ use crate::run::{self, RequestContext};
 /// What came of a coroutine's first step.
 pub enum Started<'py> {
     /// It finished; tasks that it left behind have its context.
-    Done(Answer, Option<RequestContext<'py>>),
+    Done(Done<'py>),
     /// It suspended; the task goes on on the loop.
     Suspended(Suspended<'py>),
+}
+
+/// A handler's task that finished in its first step.
+pub struct Done<'py> {
+    /// Its answer.
+    pub answer: Answer,
+    /// What it ran in, where it ran.
+    pub context: Option<RequestContext<'py>>,
+    /// The request's executor, to be given back.
+    pub executor: Option<Py<PyAny>>,
 }
 
 /// A handler's task that goes on on the loop.
@@ -33,55 +44,55 @@ pub struct Suspended<'py> {
 }
 
 /// Calls an async handler and takes its coroutine's first step, all of it in a context of the
-/// request's own.
+/// request's own, whose sync code runs on `thread`.
 pub fn start<'py>(
     py: Python<'py>,
     bridge: &Arc<Bridge>,
     route: &Route,
     parts: Box<Parts>,
     body: RequestBody,
+    thread: &Py<RequestThread>,
 ) -> Started<'py> {
+    let failed = |request, context, error| {
+        let answer = run::fail(py, bridge, route, request, error);
+        Started::Done(Done { answer, context, executor: thread.get().end() })
+    };
     let request = match run::request_object(py, parts, body) {
         Ok(request) => request,
-        Err(error) => return Started::Done(run::fail(py, bridge, route, None, error), None),
+        Err(error) => return failed(None, None, error),
     };
     let context = match RequestContext::new(py) {
         Ok(context) => context,
-        Err(error) => {
-            return Started::Done(run::fail(py, bridge, route, Some(&request), error), None);
-        }
+        Err(error) => return failed(Some(&request), None, error),
     };
     let first_step = || {
-        let thread = Py::new(py, RequestThread::default())?;
         let coroutine = {
             let _entered = context.enter()?;
-            own_thread(py, bridge, &thread)?;
+            own_thread(py, bridge, thread)?;
             let coroutine = route.call.bind(py).call1((&request,))?;
             if !route.awaits {
-                let result = finish(&coroutine);
-                thread.get().end();
-                return run::answer(py, bridge, &result?).map(Ok);
+                let result = finish(&coroutine)?;
+                return run::answer(py, bridge, &result).map(Ok);
             }
             coroutine
         };
         let task = start_task(py, bridge, &coroutine, &context)?;
         if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Ok(Err((task, thread)));
-        }
-        if let Some(executor) = thread.get().end() {
-            release(py, bridge, executor, Completion::of_nothing(bridge));
+            return Ok(Err(task));
         }
         let _entered = context.enter()?;
         let result = task.call_method0(intern!(py, "result"))?;
         run::answer(py, bridge, &result).map(Ok)
     };
     match first_step() {
-        Ok(Ok(answer)) => Started::Done(answer, Some(context)),
-        Ok(Err((task, thread))) => Started::Suspended(Suspended { task, request, context, thread }),
-        Err(error) => {
-            let answer = run::fail(py, bridge, route, Some(&request), error);
-            Started::Done(answer, Some(context))
+        Ok(Ok(answer)) => {
+            Started::Done(Done { answer, context: Some(context), executor: thread.get().end() })
         }
+        Ok(Err(task)) => {
+            let thread = thread.clone_ref(py);
+            Started::Suspended(Suspended { task, request, context, thread })
+        }
+        Err(error) => failed(Some(&request), Some(context), error),
     }
 }
 
@@ -139,6 +150,11 @@ pub fn start_task<'py>(
 }
 
 impl Suspended<'_> {
+    /// Whether it has asked for sync code to be run.
+    pub fn called_sync(&self) -> bool {
+        self.thread.get().executor.lock().is_some()
+    }
+
     /// The task goes on on the loop's thread, and with it what its context holds by thread.
     pub fn leave_thread(&self, py: Python<'_>, bridge: &Bridge) {
         self.context.move_to_loop(py, bridge);
@@ -167,6 +183,16 @@ pub fn follow(
         .and_then(|callback| task.call_method1(intern!(py, "add_done_callback"), (callback,)));
     if let Err(error) = added {
         error.write_unraisable(py, None);
+    }
+}
+
+impl Done<'_> {
+    /// The answer, with the request's executor given back.
+    pub fn release(self, py: Python<'_>, bridge: &Arc<Bridge>) -> Answer {
+        if let Some(executor) = self.executor {
+            release(py, bridge, executor, Completion::of_nothing(bridge));
+        }
+        self.answer
     }
 }
 
@@ -246,6 +272,7 @@ impl Completion {
 pub struct RequestThread {
     executor: Mutex<Option<Py<PyAny>>>,
     ended: AtomicBool,
+    host: Option<Host>,
 }
 
 #[pymethods]
@@ -268,6 +295,24 @@ impl RequestThread {
         false
     }
 
+    /// Whether the calling thread is a lane's that takes the first step of the request's coroutine.
+    fn is_here(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::is_here)
+    }
+
+    /// Where it is: calls `function` outside the coroutine.
+    fn outside<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.host {
+            Some(host) if host.is_here() => host.outside(function),
+            _ => Err(PyRuntimeError::new_err("the request's coroutine is not here")),
+        }
+    }
+
+    /// Where it is: whether nobody waits for the request any more; true once.
+    fn take_cancellation(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::take_cancellation)
+    }
+
     /// Gives the request an executor.
     fn keep(&self, executor: Py<PyAny>) {
         *self.executor.lock() = Some(executor);
@@ -275,6 +320,21 @@ impl RequestThread {
 }
 
 impl RequestThread {
+    /// Of a request whose coroutine a lane's thread starts.
+    pub fn hosted(host: Host) -> Self {
+        Self { host: Some(host), ..Self::default() }
+    }
+
+    /// The executor, where it has any.
+    pub fn executor_of(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.executor(py)
+    }
+
+    /// Where its coroutine starts, if that is on a lane.
+    pub fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
     /// The request is over: whoever gets its executor gives it back.
     pub fn end(&self) -> Option<Py<PyAny>> {
         self.ended.store(true, Ordering::Relaxed);
