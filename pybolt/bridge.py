@@ -163,6 +163,7 @@ class Runtime:
         self.close_connections = connections.close_all
         self._request_threads = install(threads)
         self.release_thread = self._request_threads.end
+        self.new_lane = self._request_threads.new_lane
         self.leave_thread = self._request_threads.leave
         self.stay_with = self._request_threads.stay
 

@@ -51,6 +51,9 @@ _OURS = (
 
 def default(value: Any) -> Any:
     """Encodes what JSON has no type for, as ``DjangoJSONEncoder`` does."""
+    if type(value) is decimal.Decimal:
+        # The most frequent one.
+        return str(value)
     if isinstance(value, datetime.datetime):
         return _time(value)
     if isinstance(value, datetime.date):

@@ -41,8 +41,8 @@ class _Session(threading.local):
     def __init__(self) -> None:
         #: Whether the thread is lent to requests call by call.
         self.is_lent = False
-        #: Those that were ever connected and that somebody still has.
-        self.connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        #: Those that were ever connected.
+        self.connections: list[weakref.ref[Any]] = []
         #: Cursors that somebody still has: iterators that go on in another call.
         self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Whether a connection is no longer as it was made.
@@ -67,14 +67,17 @@ def lend() -> None:
     """Says that this thread is lent to requests call by call: see :func:`is_in_use`."""
     if not _session.is_lent:
         _session.is_lent = True
-        for connection in _session.connections:
-            _have_marked(connection)
+        for known in _session.connections:
+            if (connection := known()) is not None:
+                _have_marked(connection)
 
 
 def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
     # Connecting is touching as well: it may wait for as long as a query.
     _engine.mark_database(is_local=_is_local(connection))
-    _session.connections.add(connection)
+    known = weakref.ref(connection)
+    if known not in _session.connections:
+        _session.connections[:] = [*(one for one in _session.connections if one()), known]
     _have_marked(connection)
 
 
@@ -116,18 +119,25 @@ def housekeeping() -> float | None:
     if _session.is_lent:
         _session.is_changed = False
         _session.cursors.clear()
+    first: float | None = None
     for connection in _connected():
         try:
             _look_after(connection)
         except Exception:
             logger.exception("looking after the connection %s failed", connection.alias)
-    ends = [one.close_at for one in _connected() if one.close_at is not None]
-    return min(ends) - time.monotonic() if ends else None
+        end = connection.close_at if connection.connection is not None else None
+        if end is not None and (first is None or end < first):
+            first = end
+    return None if first is None else first - time.monotonic()
 
 
 def _connected() -> list[Any]:
     """This thread's connections that stand."""
-    return [one for one in _session.connections if one.connection is not None]
+    return [
+        one
+        for known in _session.connections
+        if (one := known()) is not None and one.connection is not None
+    ]
 
 
 def _look_after(connection: Any) -> None:

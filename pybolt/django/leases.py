@@ -24,8 +24,6 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from asgiref.sync import SyncToAsync
-
 from . import connections
 
 if TYPE_CHECKING:
@@ -92,24 +90,14 @@ class _Awaited:
                 # No coroutine can have it.
                 result = RuntimeError("a sync call raised StopIteration")
                 result.__cause__ = error
-        self._settle(settle, result)
-        # The traceback of an exception refers to this frame.
-        del self, settle, result
-
-    def _settle(self, settle: Callable[[Any], None], result: Any) -> None:
         # Where the loop has ended, nobody waits any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(_settle, self.future, settle, result)
+        # The traceback of an exception refers to this frame.
+        del self, settle, result
 
     def done(self) -> bool:
         return self._is_over or (self._function is not None and self.future.cancelled())
-
-
-class _MadeHere(_Awaited):
-    """The same, made before anybody waits."""
-
-    def _settle(self, settle: Callable[[Any], None], result: Any) -> None:
-        settle(result)
 
 
 def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], result: Any) -> None:
@@ -119,21 +107,19 @@ def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], result: 
 
 class Lease(Executor):
     """One request's: its calls, and the thread that is lent to it. ``ended``: the request is over,
-    and the thread goes back when the calls have been made. ``started``: its coroutine, which asks
-    for the lease, is being started by the calling thread, a lane's."""
+    and the thread goes back when the calls have been made. ``lane``: what starts its coroutine."""
 
     def __init__(
         self,
         threads: RequestThreads,
         *,
         ended: bool = False,
-        started: RequestThread | None = None,
+        lane: _Lane | None = None,
     ) -> None:
         self._threads = threads
-        self._started = started
         self.calls: deque[Call] = deque()
-        self.thread: _Server | None = None if started is None else _lane.server(threads)
-        self.at_work = started is not None
+        self.thread: _Server | None = lane
+        self.at_work = lane is not None
         #: Whether the thread's connections were in order after the last call.
         self.is_tidy = False
         self.ended = ended
@@ -148,23 +134,15 @@ class Lease(Executor):
     def run(
         self, loop: asyncio.AbstractEventLoop, function: Callable[[], Any]
     ) -> asyncio.Future[Any]:
-        """Has ``function`` called; what comes of it is ``loop``'s. On the loop's thread, where it
-        never waits, or on the one that starts the request's coroutine, where it calls."""
-        if self._started is not None and self._started.is_here():
-            return self._make_here(self._started, _MadeHere(function, loop))
+        """Has ``function`` called; what comes of it is ``loop``'s. On its thread; never waits."""
         call = _Awaited(function, loop)
         self._threads.add(self, call)
         return call.future
 
-    def _make_here(self, started: RequestThread, last: _MadeHere) -> asyncio.Future[Any]:
-        # Those of tasks that the coroutine has made came first.
-        while self.calls and (call := self._threads.turn(self)[0]) is not None:
-            started.outside(call.run)
-        if started.take_cancellation():
-            last.future.cancel()
-        else:
-            started.outside(last.run)
-        return last.future
+    def catch_up(self) -> None:
+        """Makes the calls that wait, on the thread that starts the request's coroutine."""
+        while (call := self._threads.turn(self)[0]) is not None:
+            call.run()
 
     def call(self) -> Call | None:
         """The first that has not ended."""
@@ -249,19 +227,28 @@ class RequestThreads:
                 self._put_back(thread)
             return following
 
-    def leave(self, lease: Lease, over: bool) -> bool:
-        """A lane's thread, the calling one, has started the coroutine of ``lease``. ``over``: the
-        request is over with it. Whether the thread has nothing left to do for it; where not, it is
-        to :meth:`stay`."""
-        free = over or not connections.is_in_use()
-        # A handler that this thread runs next has no loop to go back to.
-        SyncToAsync.threadlocal.__dict__.pop("main_event_loop", None)
+    def new_lane(self) -> _Lane:
+        """What is known of the calling thread, a lane's."""
+        return _Lane(self)
+
+    def leave(self, request: RequestThread, last: Lease | None) -> Lease | None:
+        """The calling thread, a lane's, has taken the first step of ``request``'s coroutine; with
+        its ``last`` lease the request is over. Gives the lease that the thread is to :meth:`stay`
+        with, if any."""
+        in_use = last is None and connections.is_in_use()
+        lease: Lease | None = last or request.executor
+        if lease is None:
+            if not in_use:
+                return None
+            lease = Lease(self, lane=request.lane)
+            request.keep(lease)
         with self._lock:
-            lease.ended |= over
-            if lease.call() is None and free:
-                lease.thread = None
-                lease.at_work = False
-            return lease.thread is None
+            lease.ended |= last is not None
+            if lease.call() is not None or in_use:
+                return lease
+            lease.thread = None
+            lease.at_work = False
+            return None
 
     def stay(self, lease: Lease) -> None:
         """Makes the calls of ``lease`` on the calling thread, a lane's, for as long as they cannot
@@ -376,18 +363,6 @@ class _Lane(_Server):
         while lease.thread is self:
             following = self._serve(following or self._inbox.get() or lease)
         self._last = None
-
-
-class _OfThread(threading.local):
-    _server: _Lane | None = None
-
-    def server(self, threads: RequestThreads) -> _Lane:
-        if self._server is None:
-            self._server = _Lane(threads)
-        return self._server
-
-
-_lane = _OfThread()
 
 
 def _nothing() -> None:

@@ -8,7 +8,10 @@ transaction that another request left open, and ``CONN_MAX_AGE`` and health chec
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import functools
+import os
 import threading
 import weakref
 from concurrent.futures import Executor
@@ -42,9 +45,37 @@ class Executors(weakref.WeakKeyDictionary[Any, Executor]):
             return Lease(self.threads, ended=True)
         lease: Executor | None = context.executor
         if lease is None:
-            lease = Lease(self.threads, started=context if context.is_here() else None)
+            lease = Lease(self.threads, lane=context.lane)
             context.keep(lease)
         return lease
+
+
+def _here(call: Any) -> Any:
+    """``SyncToAsync.__call__``, but that it calls at once on a lane's thread that starts the
+    request's coroutine. What asgiref does to have the context there and back is not needed then."""
+
+    @functools.wraps(call)
+    async def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        request: Any = request_thread.get(None)
+        if type(request) is not _engine.RequestThread or not request.is_here():
+            return await call(self, *args, **kwargs)
+        if not self._thread_sensitive or self.context is not None:
+            return await call(self, *args, **kwargs)
+        if request.take_cancellation():
+            raise asyncio.CancelledError
+        if request.executor is not None:
+            # Other tasks of the request came first.
+            request.outside(request.executor.catch_up)
+        # By these `async_to_sync` in the call finds the loop; nobody else does afterwards.
+        local = SyncToAsync.threadlocal
+        local.main_event_loop, local.main_event_loop_pid = asyncio.get_running_loop(), os.getpid()
+        local.task_context = []
+        try:
+            return request.outside(functools.partial(self.func, *args, **kwargs))
+        finally:
+            del local.main_event_loop
+
+    return called
 
 
 #: What asgiref keeps a ``Local``'s values in: tagged with a thread, and invisible on any other.
@@ -70,5 +101,6 @@ def install(limit: int) -> RequestThreads:
     if not isinstance(executors, Executors):
         executors = Executors(executors, RequestThreads(limit))
         SyncToAsync.context_to_thread_executor = executors
+        SyncToAsync.__call__ = _here(SyncToAsync.__call__)  # type: ignore[method-assign]
     executors.threads.limit = limit
     return executors.threads

@@ -70,8 +70,11 @@ pub struct Runtime {
     /// `release_thread(executor, done)`: a request's thread goes back. True: it has; else `done()` is
     /// called there.
     pub release_thread: Py<PyAny>,
-    /// `leave_thread(executor, over)`: the calling thread has started the request's coroutine, which
-    /// has ended with it, or has not. False: it is to `stay_with(executor)`.
+    /// `new_lane()`: what a lane's thread is known by where executors are given.
+    pub new_lane: Py<PyAny>,
+    /// `leave_thread(request, executor)`: the lane's thread that calls has taken the first step of the
+    /// request's coroutine, and, with an executor, the last. What is given is what it is to
+    /// `stay_with(executor)`.
     pub leave_thread: Py<PyAny>,
     pub stay_with: Py<PyAny>,
     /// `asyncio.tasks`.
@@ -202,6 +205,7 @@ impl Runtime {
             request_thread: get("request_thread")?,
             move_context: get("move_context")?,
             release_thread: get("release_thread")?,
+            new_lane: get("new_lane")?,
             leave_thread: get("leave_thread")?,
             stay_with: get("stay_with")?,
             tasks: runtime.py().import("asyncio.tasks")?.into_any().unbind(),

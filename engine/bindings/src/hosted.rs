@@ -7,7 +7,7 @@
 //! waits for anything else goes on on the loop. Where it has left a transaction or a cursor open, the
 //! thread stays with its request until that is over, as a lent one would (`pybolt.django.leases`).
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +27,8 @@ use crate::tasks::{self, RequestThread, Started};
 thread_local! {
     /// Of the request whose coroutine takes its first step on this thread.
     static HERE: Cell<*const Host> = const { Cell::new(ptr::null()) };
+    /// What `pybolt.django.leases` knows this thread by.
+    static LANE: OnceCell<Py<PyAny>> = const { OnceCell::new() };
 }
 
 /// What came of a first step.
@@ -48,6 +50,9 @@ impl From<Answer> for Hosted {
 pub struct Host {
     bridge: Arc<Bridge>,
     ticket: Arc<Ticket>,
+    lane: Py<PyAny>,
+    /// Whether the first step is not over.
+    steps: AtomicBool,
     /// Whether the coroutine knows that nobody waits for it any more.
     told: AtomicBool,
 }
@@ -64,18 +69,23 @@ pub fn run(
     let Some(ticket) = reply.as_ref().map(|reply| Arc::clone(&reply.ticket)) else {
         return Hosted::default();
     };
-    let host = Host { bridge: Arc::clone(bridge), ticket, told: AtomicBool::new(false) };
-    let thread = match Py::new(py, RequestThread::hosted(host)) {
+    let thread = lane(py, bridge).and_then(|lane| {
+        let (steps, told) = (AtomicBool::new(true), AtomicBool::new(false));
+        let host = Host { bridge: Arc::clone(bridge), ticket, lane, steps, told };
+        Py::new(py, RequestThread::hosted(host))
+    });
+    let thread = match thread {
         Ok(thread) => thread,
         Err(error) => return run::fail(py, bridge, route, None, error).into(),
     };
     run::before(py, bridge);
     let slot = bridge.slot.hold(py);
     set_running_loop(py, bridge, true);
-    HERE.set(thread.get().host().map_or(ptr::null(), ptr::from_ref));
+    let host = thread.get().host();
+    HERE.set(host.map_or(ptr::null(), ptr::from_ref));
     let started = tasks::start(py, bridge, route, parts, body, &thread);
     HERE.set(ptr::null());
-    let mut hosted = match started {
+    let hosted = match started {
         Started::Done(done) => {
             if loop_has_work(py, bridge) {
                 if let Some(context) = done.context {
@@ -83,10 +93,14 @@ pub fn run(
                 }
                 bridge.queue.wake();
             }
-            Hosted { answer: Some(done.answer), executor: done.executor }
+            // It has one where other tasks of the request have asked for it.
+            let executor =
+                done.executor.and_then(|executor| leave(py, bridge, &thread, Some(executor)));
+            Hosted { answer: Some(done.answer), executor }
         }
         Started::Suspended(suspended) => {
             suspended.leave_thread(py, bridge);
+            let executor = leave(py, bridge, &thread, None);
             if let Some(reply) = reply.take() {
                 let ticket = Arc::clone(&reply.ticket);
                 tasks::follow(py, bridge, route, suspended, reply);
@@ -96,26 +110,44 @@ pub fn run(
                 }
             }
             bridge.queue.wake();
-            Hosted { answer: None, executor: thread.get().executor_of(py) }
+            Hosted { answer: None, executor }
         }
     };
+    if let Some(host) = host {
+        host.steps.store(false, Ordering::Relaxed);
+    }
     drop(slot);
     set_running_loop(py, bridge, false);
-    let over = hosted.answer.is_some();
-    hosted.executor = hosted.executor.filter(|executor| !leaves(py, bridge, executor, over));
     if hosted.executor.is_none() {
         run::after(py, bridge);
     }
     hosted
 }
 
-/// Whether this thread has nothing left to do for the request.
-fn leaves(py: Python<'_>, bridge: &Bridge, executor: &Py<PyAny>, over: bool) -> bool {
-    let leaves = bridge.runtime.leave_thread.bind(py).call1((executor, over));
-    leaves.and_then(|leaves| leaves.is_truthy()).unwrap_or_else(|error| {
-        error.write_unraisable(py, None);
-        true
+fn lane(py: Python<'_>, bridge: &Bridge) -> PyResult<Py<PyAny>> {
+    LANE.with(|lane| {
+        if let Some(lane) = lane.get() {
+            return Ok(lane.clone_ref(py));
+        }
+        let made = bridge.runtime.new_lane.bind(py).call0()?.unbind();
+        Ok(lane.get_or_init(|| made).clone_ref(py))
     })
+}
+
+/// Has this thread leave the request, which is over where it had an `executor`; the executor that it
+/// has to stay with all the same.
+fn leave(
+    py: Python<'_>,
+    bridge: &Bridge,
+    thread: &Py<RequestThread>,
+    executor: Option<Py<PyAny>>,
+) -> Option<Py<PyAny>> {
+    let left = bridge.runtime.leave_thread.bind(py).call1((thread, executor));
+    let executor = left.unwrap_or_else(|error| {
+        error.write_unraisable(py, None);
+        py.None().into_bound(py)
+    });
+    (!executor.is_none()).then(|| executor.unbind())
 }
 
 /// Runs the sync code of the request that this thread has to stay with, until it is over.
@@ -131,6 +163,11 @@ impl Host {
     /// Whether the calling thread takes the first step.
     pub fn is_here(&self) -> bool {
         ptr::eq(HERE.get(), self)
+    }
+
+    /// What the thread that takes the first step is known by, until it is over.
+    pub fn lane(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.steps.load(Ordering::Relaxed).then(|| self.lane.clone_ref(py))
     }
 
     /// Whether nobody waits for the request any more; true once.

@@ -300,6 +300,12 @@ impl RequestThread {
         self.host.as_ref().is_some_and(Host::is_here)
     }
 
+    /// What that thread is known by, until the first step is over.
+    #[getter]
+    fn lane(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.host.as_ref().and_then(|host| host.lane(py))
+    }
+
     /// Where it is: calls `function` outside the coroutine.
     fn outside<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         match &self.host {
@@ -323,11 +329,6 @@ impl RequestThread {
     /// Of a request whose coroutine a lane's thread starts.
     pub fn hosted(host: Host) -> Self {
         Self { host: Some(host), ..Self::default() }
-    }
-
-    /// The executor, where it has any.
-    pub fn executor_of(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.executor(py)
     }
 
     /// Where its coroutine starts, if that is on a lane.
