@@ -25,6 +25,9 @@ const QUICK_LANE_WALL: Duration = Duration::from_millis(50);
 /// lane.
 pub const HOST_AFTER: i32 = 8;
 
+/// So many coroutines of a route start on lanes one at a time before many do at once.
+const TRIAL: u32 = 32;
+
 /// Computing for no longer than this is brief.
 const BRIEF: Duration = Duration::from_millis(2);
 
@@ -175,6 +178,9 @@ pub struct Placement {
     /// What speaks for starting coroutines on a lane, and, where that is done, against it.
     hosting: AtomicI32,
     left: AtomicU32,
+    /// How many have been started on lanes and gone again, and how many are there.
+    hosted: AtomicU32,
+    guests: AtomicU32,
     /// The most that any run did with databases.
     touched: AtomicU8,
     /// Runs so far, over reloads.
@@ -198,6 +204,8 @@ impl Placement {
             waits: AtomicU32::new(0),
             hosting: AtomicI32::new(0),
             left: AtomicU32::new(0),
+            hosted: AtomicU32::new(0),
+            guests: AtomicU32::new(0),
             touched: AtomicU8::new(Touch::None as u8),
             runs: AtomicU64::new(0),
             inline_runs: AtomicU64::new(0),
@@ -238,6 +246,29 @@ impl Placement {
         self.hosting.load(Relaxed) >= HOST_AFTER
     }
 
+    /// Whether a coroutine that waits on a lane may start there; its end has to be told.
+    pub fn begin_hosting(&self) -> bool {
+        if !self.is_hosted() {
+            return false;
+        }
+        let guests = self.guests.fetch_add(1, Relaxed);
+        let may = guests == 0 || self.hosted.load(Relaxed) >= TRIAL;
+        if !may {
+            self.guests.fetch_sub(1, Relaxed);
+        }
+        may
+    }
+
+    /// The first step of one that started on a lane is over. `stays`: its thread has to stay with the
+    /// request, which no lane can afford: the route's coroutines are the loop's for good.
+    pub fn end_hosting(&self, stays: bool) {
+        self.guests.fetch_sub(1, Relaxed);
+        self.hosted.fetch_add(1, Relaxed);
+        if stays {
+            self.hosting.store(i32::MIN, Relaxed);
+        }
+    }
+
     /// What is known.
     pub fn pace(&self) -> Pace {
         match self.pace.load(Relaxed) {
@@ -268,7 +299,7 @@ impl Placement {
             return;
         }
         self.touched.fetch_max(run.database as u8, Relaxed);
-        if self.is_async {
+        if self.is_async && self.mode == RunMode::Auto {
             self.judge_hosting(run);
         }
         let was_quick = self.pace() == Pace::Quick;
@@ -302,7 +333,8 @@ impl Placement {
         slow.then_some(Reason::Slow)
     }
 
-    /// A coroutine that was started on a lane and waited for something else has gained nothing.
+    /// A coroutine that was started on a lane and waited for something else has gained nothing, and
+    /// one that called no sync code belongs elsewhere if it is the rule.
     fn judge_hosting(&self, run: &Run) {
         let hosting = self.hosting.load(Relaxed);
         let hosting = if hosting >= HOST_AFTER {
@@ -311,12 +343,17 @@ impl Placement {
                 return;
             }
             let left = self.left.load(Relaxed);
-            let left = if run.suspended { left + A_WAIT } else { left.saturating_sub(1) };
+            let left = match (run.suspended, run.called_sync) {
+                (true, _) => left + A_WAIT,
+                (false, true) => left.saturating_sub(1),
+                (false, false) => left + 1,
+            };
             let too_many = left >= WAITING;
             self.left.store(if too_many { 0 } else { left }, Relaxed);
             if too_many { -WAITS_FOR_SURE.cast_signed() } else { hosting }
         } else if run.suspended && run.called_sync {
-            hosting + 1
+            // One that a thread had to stay with never gets there.
+            if hosting == i32::MIN { hosting } else { hosting + 1 }
         } else {
             hosting.min(0)
         };
@@ -445,7 +482,8 @@ mod tests {
         let one = Duration::from_millis(1);
         let on_loop = Run { cpu: None, suspended: true, called_sync: true, ..QUICK_RUN };
         let elsewhere = Run { called_sync: false, ..on_loop };
-        let hosted = Run { wall: one, cpu: Some(one), database: Touch::Local, ..QUICK_RUN };
+        let quick = Run { called_sync: true, ..QUICK_RUN };
+        let hosted = Run { wall: one, cpu: Some(one), database: Touch::Local, ..quick };
         let left = Run { suspended: true, called_sync: true, ..hosted };
         let lane_after = |runs: &[(Run, i32)]| {
             let route = Placement::new(RunMode::Auto, true);
@@ -464,13 +502,36 @@ mod tests {
         assert_eq!(lane_after(&[enough, (hosted, 1)]), Lane::Brief);
         let remote = Run { database: Touch::Remote, ..hosted };
         assert_eq!(lane_after(&[enough, (remote, 1)]), Lane::Pool);
-        assert_eq!(lane_after(&[enough, (QUICK_RUN, 99)]), Lane::Pool);
+        assert_eq!(lane_after(&[enough, (quick, 99)]), Lane::Pool);
+        // It calls no sync code any more.
+        assert_eq!(lane_after(&[enough, (QUICK_RUN, 99)]), Lane::Loop { quick: true });
         assert_eq!(lane_after(&[enough, (on_loop, 99)]), Lane::Pool);
         // It waits for other things, too.
         assert_eq!(lane_after(&[enough, (hosted, 9), (left, 2)]), Lane::Brief);
         assert_eq!(lane_after(&[enough, (left, 3)]), on_the_loop);
         assert_eq!(lane_after(&[enough, (left, 3), (on_loop, 999)]), on_the_loop);
         assert_eq!(lane_after(&[enough, (left, 3), (on_loop, 1008)]), Lane::Pool);
+    }
+
+    #[test]
+    fn a_lane_is_lent_one_at_a_time_at_first_and_never_for_long() {
+        let on_loop = Run { cpu: None, suspended: true, called_sync: true, ..QUICK_RUN };
+        let warm = |mode| {
+            let route = Placement::new(mode, true);
+            (0..HOST_AFTER).for_each(|_| route.record(&on_loop));
+            route
+        };
+        assert!(!warm(RunMode::Queue).is_hosted());
+        let route = warm(RunMode::Auto);
+        for _ in 0..TRIAL {
+            assert!(route.begin_hosting() && !route.begin_hosting());
+            route.end_hosting(false);
+        }
+        assert!(route.begin_hosting() && route.begin_hosting());
+        route.end_hosting(true);
+        assert!(!route.begin_hosting());
+        (0..5000).for_each(|_| route.record(&on_loop));
+        assert!(!route.is_hosted());
     }
 
     #[test]

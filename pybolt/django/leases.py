@@ -24,6 +24,8 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
+from asgiref.sync import SyncToAsync
+
 from . import connections
 
 if TYPE_CHECKING:
@@ -138,11 +140,6 @@ class Lease(Executor):
         call = _Awaited(function, loop)
         self._threads.add(self, call)
         return call.future
-
-    def catch_up(self) -> None:
-        """Makes the calls that wait, on the thread that starts the request's coroutine."""
-        while (call := self._threads.turn(self)[0]) is not None:
-            call.run()
 
     def call(self) -> Call | None:
         """The first that has not ended."""
@@ -363,6 +360,12 @@ class _Lane(_Server):
         while lease.thread is self:
             following = self._serve(following or self._inbox.get() or lease)
         self._last = None
+        forget_loop()
+
+
+def forget_loop() -> None:
+    """Has asgiref know of no loop on this thread, where sync handlers run as well."""
+    vars(SyncToAsync.threadlocal).pop("main_event_loop", None)
 
 
 def _nothing() -> None:

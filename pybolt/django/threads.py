@@ -21,7 +21,7 @@ import asgiref.local
 from asgiref.sync import SyncToAsync
 
 from .. import _engine
-from .leases import Lease, RequestThreads
+from .leases import Lease, RequestThreads, forget_loop
 
 #: asgiref's variable; a request's context holds a ``RequestThread``.
 request_thread = SyncToAsync.thread_sensitive_context
@@ -57,15 +57,19 @@ def _here(call: Any) -> Any:
     @functools.wraps(call)
     async def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         request: Any = request_thread.get(None)
-        if type(request) is not _engine.RequestThread or not request.is_here():
+        task = asyncio.current_task()
+        if (
+            type(request) is not _engine.RequestThread
+            or not request.is_here()
+            or task is None
+            or not self._thread_sensitive
+            or self.context is not None
+            # Tasks that it has made have the context as well, on the loop's thread.
+            or request.has_left_work()
+        ):
             return await call(self, *args, **kwargs)
-        if not self._thread_sensitive or self.context is not None:
-            return await call(self, *args, **kwargs)
-        if request.take_cancellation():
-            raise asyncio.CancelledError
-        if request.executor is not None:
-            # Other tasks of the request came first.
-            request.outside(request.executor.catch_up)
+        if _is_cancelled(task, request):
+            await asyncio.sleep(0)
         # By these `async_to_sync` in the call finds the loop; nobody else does afterwards.
         local = SyncToAsync.threadlocal
         local.main_event_loop, local.main_event_loop_pid = asyncio.get_running_loop(), os.getpid()
@@ -73,9 +77,19 @@ def _here(call: Any) -> Any:
         try:
             return request.outside(functools.partial(self.func, *args, **kwargs))
         finally:
-            del local.main_event_loop
+            forget_loop()
+            if _is_cancelled(task, request):
+                await asyncio.sleep(0)
 
     return called
+
+
+def _is_cancelled(task: Any, request: Any) -> bool:
+    """Whether the next step of ``task``, which the loop takes, is to raise: somebody cancelled it
+    during its first, or nobody waits for its request any more."""
+    if request.take_cancellation():
+        task.cancel()
+    return bool(task._must_cancel)
 
 
 #: What asgiref keeps a ``Local``'s values in: tagged with a thread, and invisible on any other.

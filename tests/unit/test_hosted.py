@@ -11,6 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection, transaction
+from django.utils import translation
 
 import pybolt
 from pybolt import BoltAPI
@@ -162,10 +163,30 @@ async def given_up(request, seconds: float = 0):
     try:
         await sync_to_async(time.sleep)(seconds)
         await sync_to_async(made.append)("second")
-        await sync_to_async(made.append)("third")
     finally:
         await sync_to_async(made.append)("cleanup")
+        if seconds:
+            await asyncio.sleep(0.01)
+            made.append("and more")
     return {}
+
+
+@api.get("/timed/{how}")
+async def timed(request, how: str, seconds: float = 0):
+    call = sync_to_async(time.sleep)
+    try:
+        if how == "timeout":
+            async with asyncio.timeout(0.05):
+                await call(seconds)
+        elif how == "wait-for":
+            await asyncio.wait_for(call(seconds), 0.05)
+        else:
+            tasks[:] = [asyncio.current_task()]
+            await call(seconds)
+        await sync_to_async(made.append)("second")
+    except (TimeoutError, asyncio.CancelledError) as error:
+        return {"raised": type(error).__name__}
+    return {"raised": None}
 
 
 tasks: list[asyncio.Task[None]] = []
@@ -177,6 +198,40 @@ async def left_behind(request, leave: bool = False):
         tasks.append(asyncio.create_task(sync_to_async(made.append)("left behind")))
     await sync_to_async(made.append)("here")
     return {}
+
+
+@api.get("/cancel")
+async def cancel(request):
+    return {"cancelled": tasks[0].cancel()}
+
+
+@api.get("/language")
+async def language(request, seconds: float = 0):
+    async def other():
+        return translation.get_language()
+
+    with translation.override("de"):
+        task = asyncio.create_task(other()) if seconds else None
+        inside = await sync_to_async(told_language)(seconds)
+        return [inside, translation.get_language(), await task if task else "de"]
+
+
+def told_language(seconds):
+    time.sleep(seconds)
+    return translation.get_language()
+
+
+@api.get("/held")
+async def held(request, until: bool = False):
+    """Leaves a transaction open while it waits."""
+    await sync_to_async(begin)()
+    while until and not let_go.is_set():
+        await asyncio.sleep(0.005)
+    await sync_to_async(commit)()
+    return {}
+
+
+let_go = threading.Event()
 
 
 @api.get("/beside")
@@ -339,8 +394,31 @@ def test_a_thread_is_not_kept_while_its_coroutine_waits(client):
 def test_one_that_nobody_waits_for_stops_at_its_next_call(client):
     warmed(client, "/given-up")
     assert client.get("/given-up?seconds=0.4").status == 504
-    wait_until(lambda: "cleanup" in made)
-    assert made == ["cleanup"]
+    wait_until(lambda: "and more" in made)
+    assert made == ["cleanup", "and more"]
+
+
+@pytest.mark.parametrize(
+    ("how", "raised"),
+    [("timeout", "TimeoutError"), ("wait-for", "TimeoutError"), ("cancel", "CancelledError")],
+)
+def test_a_call_that_is_cancelled_raises_where_it_is_awaited(client, how, raised):
+    def once():
+        made.clear()
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.get, f"/timed/{how}?seconds=0.2")
+            time.sleep(0.05)
+            if how == "cancel":
+                assert client.get("/cancel").json() == {"cancelled": True}
+            return asked.result().json(), list(made)
+
+    expected = ({"raised": raised}, [])
+    assert once() == expected
+    for _ in range(WARM):
+        assert client.get(f"/timed/{how}").json() == {"raised": None}
+    # With a timer of its own it is not started on a lane.
+    assert (lane(client, "/timed/{how}") == "loop") is (how != "cancel")
+    assert once() == expected
 
 
 def test_a_task_that_is_left_behind_is_made_and_keeps_nobody(client):
@@ -354,6 +432,38 @@ def test_a_task_that_is_left_behind_is_made_and_keeps_nobody(client):
 def test_the_loop_goes_on_during_a_call(client):
     warmed(client, "/beside")
     assert client.get("/beside?seconds=0.2").json() == ["task", "timer", "call"]
+
+
+def test_tasks_have_the_language_of_their_request(client):
+    on_loop = client.get("/language?seconds=0.05").json()
+    warmed(client, "/language")
+    assert on_loop == client.get("/language?seconds=0.05").json() == ["de"] * 3
+
+
+def test_a_thread_that_has_stayed_is_as_it_was(client):
+    warmed(client, "/transaction")
+    client.get("/loop")
+    assert client.get("/transaction?wait=0.02").json() == {"open": True, "same": True}
+    for _ in range(40):
+        assert client.get("/sync").status == 200
+    told = client.get("/where?route=/sync").json()
+    assert told["reason"] != "database"
+    assert {client.get("/sync").json()["loop"] for _ in range(8)} == {False}
+
+
+def test_those_that_keep_a_thread_keep_no_other_handler_waiting(client):
+    warmed(client, "/held")
+    let_go.clear()
+    with ThreadPoolExecutor(41) as pool:
+        waiting = [pool.submit(client.get, "/held?until=true") for _ in range(40)]
+        time.sleep(0.3)
+        try:
+            begun = time.monotonic()
+            assert client.get("/open").json()["open"] is False
+            assert time.monotonic() - begun < 1
+        finally:
+            let_go.set()
+        assert {one.result().status for one in waiting} == {200}
 
 
 def test_sync_handlers_are_told_of_no_loop_afterwards(client):

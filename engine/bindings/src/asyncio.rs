@@ -179,6 +179,11 @@ pub fn loop_has_work(py: Python<'_>, bridge: &Bridge) -> bool {
         || timers(py, bridge) != bridge.queue.timers.load(Ordering::Relaxed)
 }
 
+/// How many callbacks and timers the loop has.
+pub fn loop_work(py: Python<'_>, bridge: &Bridge) -> (usize, usize) {
+    (bridge.runtime.ready.bind(py).len().unwrap_or_default(), timers(py, bridge))
+}
+
 /// How many timers the loop has.
 fn timers(py: Python<'_>, bridge: &Bridge) -> usize {
     let timers = bridge.runtime.event_loop.bind(py).getattr(intern!(py, "_scheduled"));

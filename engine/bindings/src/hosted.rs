@@ -12,16 +12,18 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use pybolt_engine::request::Parts;
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::answer::Answer;
-use crate::asyncio::loop_has_work;
+use crate::asyncio::{loop_has_work, loop_work};
 use crate::bridge::{Bridge, Route};
 use crate::inline::set_running_loop;
 use crate::job::{Replier, RequestBody, Ticket};
 use crate::run;
+use crate::slot::Held;
 use crate::tasks::{self, RequestThread, Started};
 
 thread_local! {
@@ -38,11 +40,13 @@ pub struct Hosted {
     pub answer: Option<Answer>,
     /// Whose executor this thread has to stay with.
     pub executor: Option<Py<PyAny>>,
+    /// Whether sync code was called.
+    pub called_sync: bool,
 }
 
 impl From<Answer> for Hosted {
     fn from(answer: Answer) -> Self {
-        Self { answer: Some(answer), executor: None }
+        Self { answer: Some(answer), ..Self::default() }
     }
 }
 
@@ -55,6 +59,10 @@ pub struct Host {
     steps: AtomicBool,
     /// Whether the coroutine knows that nobody waits for it any more.
     told: AtomicBool,
+    /// Whether it has called sync code.
+    called: AtomicBool,
+    /// What the loop had to do when the coroutine's own code began to run.
+    work: Mutex<(usize, usize)>,
 }
 
 /// Starts the coroutine of `route` and answers, or has the loop answer `reply`, which is taken then.
@@ -70,54 +78,54 @@ pub fn run(
         return Hosted::default();
     };
     let thread = lane(py, bridge).and_then(|lane| {
-        let (steps, told) = (AtomicBool::new(true), AtomicBool::new(false));
-        let host = Host { bridge: Arc::clone(bridge), ticket, lane, steps, told };
+        let host = Host {
+            bridge: Arc::clone(bridge),
+            ticket,
+            lane,
+            steps: AtomicBool::new(true),
+            told: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            work: Mutex::default(),
+        };
         Py::new(py, RequestThread::hosted(host))
     });
     let thread = match thread {
         Ok(thread) => thread,
         Err(error) => return run::fail(py, bridge, route, None, error).into(),
     };
+    let Some(host) = thread.get().host() else { return Hosted::default() };
     run::before(py, bridge);
-    let slot = bridge.slot.hold(py);
-    set_running_loop(py, bridge, true);
-    let host = thread.get().host();
-    HERE.set(host.map_or(ptr::null(), ptr::from_ref));
-    let started = tasks::start(py, bridge, route, parts, body, &thread);
-    HERE.set(ptr::null());
-    let hosted = match started {
-        Started::Done(done) => {
-            if loop_has_work(py, bridge) {
-                if let Some(context) = done.context {
-                    context.move_to_loop(py, bridge);
+    let mut hosted = {
+        let _stepping = Stepping::begin(py, host);
+        match tasks::start(py, bridge, route, parts, body, &thread) {
+            Started::Done(done) => {
+                if loop_has_work(py, bridge) {
+                    if let Some(context) = done.context {
+                        context.move_to_loop(py, bridge);
+                    }
+                    bridge.queue.wake();
+                }
+                // It has one where other tasks of the request have asked for it.
+                let last = done.executor;
+                let executor = last.and_then(|last| leave(py, bridge, &thread, Some(last)));
+                Hosted { answer: Some(done.answer), executor, called_sync: false }
+            }
+            Started::Suspended(suspended) => {
+                suspended.leave_thread(py, bridge);
+                let executor = leave(py, bridge, &thread, None);
+                if let Some(reply) = reply.take() {
+                    tasks::follow(py, bridge, route, suspended, reply);
+                    // The loop may have looked for the task before there was one.
+                    if host.take_cancellation() {
+                        bridge.queue.cancel(Arc::clone(&host.ticket));
+                    }
                 }
                 bridge.queue.wake();
+                Hosted { answer: None, executor, called_sync: false }
             }
-            // It has one where other tasks of the request have asked for it.
-            let executor =
-                done.executor.and_then(|executor| leave(py, bridge, &thread, Some(executor)));
-            Hosted { answer: Some(done.answer), executor }
-        }
-        Started::Suspended(suspended) => {
-            suspended.leave_thread(py, bridge);
-            let executor = leave(py, bridge, &thread, None);
-            if let Some(reply) = reply.take() {
-                let ticket = Arc::clone(&reply.ticket);
-                tasks::follow(py, bridge, route, suspended, reply);
-                if ticket.is_cancelled() {
-                    // The loop may have looked for the task before there was one.
-                    bridge.queue.cancel(ticket);
-                }
-            }
-            bridge.queue.wake();
-            Hosted { answer: None, executor }
         }
     };
-    if let Some(host) = host {
-        host.steps.store(false, Ordering::Relaxed);
-    }
-    drop(slot);
-    set_running_loop(py, bridge, false);
+    hosted.called_sync = host.called.load(Ordering::Relaxed);
     if hosted.executor.is_none() {
         run::after(py, bridge);
     }
@@ -156,7 +164,31 @@ pub fn stay(py: Python<'_>, bridge: &Bridge, executor: &Py<PyAny>) {
     if let Err(error) = stayed {
         error.write_unraisable(py, None);
     }
-    run::after(py, bridge);
+    run::housekeeping(py, bridge);
+    // They are no other request's.
+    run::last_run_touched_database();
+}
+
+/// A thread that takes a first step, with the slot, until dropped.
+struct Stepping<'a, 'py> {
+    py: Python<'py>,
+    host: &'a Host,
+    _slot: Held<'a>,
+}
+
+impl<'a, 'py> Stepping<'a, 'py> {
+    fn begin(py: Python<'py>, host: &'a Host) -> Self {
+        let slot = host.bridge.slot.hold(py);
+        host.go_on(py);
+        Self { py, host, _slot: slot }
+    }
+}
+
+impl Drop for Stepping<'_, '_> {
+    fn drop(&mut self) {
+        self.host.pause(self.py);
+        self.host.steps.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Host {
@@ -175,6 +207,11 @@ impl Host {
         self.ticket.is_cancelled() && !self.told.swap(true, Ordering::Relaxed)
     }
 
+    /// Whether the coroutine has left the loop something to do: other tasks, or timers.
+    pub fn has_left_work(&self, py: Python<'_>) -> bool {
+        *self.work.lock() != loop_work(py, &self.bridge)
+    }
+
     /// Calls `function` on this thread, where [`Host::is_here`], as on one without a loop; others run
     /// coroutines meanwhile.
     ///
@@ -182,11 +219,25 @@ impl Host {
     /// What it raises.
     pub fn outside<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let _outside = Outside::begin(function.py(), self)?;
+        self.called.store(true, Ordering::Relaxed);
         function.call0()
+    }
+
+    /// The coroutine's own code runs on this thread from here on.
+    fn go_on(&self, py: Python<'_>) {
+        *self.work.lock() = loop_work(py, &self.bridge);
+        set_running_loop(py, &self.bridge, true);
+        HERE.set(self);
+    }
+
+    /// It does not any more.
+    fn pause(&self, py: Python<'_>) {
+        HERE.set(ptr::null());
+        set_running_loop(py, &self.bridge, false);
     }
 }
 
-/// A thread that has left its coroutine, until dropped.
+/// A thread that has left its coroutine, and given the slot away, until dropped.
 struct Outside<'a, 'py> {
     host: &'a Host,
     task: Bound<'py, PyAny>,
@@ -194,19 +245,13 @@ struct Outside<'a, 'py> {
 
 impl<'a, 'py> Outside<'a, 'py> {
     fn begin(py: Python<'py>, host: &'a Host) -> PyResult<Self> {
-        let bridge = &*host.bridge;
-        // What the coroutine has left to the loop does not wait for the call.
-        if loop_has_work(py, bridge) {
-            bridge.queue.wake();
-        }
-        let event_loop = bridge.runtime.event_loop.bind(py);
-        let tasks = bridge.runtime.tasks.bind(py);
+        let event_loop = host.bridge.runtime.event_loop.bind(py);
+        let tasks = host.bridge.runtime.tasks.bind(py);
         let task = tasks.call_method1(intern!(py, "current_task"), (event_loop,))?;
         tasks.call_method1(intern!(py, "_leave_task"), (event_loop, &task))?;
-        set_running_loop(py, bridge, false);
-        HERE.set(ptr::null());
-        // SAFETY: `run` holds the slot while the coroutine runs, which has called here.
-        unsafe { bridge.slot.release() };
+        host.pause(py);
+        // SAFETY: the `Stepping` below on this thread's stack has it, and gets it back.
+        unsafe { host.bridge.slot.release() };
         Ok(Self { host, task })
     }
 }
@@ -216,8 +261,7 @@ impl Drop for Outside<'_, '_> {
         let bridge = &*self.host.bridge;
         let py = self.task.py();
         std::mem::forget(bridge.slot.hold(py));
-        HERE.set(self.host);
-        set_running_loop(py, bridge, true);
+        self.host.go_on(py);
         let arguments = (bridge.runtime.event_loop.bind(py), &self.task);
         let entered =
             bridge.runtime.tasks.bind(py).call_method1(intern!(py, "_enter_task"), arguments);

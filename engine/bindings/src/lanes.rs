@@ -256,6 +256,13 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
         // Without an answer it is told that there is no room.
         return;
     }
+    if route.is_async && !route.placement.begin_hosting() {
+        let job = reply.map(|reply| Job { route, parts, body, reply, queued });
+        // One that the loop has no room for is told so.
+        job.and_then(|job| bridge.queue.push(job, false).ok());
+        bridge.queue.wake();
+        return;
+    }
     let is_brief = std::ptr::eq(lane, &raw const bridge.lanes.brief);
     if is_brief {
         lane.begun.lock().replace(begun);
@@ -268,16 +275,19 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
             run::run_sync(py, bridge, &route, parts, body).into()
         }
     };
-    let Hosted { answer, executor } =
+    let Hosted { answer, executor, called_sync } =
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| run::internal_error().into());
     route.placement.record(&Run {
         wall: begun.elapsed(),
         cpu: Some(thread_cpu_time().saturating_sub(cpu)),
         alone: alone && bridge.slot.is_alone(),
         suspended: answer.is_none(),
-        called_sync: false,
+        called_sync,
         database: run::last_run_touched_database(),
     });
+    if route.is_async {
+        route.placement.end_hosting(executor.is_some());
+    }
     if let (Some(reply), Some(answer)) = (reply, answer) {
         let answer = reply.with(answer);
         if lane.len() > 0 && executor.is_none() {

@@ -72,10 +72,11 @@ impl Slot {
         Held(self)
     }
 
-    /// Gives the slot back from the loop's thread.
+    /// Gives the slot back from a thread that has it.
     ///
     /// # Safety
-    /// The calling thread took it by [`Slot::acquire`] or [`Slot::try_acquire`].
+    /// The calling thread took it, by [`Slot::acquire`], [`Slot::try_acquire`] or [`Slot::hold`]; in
+    /// the last case it takes it again before the [`Held`] is dropped.
     pub unsafe fn release(&self) {
         // SAFETY: the caller holds the lock.
         unsafe { self.lock.unlock() };
@@ -128,7 +129,7 @@ impl Slot {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // SAFETY: a `Held` is made only by `try_hold`, which took the lock on this thread.
+        // SAFETY: a `Held` is made where this thread has just taken the lock.
         unsafe { self.0.lock.unlock() };
     }
 }

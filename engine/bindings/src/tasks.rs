@@ -314,6 +314,11 @@ impl RequestThread {
         }
     }
 
+    /// Where it is: whether its coroutine has left the loop something to do.
+    fn has_left_work(&self, py: Python<'_>) -> bool {
+        self.host.as_ref().is_some_and(|host| host.has_left_work(py))
+    }
+
     /// Where it is: whether nobody waits for the request any more; true once.
     fn take_cancellation(&self) -> bool {
         self.host.as_ref().is_some_and(Host::take_cancellation)
