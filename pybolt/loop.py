@@ -70,6 +70,8 @@ class SlotLoop(asyncio.SelectorEventLoop):
         self._stopped = False
         self._armed = False
         self._first_step: tuple[Any, Any] | None = None
+        #: How many calls were asked for by who has the slot; other threads' are not counted.
+        self.asked = 0
         #: What ``start_task`` is called with besides the coroutine and ``context``.
         self.task_options: dict[str, Any] = {}
         if sys.version_info >= (3, 12):
@@ -152,6 +154,7 @@ class SlotLoop(asyncio.SelectorEventLoop):
             self._armed = False
             self._first_step = (callback, context)
             return None
+        self.asked += 1
         if self._debug or self._closed:  # type: ignore[attr-defined]
             return super().call_soon(callback, *args, context=context)
         kind = type(callback)

@@ -8,8 +8,8 @@ with its next call. Where there is none of these either, requests wait, in the o
 asked.
 
 A request whose coroutine a lane's thread starts has that thread meanwhile, and its calls are made
-there and then. The lane gets it back when the coroutine waits for anything else, unless its
-connections are not as the next call would find them anywhere.
+there and then. The lane gets it back when the coroutine waits for anything else, unless calls wait
+for it or its connections are not as the next call would find them anywhere.
 """
 
 from __future__ import annotations
@@ -228,10 +228,10 @@ class RequestThreads:
         """What is known of the calling thread, a lane's."""
         return _Lane(self)
 
-    def leave(self, request: RequestThread, last: Lease | None) -> Lease | None:
+    def leave(self, request: RequestThread, last: Lease | None) -> tuple[Lease, bool] | None:
         """The calling thread, a lane's, has taken the first step of ``request``'s coroutine; with
         its ``last`` lease the request is over. Gives the lease that the thread is to :meth:`stay`
-        with, if any."""
+        with, if any, and whether that is because of its connections; else calls wait."""
         in_use = last is None and connections.is_in_use()
         lease: Lease | None = last or request.executor
         if lease is None:
@@ -242,7 +242,7 @@ class RequestThreads:
         with self._lock:
             lease.ended |= last is not None
             if lease.call() is not None or in_use:
-                return lease
+                return lease, in_use
             lease.thread = None
             lease.at_work = False
             return None
@@ -357,10 +357,12 @@ class _Lane(_Server):
     def stay(self, lease: Lease) -> None:
         self._last = lease
         following: Lease | None = lease
-        while lease.thread is self:
-            following = self._serve(following or self._inbox.get() or lease)
-        self._last = None
-        forget_loop()
+        try:
+            while lease.thread is self:
+                following = self._serve(following or self._inbox.get() or lease)
+        finally:
+            self._last = None
+            forget_loop()
 
 
 def forget_loop() -> None:

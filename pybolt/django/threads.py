@@ -21,6 +21,7 @@ import asgiref.local
 from asgiref.sync import SyncToAsync
 
 from .. import _engine
+from ..loop import TASK_NAME
 from .leases import Lease, RequestThreads, forget_loop
 
 #: asgiref's variable; a request's context holds a ``RequestThread``.
@@ -62,14 +63,18 @@ def _here(call: Any) -> Any:
             type(request) is not _engine.RequestThread
             or not request.is_here()
             or task is None
+            # One that the request's own has made, and that begins here as well.
+            or task.get_name() != TASK_NAME
             or not self._thread_sensitive
             or self.context is not None
             # Tasks that it has made have the context as well, on the loop's thread.
             or request.has_left_work()
+            or request.executor is not None
         ):
             return await call(self, *args, **kwargs)
         if _is_cancelled(task, request):
             await asyncio.sleep(0)
+            return await call(self, *args, **kwargs)
         # By these `async_to_sync` in the call finds the loop; nobody else does afterwards.
         local = SyncToAsync.threadlocal
         local.main_event_loop, local.main_event_loop_pid = asyncio.get_running_loop(), os.getpid()

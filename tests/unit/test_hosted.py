@@ -159,9 +159,9 @@ made = []
 
 
 @api.get("/given-up", timeout="200ms")
-async def given_up(request, seconds: float = 0):
+async def given_up(request, seconds: float = 0, spin: bool = False):
     try:
-        await sync_to_async(time.sleep)(seconds)
+        await sync_to_async(keep_busy if spin else time.sleep)(seconds)
         await sync_to_async(made.append)("second")
     finally:
         await sync_to_async(made.append)("cleanup")
@@ -169,6 +169,18 @@ async def given_up(request, seconds: float = 0):
             await asyncio.sleep(0.01)
             made.append("and more")
     return {}
+
+
+def keep_busy(seconds):
+    """With the GIL: nobody else sees the client go."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10)
+    try:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @api.get("/timed/{how}")
@@ -391,9 +403,10 @@ def test_a_thread_is_not_kept_while_its_coroutine_waits(client):
     assert [answer.json() for answer in answers] == [{"n": 1}] * 24
 
 
-def test_one_that_nobody_waits_for_stops_at_its_next_call(client):
+@pytest.mark.parametrize("spin", ["false", "true"])
+def test_one_that_nobody_waits_for_stops_at_its_next_call(client, spin):
     warmed(client, "/given-up")
-    assert client.get("/given-up?seconds=0.4").status == 504
+    assert client.get(f"/given-up?seconds=0.4&spin={spin}").status == 504
     wait_until(lambda: "and more" in made)
     assert made == ["cleanup", "and more"]
 
@@ -432,6 +445,8 @@ def test_a_task_that_is_left_behind_is_made_and_keeps_nobody(client):
 def test_the_loop_goes_on_during_a_call(client):
     warmed(client, "/beside")
     assert client.get("/beside?seconds=0.2").json() == ["task", "timer", "call"]
+    # It goes on on the loop; the others start on lanes as before.
+    assert lane(client, "/beside") != "loop"
 
 
 def test_tasks_have_the_language_of_their_request(client):

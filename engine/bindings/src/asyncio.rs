@@ -179,9 +179,11 @@ pub fn loop_has_work(py: Python<'_>, bridge: &Bridge) -> bool {
         || timers(py, bridge) != bridge.queue.timers.load(Ordering::Relaxed)
 }
 
-/// How many callbacks and timers the loop has.
+/// How many calls whoever has the slot has asked the loop for so far, and how many timers it has.
 pub fn loop_work(py: Python<'_>, bridge: &Bridge) -> (usize, usize) {
-    (bridge.runtime.ready.bind(py).len().unwrap_or_default(), timers(py, bridge))
+    let asked = bridge.runtime.event_loop.bind(py).getattr(intern!(py, "asked"));
+    let asked = asked.and_then(|asked| asked.extract()).unwrap_or_default();
+    (asked, timers(py, bridge))
 }
 
 /// How many timers the loop has.

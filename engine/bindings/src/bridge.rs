@@ -73,8 +73,8 @@ pub struct Runtime {
     /// `new_lane()`: what a lane's thread is known by where executors are given.
     pub new_lane: Py<PyAny>,
     /// `leave_thread(request, executor)`: the lane's thread that calls has taken the first step of the
-    /// request's coroutine, and, with an executor, the last. What is given is what it is to
-    /// `stay_with(executor)`.
+    /// request's coroutine, and, with an executor, the last. Gives the executor that it is to
+    /// `stay_with(executor)`, and whether its connections are in use, or `None`.
     pub leave_thread: Py<PyAny>,
     pub stay_with: Py<PyAny>,
     /// `asyncio.tasks`.

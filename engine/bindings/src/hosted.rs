@@ -40,8 +40,19 @@ pub struct Hosted {
     pub answer: Option<Answer>,
     /// Whose executor this thread has to stay with.
     pub executor: Option<Py<PyAny>>,
+    /// Whether its connections are in use: it may have to for long.
+    pub in_use: bool,
     /// Whether sync code was called.
     pub called_sync: bool,
+    /// Whether nobody waited for the answer any more.
+    pub given_up: bool,
+}
+
+impl Hosted {
+    fn left(answer: Option<Answer>, stays: Option<(Py<PyAny>, bool)>) -> Self {
+        let (executor, in_use) = stays.unzip();
+        Self { answer, executor, in_use: in_use.unwrap_or(false), ..Self::default() }
+    }
 }
 
 impl From<Answer> for Hosted {
@@ -107,25 +118,29 @@ pub fn run(
                 }
                 // It has one where other tasks of the request have asked for it.
                 let last = done.executor;
-                let executor = last.and_then(|last| leave(py, bridge, &thread, Some(last)));
-                Hosted { answer: Some(done.answer), executor, called_sync: false }
+                let stays = last.and_then(|last| leave(py, bridge, &thread, Some(last)));
+                Hosted::left(Some(done.answer), stays)
             }
             Started::Suspended(suspended) => {
                 suspended.leave_thread(py, bridge);
-                let executor = leave(py, bridge, &thread, None);
+                let stays = leave(py, bridge, &thread, None);
                 if let Some(reply) = reply.take() {
                     tasks::follow(py, bridge, route, suspended, reply);
-                    // The loop may have looked for the task before there was one.
-                    if host.take_cancellation() {
+                    if host.told.load(Ordering::Relaxed) {
+                        // It is cancelled, and not to be once more.
+                        drop(host.ticket.take_task());
+                    } else if host.take_cancellation() {
+                        // The loop may have looked for the task before there was one.
                         bridge.queue.cancel(Arc::clone(&host.ticket));
                     }
                 }
                 bridge.queue.wake();
-                Hosted { answer: None, executor, called_sync: false }
+                Hosted::left(None, stays)
             }
         }
     };
     hosted.called_sync = host.called.load(Ordering::Relaxed);
+    hosted.given_up = host.told.load(Ordering::Relaxed);
     if hosted.executor.is_none() {
         run::after(py, bridge);
     }
@@ -143,19 +158,18 @@ fn lane(py: Python<'_>, bridge: &Bridge) -> PyResult<Py<PyAny>> {
 }
 
 /// Has this thread leave the request, which is over where it had an `executor`; the executor that it
-/// has to stay with all the same.
+/// has to stay with all the same, and whether its connections are in use.
 fn leave(
     py: Python<'_>,
     bridge: &Bridge,
     thread: &Py<RequestThread>,
     executor: Option<Py<PyAny>>,
-) -> Option<Py<PyAny>> {
+) -> Option<(Py<PyAny>, bool)> {
     let left = bridge.runtime.leave_thread.bind(py).call1((thread, executor));
-    let executor = left.unwrap_or_else(|error| {
+    left.and_then(|stays| stays.extract()).unwrap_or_else(|error: PyErr| {
         error.write_unraisable(py, None);
-        py.None().into_bound(py)
-    });
-    (!executor.is_none()).then(|| executor.unbind())
+        None
+    })
 }
 
 /// Runs the sync code of the request that this thread has to stay with, until it is over.

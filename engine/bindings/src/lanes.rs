@@ -275,18 +275,18 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
             run::run_sync(py, bridge, &route, parts, body).into()
         }
     };
-    let Hosted { answer, executor, called_sync } =
+    let Hosted { answer, executor, in_use, called_sync, given_up } =
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| run::internal_error().into());
     route.placement.record(&Run {
         wall: begun.elapsed(),
         cpu: Some(thread_cpu_time().saturating_sub(cpu)),
         alone: alone && bridge.slot.is_alone(),
-        suspended: answer.is_none(),
+        suspended: answer.is_none() && !given_up,
         called_sync,
         database: run::last_run_touched_database(),
     });
     if route.is_async {
-        route.placement.end_hosting(executor.is_some());
+        route.placement.end_hosting(in_use);
     }
     if let (Some(reply), Some(answer)) = (reply, answer) {
         let answer = reply.with(answer);
