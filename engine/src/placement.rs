@@ -9,8 +9,12 @@
 //! compute share one thread, because more of them would only fight for the GIL. Those that compute
 //! for a moment only, as a query of SQLite does, which waits for no server, share another one.
 
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+mod hosting;
+
+use hosting::Hosting;
 
 /// A run up to this long is quick.
 pub const QUICK: Duration = Duration::from_micros(200);
@@ -20,13 +24,6 @@ pub const PROMOTE_AFTER: u32 = 32;
 
 /// On the quick lane other threads' Python is part of the wall time; only this much is damning.
 const QUICK_LANE_WALL: Duration = Duration::from_millis(50);
-
-/// So many first steps in a row that waited for sync code of their own have a coroutine start on a
-/// lane.
-pub const HOST_AFTER: i32 = 8;
-
-/// So many coroutines of a route start on lanes one at a time before many do at once.
-const TRIAL: u32 = 32;
 
 /// Computing for no longer than this is brief.
 const BRIEF: Duration = Duration::from_millis(2);
@@ -175,12 +172,7 @@ pub struct Placement {
     streak: AtomicU32,
     sure: AtomicU32,
     waits: AtomicU32,
-    /// What speaks for starting coroutines on a lane, and, where that is done, against it.
-    hosting: AtomicI32,
-    left: AtomicU32,
-    /// How many have been started on lanes and gone again, and how many are there.
-    hosted: AtomicU32,
-    guests: AtomicU32,
+    hosting: Hosting,
     /// The most that any run did with databases.
     touched: AtomicU8,
     /// Runs so far, over reloads.
@@ -202,10 +194,7 @@ impl Placement {
             streak: AtomicU32::new(0),
             sure: AtomicU32::new(0),
             waits: AtomicU32::new(0),
-            hosting: AtomicI32::new(0),
-            left: AtomicU32::new(0),
-            hosted: AtomicU32::new(0),
-            guests: AtomicU32::new(0),
+            hosting: Hosting::default(),
             touched: AtomicU8::new(Touch::None as u8),
             runs: AtomicU64::new(0),
             inline_runs: AtomicU64::new(0),
@@ -243,30 +232,18 @@ impl Placement {
 
     /// Whether the route's coroutines start on a lane.
     pub fn is_hosted(&self) -> bool {
-        self.hosting.load(Relaxed) >= HOST_AFTER
+        self.hosting.is_on()
     }
 
     /// Whether a coroutine that waits on a lane may start there; its end has to be told.
     pub fn begin_hosting(&self) -> bool {
-        if !self.is_hosted() {
-            return false;
-        }
-        let guests = self.guests.fetch_add(1, Relaxed);
-        let may = guests == 0 || self.hosted.load(Relaxed) >= TRIAL;
-        if !may {
-            self.guests.fetch_sub(1, Relaxed);
-        }
-        may
+        self.hosting.begin()
     }
 
-    /// The first step of one that started on a lane is over. `stays`: its thread has to stay with the
-    /// request, which no lane can afford: the route's coroutines are the loop's for good.
-    pub fn end_hosting(&self, stays: bool) {
-        self.guests.fetch_sub(1, Relaxed);
-        self.hosted.fetch_add(1, Relaxed);
-        if stays {
-            self.hosting.store(i32::MIN, Relaxed);
-        }
+    /// The first step of one that started on a lane is over. `in_use`: its thread has to stay with
+    /// the request.
+    pub fn end_hosting(&self, in_use: bool) {
+        self.hosting.end(in_use);
     }
 
     /// What is known.
@@ -300,7 +277,7 @@ impl Placement {
         }
         self.touched.fetch_max(run.database as u8, Relaxed);
         if self.is_async && self.mode == RunMode::Auto {
-            self.judge_hosting(run);
+            self.hosting.judge(run);
         }
         let was_quick = self.pace() == Pace::Quick;
         if let Some(reason) = self.objection(run, was_quick) {
@@ -331,33 +308,6 @@ impl Placement {
             run.wall > QUICK
         };
         slow.then_some(Reason::Slow)
-    }
-
-    /// A coroutine that was started on a lane and waited for something else has gained nothing, and
-    /// one that called no sync code belongs elsewhere if it is the rule.
-    fn judge_hosting(&self, run: &Run) {
-        let hosting = self.hosting.load(Relaxed);
-        let hosting = if hosting >= HOST_AFTER {
-            if run.cpu.is_none() {
-                // It was queued for the loop before.
-                return;
-            }
-            let left = self.left.load(Relaxed);
-            let left = match (run.suspended, run.called_sync) {
-                (true, _) => left + A_WAIT,
-                (false, true) => left.saturating_sub(1),
-                (false, false) => left + 1,
-            };
-            let too_many = left >= WAITING;
-            self.left.store(if too_many { 0 } else { left }, Relaxed);
-            if too_many { -WAITS_FOR_SURE.cast_signed() } else { hosting }
-        } else if run.suspended && run.called_sync {
-            // One that a thread had to stay with never gets there.
-            if hosting == i32::MIN { hosting } else { hosting + 1 }
-        } else {
-            hosting.min(0)
-        };
-        self.hosting.store(hosting, Relaxed);
     }
 
     fn slow_pace(&self, run: &Run, reason: Reason) -> Pace {
@@ -410,7 +360,7 @@ impl Placement {
 mod tests {
     use super::*;
 
-    const QUICK_RUN: Run = Run {
+    pub(super) const QUICK_RUN: Run = Run {
         wall: Duration::from_micros(20),
         cpu: Some(Duration::from_micros(20)),
         alone: true,
@@ -475,63 +425,6 @@ mod tests {
         }
         assert!(!queries.may_inline());
         assert_eq!(queries.reason(), Reason::Database);
-    }
-
-    #[test]
-    fn a_coroutine_that_waits_for_sync_code_first_starts_on_a_lane() {
-        let one = Duration::from_millis(1);
-        let on_loop = Run { cpu: None, suspended: true, called_sync: true, ..QUICK_RUN };
-        let elsewhere = Run { called_sync: false, ..on_loop };
-        let quick = Run { called_sync: true, ..QUICK_RUN };
-        let hosted = Run { wall: one, cpu: Some(one), database: Touch::Local, ..quick };
-        let left = Run { suspended: true, called_sync: true, ..hosted };
-        let lane_after = |runs: &[(Run, i32)]| {
-            let route = Placement::new(RunMode::Auto, true);
-            for (run, count) in runs {
-                (0..*count).for_each(|_| route.record(run));
-            }
-            assert!(!route.is_hosted() || !route.may_inline());
-            route.lane()
-        };
-        let on_the_loop = Lane::Loop { quick: false };
-        let enough = (on_loop, HOST_AFTER);
-        assert_eq!(lane_after(&[enough]), Lane::Pool);
-        assert_eq!(lane_after(&[(on_loop, HOST_AFTER - 1)]), on_the_loop);
-        assert_eq!(lane_after(&[(elsewhere, 99)]), on_the_loop);
-        assert_eq!(lane_after(&[(on_loop, 7), (elsewhere, 1), (on_loop, 7)]), on_the_loop);
-        assert_eq!(lane_after(&[enough, (hosted, 1)]), Lane::Brief);
-        let remote = Run { database: Touch::Remote, ..hosted };
-        assert_eq!(lane_after(&[enough, (remote, 1)]), Lane::Pool);
-        assert_eq!(lane_after(&[enough, (quick, 99)]), Lane::Pool);
-        // It calls no sync code any more.
-        assert_eq!(lane_after(&[enough, (QUICK_RUN, 99)]), Lane::Loop { quick: true });
-        assert_eq!(lane_after(&[enough, (on_loop, 99)]), Lane::Pool);
-        // It waits for other things, too.
-        assert_eq!(lane_after(&[enough, (hosted, 9), (left, 2)]), Lane::Brief);
-        assert_eq!(lane_after(&[enough, (left, 3)]), on_the_loop);
-        assert_eq!(lane_after(&[enough, (left, 3), (on_loop, 999)]), on_the_loop);
-        assert_eq!(lane_after(&[enough, (left, 3), (on_loop, 1008)]), Lane::Pool);
-    }
-
-    #[test]
-    fn a_lane_is_lent_one_at_a_time_at_first_and_never_for_long() {
-        let on_loop = Run { cpu: None, suspended: true, called_sync: true, ..QUICK_RUN };
-        let warm = |mode| {
-            let route = Placement::new(mode, true);
-            (0..HOST_AFTER).for_each(|_| route.record(&on_loop));
-            route
-        };
-        assert!(!warm(RunMode::Queue).is_hosted());
-        let route = warm(RunMode::Auto);
-        for _ in 0..TRIAL {
-            assert!(route.begin_hosting() && !route.begin_hosting());
-            route.end_hosting(false);
-        }
-        assert!(route.begin_hosting() && route.begin_hosting());
-        route.end_hosting(true);
-        assert!(!route.begin_hosting());
-        (0..5000).for_each(|_| route.record(&on_loop));
-        assert!(!route.is_hosted());
     }
 
     #[test]

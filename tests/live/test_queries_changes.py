@@ -64,9 +64,10 @@ def test_migrations_under_load_are_not_noticed(cluster, watcher, tmp_path):
                 until(lambda count=count: len(pace.answers) > count + 30)
         assert pace.statuses().keys() == {200}
         assert {answer[3] for answer in pace.answers} == {expected}
-        counters = ask(server, "/stats")[1]["databases"]["default"]
-        # Of one worker: every connection has prepared it anew, and not for each request.
-        assert 2 <= counters["prepared"] < 100
+        # Of the worker that was asked: every connection has prepared it anew, and not for each
+        # request. The other one may have had no client.
+        told = [ask(server, "/stats")[1]["databases"]["default"] for _ in range(20)]
+        assert 2 <= max(counters["prepared"] for counters in told) < 100
         assert told(server) == []
 
 

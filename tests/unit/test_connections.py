@@ -182,9 +182,13 @@ def test_a_route_that_queries_never_runs_on_the_io_thread(client):
 
 
 def test_a_query_that_waits_for_a_lock_holds_up_no_other(client):
-    for _ in range(50):
-        client.get("/hold")
-    assert client.get("/where?route=/hold").json()["lane"] == "brief"
+    # Where it had to wait for a core it takes a while.
+    for _ in range(60):
+        for _ in range(50):
+            client.get("/hold")
+        if (lane := client.get("/where?route=/hold").json()["lane"]) == "brief":
+            break
+    assert lane == "brief"
     with ThreadPoolExecutor(11) as pool:
         begun = time.monotonic()
         held = pool.submit(client.get, "/hold?seconds=2")
