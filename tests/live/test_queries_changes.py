@@ -66,8 +66,8 @@ def test_migrations_under_load_are_not_noticed(cluster, watcher, tmp_path):
         assert {answer[3] for answer in pace.answers} == {expected}
         # Of the worker that was asked: every connection has prepared it anew, and not for each
         # request. The other one may have had no client.
-        told = [ask(server, "/stats")[1]["databases"]["default"] for _ in range(20)]
-        assert 2 <= max(counters["prepared"] for counters in told) < 100
+        counted = [ask(server, "/stats")[1]["databases"]["default"] for _ in range(20)]
+        assert 2 <= max(counters["prepared"] for counters in counted) < 100
         assert told(server) == []
 
 
