@@ -67,9 +67,8 @@ def lend() -> None:
     """Says that this thread is lent to requests call by call: see :func:`is_in_use`."""
     if not _session.is_lent:
         _session.is_lent = True
-        for known in _session.connections:
-            if (connection := known()) is not None:
-                _have_marked(connection)
+        for connection in _connected():
+            _have_marked(connection)
 
 
 def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:

@@ -58,21 +58,18 @@ def _here(call: Any) -> Any:
     @functools.wraps(call)
     async def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         request: Any = request_thread.get(None)
-        task = asyncio.current_task()
         if (
             type(request) is not _engine.RequestThread
             or not request.is_here()
-            or task is None
-            # One that the request's own has made, and that begins here as well.
-            or task.get_name() != TASK_NAME
             or not self._thread_sensitive
             or self.context is not None
             # Tasks that it has made have the context as well, on the loop's thread.
             or request.has_left_work()
             or request.executor is not None
+            or not _is_its_own(asyncio.current_task())
         ):
             return await call(self, *args, **kwargs)
-        if _is_cancelled(task, request):
+        if _is_cancelled(request):
             await asyncio.sleep(0)
             return await call(self, *args, **kwargs)
         # By these `async_to_sync` in the call finds the loop; nobody else does afterwards.
@@ -83,15 +80,21 @@ def _here(call: Any) -> Any:
             return request.outside(functools.partial(self.func, *args, **kwargs))
         finally:
             forget_loop()
-            if _is_cancelled(task, request):
+            if _is_cancelled(request):
                 await asyncio.sleep(0)
 
     return called
 
 
-def _is_cancelled(task: Any, request: Any) -> bool:
-    """Whether the next step of ``task``, which the loop takes, is to raise: somebody cancelled it
-    during its first, or nobody waits for its request any more."""
+def _is_its_own(task: Any) -> bool:
+    """Whether ``task`` is the request's, not one that it has made and that begins here as well."""
+    return task is not None and task.get_name() == TASK_NAME
+
+
+def _is_cancelled(request: Any) -> bool:
+    """Whether the next step of the request's task, which the loop takes, is to raise: somebody
+    cancelled it during its first, or nobody waits for the request any more."""
+    task: Any = asyncio.current_task()
     if request.take_cancellation():
         task.cancel()
     return bool(task._must_cancel)

@@ -377,6 +377,7 @@ def test_no_two_coroutines_run_at_once(client, monkeypatch):
     ],
 )
 def test_what_a_call_raises_is_raised_where_it_is_awaited(client, name, expected):
+    assert client.get(f"/raises/{name}").json() == expected
     warmed(client, "/raises/none", "/raises/{name}")
     assert client.get(f"/raises/{name}").json() == expected
     assert client.get(f"/raises/{name}?caught=false").status == 500

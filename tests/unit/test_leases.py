@@ -360,15 +360,6 @@ def wait_until(condition):
 api = BoltAPI()
 
 
-@api.get("/raises/{name}")
-async def raises(request, name: str):
-    calls = {"stop": lambda: next(iter(())), "value": lambda: int("x"), "exit": exit}
-    try:
-        await sync_to_async(calls[name])()
-    except BaseException as error:
-        return {"type": type(error).__name__, "cause": type(error.__cause__).__name__}
-
-
 @api.get("/given-up")
 async def given_up(request):
     made, begun, over = [], threading.Event(), threading.Event()
@@ -455,18 +446,6 @@ def test_waiting_for_a_thread_counts_in_the_timeout(client):
     assert answers == [504] * 8
     assert time.monotonic() - begun < 1
     assert client.get("/nested").status == 200
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("stop", {"type": "RuntimeError", "cause": "StopIteration"}),
-        ("value", {"type": "ValueError", "cause": "NoneType"}),
-        ("exit", {"type": "SystemExit", "cause": "NoneType"}),
-    ],
-)
-def test_what_a_call_raises_is_raised_where_it_is_awaited(client, name, expected):
-    assert client.get(f"/raises/{name}").json() == expected
 
 
 def test_calls_that_are_given_up_end_or_are_not_made(client):

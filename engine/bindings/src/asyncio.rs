@@ -13,7 +13,7 @@ use crate::bridge::{Bridge, MAX_WAIT};
 use crate::counters::Place;
 use crate::job::Job;
 use crate::run::{self, RequestContext};
-use crate::tasks::{Done, RequestThread, Started, follow, start, start_task};
+use crate::tasks::{Started, follow, start, start_task};
 
 /// So many jobs one turn of the loop starts.
 const BATCH: usize = 64;
@@ -151,13 +151,7 @@ fn start_job(py: Python<'_>, bridge: &Arc<Bridge>, job: Job) {
         bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
         return;
     }
-    let started = match Py::new(py, RequestThread::default()) {
-        Ok(thread) => start(py, bridge, &route, parts, body, &thread),
-        Err(error) => {
-            let answer = run::fail(py, bridge, &route, None, error);
-            Started::Done(Done { answer, context: None, executor: None })
-        }
-    };
+    let started = start(py, bridge, &route, parts, body);
     route.placement.record(&Run {
         wall: begun.elapsed(),
         cpu: None,

@@ -3,9 +3,11 @@
 //! The lane's thread takes the coroutine's first step on the loop, as the I/O thread does with quick
 //! ones, and where the coroutine asks for sync code to be run it runs it there and then: no other
 //! thread, and no turn of the loop. The slot is held for as long as the coroutine's own code runs, so
-//! that no two coroutines ever do at once, and given away while sync code runs. A coroutine that
-//! waits for anything else goes on on the loop. Where it has left a transaction or a cursor open, the
-//! thread stays with its request until that is over, as a lent one would (`pybolt.django.leases`).
+//! that no two coroutines ever do at once, and given away while sync code runs. A coroutine that has
+//! left the loop work, such as a task, has its sync code run as on the loop, and one that waits for
+//! anything else goes on there. Where calls of its tasks wait for the thread, or a transaction or a
+//! cursor is open, the thread stays with the request for as long, as a lent one would
+//! (`pybolt.django.leases`).
 
 use std::cell::{Cell, OnceCell};
 use std::ptr;
@@ -18,7 +20,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::answer::Answer;
-use crate::asyncio::{loop_has_work, loop_work};
+use crate::asyncio::loop_work;
 use crate::bridge::{Bridge, Route};
 use crate::inline::set_running_loop;
 use crate::job::{Replier, RequestBody, Ticket};
@@ -77,19 +79,18 @@ pub struct Host {
 }
 
 /// Starts the coroutine of `route` and answers, or has the loop answer `reply`, which is taken then.
+/// `ticket` is the reply's.
 pub fn run(
     py: Python<'_>,
     bridge: &Arc<Bridge>,
     route: &Arc<Route>,
     parts: Box<Parts>,
     body: RequestBody,
+    ticket: Arc<Ticket>,
     reply: &mut Option<Replier>,
 ) -> Hosted {
-    let Some(ticket) = reply.as_ref().map(|reply| Arc::clone(&reply.ticket)) else {
-        return Hosted::default();
-    };
-    let thread = lane(py, bridge).and_then(|lane| {
-        let host = Host {
+    let made = lane(py, bridge).and_then(|lane| {
+        let host = Arc::new(Host {
             bridge: Arc::clone(bridge),
             ticket,
             lane,
@@ -97,25 +98,19 @@ pub fn run(
             told: AtomicBool::new(false),
             called: AtomicBool::new(false),
             work: Mutex::default(),
-        };
-        Py::new(py, RequestThread::hosted(host))
+        });
+        Ok((Py::new(py, RequestThread::hosted(Arc::clone(&host)))?, host))
     });
-    let thread = match thread {
-        Ok(thread) => thread,
+    let (thread, host) = match made {
+        Ok(made) => made,
         Err(error) => return run::fail(py, bridge, route, None, error).into(),
     };
-    let Some(host) = thread.get().host() else { return Hosted::default() };
     run::before(py, bridge);
     let mut hosted = {
-        let _stepping = Stepping::begin(py, host);
-        match tasks::start(py, bridge, route, parts, body, &thread) {
+        let _stepping = Stepping::begin(py, &host);
+        match tasks::start_on(py, bridge, route, parts, body, &thread) {
             Started::Done(done) => {
-                if loop_has_work(py, bridge) {
-                    if let Some(context) = done.context {
-                        context.move_to_loop(py, bridge);
-                    }
-                    bridge.queue.wake();
-                }
+                done.leave_thread(py, bridge);
                 // It has one where other tasks of the request have asked for it.
                 let last = done.executor;
                 let stays = last.and_then(|last| leave(py, bridge, &thread, Some(last)));

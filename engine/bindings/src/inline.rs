@@ -12,13 +12,12 @@ use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
-use crate::asyncio::loop_has_work;
 use crate::bridge::{Bridge, Route};
 use crate::counters::Place;
 use crate::job::{Replier, RequestBody, Ticket};
 use crate::run;
 use crate::slot::Held;
-use crate::tasks::{self, RequestThread, Started};
+use crate::tasks::{self, Started};
 use pybolt_engine::placement::Run;
 
 /// What came of an inline run.
@@ -93,20 +92,10 @@ fn start(
     place: Option<BulkheadPermit>,
 ) -> Inline {
     set_running_loop(py, bridge, true);
-    let started = match Py::new(py, RequestThread::default()) {
-        Ok(thread) => tasks::start(py, bridge, route, parts, body, &thread),
-        Err(error) => return Inline::Done(run::fail(py, bridge, route, None, error)),
-    };
-    match started {
+    match tasks::start(py, bridge, route, parts, body) {
         Started::Done(mut done) => {
             done.answer.place = place;
-            // A task that the handler left behind must not wait for the next event.
-            if loop_has_work(py, bridge) {
-                if let Some(context) = &done.context {
-                    context.move_to_loop(py, bridge);
-                }
-                bridge.queue.wake();
-            }
+            done.leave_thread(py, bridge);
             Inline::Done(done.release(py, bridge))
         }
         Started::Suspended(suspended) => {

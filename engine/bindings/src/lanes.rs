@@ -250,19 +250,19 @@ fn report(py: Python<'_>, bridge: &Bridge, failure: &FileFailure) {
 
 fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
     let Job { route, parts, body, reply, queued } = job;
-    let mut reply = Some(reply);
     let begun = Instant::now();
-    if reply.as_ref().is_none_or(|reply| reply.answer.is_closed()) || begun - queued > MAX_WAIT {
+    if reply.answer.is_closed() || begun - queued > MAX_WAIT {
         // Without an answer it is told that there is no room.
         return;
     }
     if route.is_async && !route.placement.begin_hosting() {
-        let job = reply.map(|reply| Job { route, parts, body, reply, queued });
         // One that the loop has no room for is told so.
-        job.and_then(|job| bridge.queue.push(job, false).ok());
+        bridge.queue.push(Job { route, parts, body, reply, queued }, false).ok();
         bridge.queue.wake();
         return;
     }
+    let ticket = Arc::clone(&reply.ticket);
+    let mut reply = Some(reply);
     let is_brief = std::ptr::eq(lane, &raw const bridge.lanes.brief);
     if is_brief {
         lane.begun.lock().replace(begun);
@@ -270,7 +270,7 @@ fn run_job(py: Python<'_>, bridge: &Arc<Bridge>, lane: &Lane, job: Job) {
     let (alone, cpu) = (bridge.slot.is_alone(), thread_cpu_time());
     let run = || {
         if route.is_async {
-            hosted::run(py, bridge, &route, parts, body, &mut reply)
+            hosted::run(py, bridge, &route, parts, body, ticket, &mut reply)
         } else {
             run::run_sync(py, bridge, &route, parts, body).into()
         }

@@ -11,6 +11,7 @@ use pyo3::{ffi, intern};
 use tokio::sync::oneshot;
 
 use crate::answer::Answer;
+use crate::asyncio::loop_has_work;
 use crate::bridge::{Bridge, Route};
 use crate::hosted::Host;
 use crate::job::{Replier, RequestBody};
@@ -43,9 +44,26 @@ pub struct Suspended<'py> {
     thread: Py<RequestThread>,
 }
 
+/// Starts an async handler whose sync code runs on threads that are lent; see [`start_on`].
+pub fn start<'py>(
+    py: Python<'py>,
+    bridge: &Arc<Bridge>,
+    route: &Route,
+    parts: Box<Parts>,
+    body: RequestBody,
+) -> Started<'py> {
+    match Py::new(py, RequestThread::default()) {
+        Ok(thread) => start_on(py, bridge, route, parts, body, &thread),
+        Err(error) => {
+            let answer = run::fail(py, bridge, route, None, error);
+            Started::Done(Done { answer, context: None, executor: None })
+        }
+    }
+}
+
 /// Calls an async handler and takes its coroutine's first step, all of it in a context of the
 /// request's own, whose sync code runs on `thread`.
-pub fn start<'py>(
+pub fn start_on<'py>(
     py: Python<'py>,
     bridge: &Arc<Bridge>,
     route: &Route,
@@ -187,6 +205,16 @@ pub fn follow(
 }
 
 impl Done<'_> {
+    /// What the handler left behind on the loop, such as a task, must not wait for the next event.
+    pub fn leave_thread(&self, py: Python<'_>, bridge: &Bridge) {
+        if loop_has_work(py, bridge) {
+            if let Some(context) = &self.context {
+                context.move_to_loop(py, bridge);
+            }
+            bridge.queue.wake();
+        }
+    }
+
     /// The answer, with the request's executor given back.
     pub fn release(self, py: Python<'_>, bridge: &Arc<Bridge>) -> Answer {
         if let Some(executor) = self.executor {
@@ -272,7 +300,7 @@ impl Completion {
 pub struct RequestThread {
     executor: Mutex<Option<Py<PyAny>>>,
     ended: AtomicBool,
-    host: Option<Host>,
+    host: Option<Arc<Host>>,
 }
 
 #[pymethods]
@@ -297,7 +325,7 @@ impl RequestThread {
 
     /// Whether the calling thread is a lane's that takes the first step of the request's coroutine.
     fn is_here(&self) -> bool {
-        self.host.as_ref().is_some_and(Host::is_here)
+        self.host.as_ref().is_some_and(|host| host.is_here())
     }
 
     /// What that thread is known by, until the first step is over.
@@ -321,7 +349,7 @@ impl RequestThread {
 
     /// Where it is: whether nobody waits for the request any more; true once.
     fn take_cancellation(&self) -> bool {
-        self.host.as_ref().is_some_and(Host::take_cancellation)
+        self.host.as_ref().is_some_and(|host| host.take_cancellation())
     }
 
     /// Gives the request an executor.
@@ -332,13 +360,8 @@ impl RequestThread {
 
 impl RequestThread {
     /// Of a request whose coroutine a lane's thread starts.
-    pub fn hosted(host: Host) -> Self {
+    pub fn hosted(host: Arc<Host>) -> Self {
         Self { host: Some(host), ..Self::default() }
-    }
-
-    /// Where its coroutine starts, if that is on a lane.
-    pub fn host(&self) -> Option<&Host> {
-        self.host.as_ref()
     }
 
     /// The request is over: whoever gets its executor gives it back.
