@@ -34,14 +34,23 @@ def main(argv: list[str]) -> int:
         # Nothing is served yet: Ctrl-C ends it at once, and it ends with its supervisor.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         _die_with_parent(signal.SIGKILL)
-        options = RunOptions.from_argv(argv[4:])
+        options = _options(argv[4:])
         return preflight(int(argv[1]), int(argv[2]), options, quiet=argv[3] == "quiet")
     try:
-        return serve(json.loads(argv[1]), RunOptions.from_argv(argv[2:]))
+        return serve(json.loads(argv[1]), _options(argv[2:]))
     except ConfigError as error:
         # It was right when the supervisor looked; somebody has changed it since.
         print(error.text, file=sys.stderr, flush=True)
         return 1
+
+
+def _options(argv: list[str]) -> RunOptions:
+    options = RunOptions.from_argv(argv)
+    if options.reload:
+        # Byte code goes by a file's size and the second of its change (PEP 3147): of two saves in
+        # one second the first would be served on.
+        sys.dont_write_bytecode = True
+    return options
 
 
 def configure_logging() -> None:

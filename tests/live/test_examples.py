@@ -86,7 +86,9 @@ def test_a_save_while_the_one_before_is_being_served_is_served_as_well(tmp_path)
     text = "from pybolt import BoltAPI\napi = BoltAPI()\n"
     text += "@api.get('/v')\ndef v(request):\n    return {'v': VERSION}\n"
     app.write_text(text.replace("VERSION", "0"))
-    with Server(tmp_path, "app.py", "--reload", "--workers", "2") as server:
+    # With byte code, which goes by the second.
+    options = ("--reload", "--workers", "2")
+    with Server(tmp_path, "app.py", *options, environ={"PYTHONDONTWRITEBYTECODE": ""}) as server:
         for version in (1, 3, 5):
             app.write_text(text.replace("VERSION", str(version)))
             await_answer(server, {"v": version})
