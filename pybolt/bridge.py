@@ -144,6 +144,7 @@ class Runtime:
     options = encoding.OPTIONS
     encode = staticmethod(encoding.encode)
     render = staticmethod(response.render)
+    render_elsewhere = staticmethod(response.render_elsewhere)
     failure = staticmethod(failure)
     file_failed = staticmethod(file_failed)
     mounted = staticmethod(mounted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
 import decimal
@@ -91,12 +92,16 @@ def _containers(value: Any) -> Any:
         return list(value)
     if isinstance(value, set | frozenset):
         return list(value)
+    from django.core.exceptions import SynchronousOnlyOperation
     from django.db.models.query import QuerySet
     from django.utils.functional import Promise
 
     if isinstance(value, Promise):
         return str(value)
     if isinstance(value, QuerySet):
+        if value._result_cache is None and asyncio._get_running_loop() is not None:
+            # Before it is compiled for nothing.
+            raise SynchronousOnlyOperation("a queryset is not evaluated on an event loop")
         return list(value)
     raise UnencodableResult(f"{type(value).__qualname__} has no JSON form")
 

@@ -98,6 +98,10 @@ class SlotLoop(asyncio.SelectorEventLoop):
             self._slot.release()
             self.close()
 
+    def go_on_with(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of the same request that begins when the calling one has ended."""
+        return self.create_task(coroutine, name=TASK_NAME)
+
     def end(self) -> None:
         """Has :meth:`serve` return; called on the loop's thread."""
         self._stopped = True

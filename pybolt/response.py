@@ -5,7 +5,15 @@ from __future__ import annotations
 import dataclasses
 import mimetypes
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any
 from urllib.parse import quote
 
@@ -262,6 +270,31 @@ def _is_data(value: Any) -> bool:
     from django.db.models.query import QuerySet
 
     return isinstance(value, QuerySet)
+
+
+class _Rendered(Response):
+    """An answer that was rendered before."""
+
+    def render(self) -> Rendered:
+        rendered: Rendered = self.content
+        return rendered
+
+
+def render_elsewhere(value: Any, error: Exception) -> Coroutine[Any, Any, Response]:
+    """A coroutine of the answer ``value`` that could not be rendered on the event loop since it
+    reads from a database, such as a queryset: it is rendered where the request's sync code runs.
+
+    Raises ``error``, which is what rendering it raised, where that was anything else.
+    """
+    from asgiref.sync import sync_to_async
+    from django.core.exceptions import SynchronousOnlyOperation
+
+    async def rendered() -> Response:
+        return _Rendered(await sync_to_async(render)(value))
+
+    if not isinstance(error, SynchronousOnlyOperation):
+        raise error
+    return rendered()
 
 
 Render = Callable[[Any], Rendered]

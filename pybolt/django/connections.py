@@ -88,7 +88,8 @@ def _have_marked(connection: Any) -> None:
     mark: Any = _engine.mark_local_query if _is_local(connection) else _engine.mark_query
     for wanted in (mark, _notice) if _session.is_lent else (mark,):
         if wanted not in connection.execute_wrappers:
-            connection.execute_wrappers.append(wanted)
+            # Before all others: who has added one within a block takes the last away at its end.
+            connection.execute_wrappers.insert(0, wanted)
 
 
 def _notice(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:

@@ -53,6 +53,19 @@ def look(request):
     return {"found": found, "open": connection.in_atomic_block, "thread": threading.get_ident()}
 
 
+@api.get("/wrapped")
+def wrapped(request):
+    seen = []
+
+    def note(execute, sql, *rest):
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note), connection.cursor() as cursor:
+        cursor.execute("SELECT 42")
+    return {"queries": seen.count("SELECT 42"), "left": connection.execute_wrappers.count(note)}
+
+
 @api.get("/age")
 def age(request):
     return told()
@@ -255,3 +268,8 @@ def test_a_connection_that_cannot_be_closed_takes_no_answer_back(client, monkeyp
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: client.get("/age-async").status, range(64)))
     assert answers == [200] * 64
+
+
+def test_an_execute_wrapper_of_a_handler_s_own_is_gone_with_its_block(client):
+    # Its query is the first on that thread's connection, which is marked then.
+    assert [client.get("/wrapped").json() for _ in range(3)] == [{"queries": 1, "left": 0}] * 3

@@ -53,6 +53,9 @@ pub struct Runtime {
     pub encode: Py<PyAny>,
     /// `render(obj) -> (status, headers, body)`, for everything else.
     pub render: Py<PyAny>,
+    /// `render_elsewhere(obj, exception) -> coroutine`, where the loop could not do that; raises what
+    /// is no matter of the loop.
+    pub render_elsewhere: Py<PyAny>,
     /// `failure(exception, handler, request) -> (status, headers, body)`; never raises.
     pub failure: Py<PyAny>,
     /// `file_failed(handler, path, reason, missing)`: logs; never raises.
@@ -197,6 +200,7 @@ impl Runtime {
             options: get("options")?,
             encode: get("encode")?,
             render: get("render")?,
+            render_elsewhere: get("render_elsewhere")?,
             failure: get("failure")?,
             file_failed: get("file_failed")?,
             start_task: event_loop.getattr("start_task")?.unbind(),

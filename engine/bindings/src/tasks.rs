@@ -84,23 +84,28 @@ pub fn start_on<'py>(
         Err(error) => return failed(Some(&request), None, error),
     };
     let first_step = || {
-        let coroutine = {
+        let mut outcome = {
             let _entered = context.enter()?;
             own_thread(py, bridge, thread)?;
             let coroutine = route.call.bind(py).call1((&request,))?;
-            if !route.awaits {
-                let result = finish(&coroutine)?;
-                return run::answer(py, bridge, &result).map(Ok);
+            if route.awaits {
+                Outcome::Awaits(coroutine)
+            } else {
+                render(py, bridge, &finish(&coroutine)?)?
             }
-            coroutine
         };
-        let task = start_task(py, bridge, &coroutine, &context)?;
-        if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Ok(Err(task));
+        loop {
+            let coroutine = match outcome {
+                Outcome::Answer(answer) => return Ok(Ok(answer)),
+                Outcome::Awaits(coroutine) => coroutine,
+            };
+            let task = start_task(py, bridge, &coroutine, &context)?;
+            if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
+                return Ok(Err(task));
+            }
+            let _entered = context.enter()?;
+            outcome = render(py, bridge, &task.call_method0(intern!(py, "result"))?)?;
         }
-        let _entered = context.enter()?;
-        let result = task.call_method0(intern!(py, "result"))?;
-        run::answer(py, bridge, &result).map(Ok)
     };
     match first_step() {
         Ok(Ok(answer)) => {
@@ -112,6 +117,27 @@ pub fn start_on<'py>(
         }
         Err(error) => failed(Some(&request), Some(context), error),
     }
+}
+
+/// What a coroutine came to.
+enum Outcome<'py> {
+    /// Its answer.
+    Answer(Answer),
+    /// Another coroutine, whose answer it is.
+    Awaits(Bound<'py, PyAny>),
+}
+
+/// What an async handler's result comes to: what reads from a database, as a queryset does that was
+/// not evaluated, is rendered by a coroutine that has sync code run.
+fn render<'py>(
+    py: Python<'py>,
+    bridge: &Arc<Bridge>,
+    result: &Bound<'py, PyAny>,
+) -> PyResult<Outcome<'py>> {
+    run::answer(py, bridge, result).map(Outcome::Answer).or_else(|error| {
+        let coroutine = bridge.runtime.render_elsewhere.bind(py).call1((result, error))?;
+        Ok(Outcome::Awaits(coroutine))
+    })
 }
 
 /// The result of a coroutine that cannot suspend: it needs no task.
@@ -189,18 +215,16 @@ pub fn follow(
 ) {
     let Suspended { task, request, thread, .. } = suspended;
     bridge.queue.under_way.fetch_add(1, Ordering::Relaxed);
-    reply.ticket.set_task(task.clone().unbind());
     let callback = Finished {
         bridge: Arc::clone(bridge),
         route: Arc::clone(route),
         request,
         thread,
-        reply: Mutex::new(Some(reply)),
+        reply: Mutex::default(),
     };
-    let added = Py::new(py, callback)
-        .and_then(|callback| task.call_method1(intern!(py, "add_done_callback"), (callback,)));
-    if let Err(error) = added {
-        error.write_unraisable(py, None);
+    match Bound::new(py, callback) {
+        Ok(callback) => Finished::follow(&callback, &task, reply),
+        Err(error) => error.write_unraisable(py, None),
     }
 }
 
@@ -237,31 +261,52 @@ pub struct Finished {
 
 #[pymethods]
 impl Finished {
-    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
-        let Some(reply) = self.reply.lock().take() else { return };
-        self.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
+    fn __call__(slf: &Bound<'_, Self>, task: &Bound<'_, PyAny>) {
+        let (py, this) = (slf.py(), slf.get());
+        let Some(reply) = this.reply.lock().take() else { return };
         drop(reply.ticket.take_task());
-        let gone = reply.answer.is_closed() && run::is_cancelled(py, task);
-        let answer = (!gone).then(|| reply.with(self.answer(py, task)));
+        let answer = match this.outcome(py, task) {
+            _ if reply.answer.is_closed() && run::is_cancelled(py, task) => None,
+            Ok(Outcome::Answer(answer)) => Some(answer),
+            Ok(Outcome::Awaits(coroutine)) => {
+                let event_loop = this.bridge.runtime.event_loop.bind(py);
+                match event_loop.call_method1(intern!(py, "go_on_with"), (coroutine,)) {
+                    Ok(next) => return Self::follow(slf, &next, reply),
+                    Err(error) => Some(this.fail(py, error)),
+                }
+            }
+            Err(error) => Some(this.fail(py, error)),
+        };
+        this.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
+        let answer = answer.map(|answer| reply.with(answer));
         let completion =
-            Completion { bridge: Arc::clone(&self.bridge), answer: Mutex::new(answer) };
-        match self.thread.get().end() {
+            Completion { bridge: Arc::clone(&this.bridge), answer: Mutex::new(answer) };
+        match this.thread.get().end() {
             None => completion.send(),
             // Nobody hears of the answer before the request's transactions and connections are
             // done with.
-            Some(executor) => release(py, &self.bridge, executor, completion),
+            Some(executor) => release(py, &this.bridge, executor, completion),
         }
     }
 }
 
 impl Finished {
-    fn answer(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> Answer {
-        let answer = task
-            .call_method0(intern!(py, "result"))
-            .and_then(|result| run::answer(py, &self.bridge, &result));
-        answer.unwrap_or_else(|error| {
-            run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
-        })
+    /// Has `reply` answered when `task` is done.
+    fn follow(slf: &Bound<'_, Self>, task: &Bound<'_, PyAny>, reply: Replier) {
+        let py = slf.py();
+        reply.ticket.set_task(task.clone().unbind());
+        slf.get().reply.lock().replace(reply);
+        if let Err(error) = task.call_method1(intern!(py, "add_done_callback"), (slf,)) {
+            error.write_unraisable(py, None);
+        }
+    }
+
+    fn outcome<'py>(&self, py: Python<'py>, task: &Bound<'py, PyAny>) -> PyResult<Outcome<'py>> {
+        render(py, &self.bridge, &task.call_method0(intern!(py, "result"))?)
+    }
+
+    fn fail(&self, py: Python<'_>, error: PyErr) -> Answer {
+        run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
     }
 }
 
