@@ -97,5 +97,18 @@ CASES: tuple[Case, ...] = (
     _orm("orm_async_ten", "ten rows of PostgreSQL, async ORM", "/orm/async/default", 1.5),
     _orm("orm_sync_ten_sqlite", "ten rows of SQLite, sync ORM", "/orm/sync/sqlite", 1.2),
     _orm("orm_async_ten_sqlite", "ten rows of SQLite, async ORM", "/orm/async/sqlite", 1.5),
+    *(
+        _orm(
+            f"orm_returned_{kind}_ten{suffix}",
+            f"ten rows of {database}, a returned queryset, {kind}",
+            f"/orm/returned/{kind}/{alias}",
+            rate,
+        )
+        for database, alias, suffix in (
+            ("PostgreSQL", "default", ""),
+            ("SQLite", "sqlite", "_sqlite"),
+        )
+        for kind, rate in (("sync", 1.2), ("async", 1.5))
+    ),
     _storm("storm_sync_query", "declared read, sync storm", "/query/ten", TEN),
 )

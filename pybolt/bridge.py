@@ -17,7 +17,7 @@ from . import encoding, response
 from .bodies import NOT_JSON
 from .django.mounted import mounted
 from .exceptions import HTTPError, MalformedBody
-from .loop import SlotLoop, pump, pump_sync, set_running_loop
+from .loop import SlotLoop, pump, pump_sync
 
 logger = logging.getLogger("pybolt.request")
 
@@ -148,14 +148,17 @@ class Runtime:
     failure = staticmethod(failure)
     file_failed = staticmethod(file_failed)
     mounted = staticmethod(mounted)
-    set_running_loop = staticmethod(set_running_loop)
     pump = staticmethod(pump)
     pump_sync = staticmethod(pump_sync)
 
     def __init__(self, *, threads: int = 8, switch_interval: float = 0.001) -> None:
+        from django.core.exceptions import SynchronousOnlyOperation
+        from django.db.models.query import QuerySet
+
         from .django import connections
         from .django.threads import install, move_context, request_thread
 
+        self.queryset, self.sync_only = QuerySet, SynchronousOnlyOperation
         self.threads = threads
         self.switch_interval = switch_interval
         self.request_thread = request_thread

@@ -70,6 +70,9 @@ class SlotLoop(asyncio.SelectorEventLoop):
         self._stopped = False
         self._armed = False
         self._first_step: tuple[Any, Any] | None = None
+        #: By which asyncio knows, ends and closes async generators, for threads other than the
+        #: loop's own on which coroutines run.
+        self.asyncgen_hooks = (self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
         #: How many calls were asked for by who has the slot; other threads' are not counted.
         self.asked = 0
         #: What ``start_task`` is called with besides the coroutine and ``context``.
@@ -191,19 +194,6 @@ class SlotLoop(asyncio.SelectorEventLoop):
                 self._first_step = None
                 first_context.run(callback)
             return task
-
-
-def set_running_loop(loop: SlotLoop | None) -> None:
-    """Makes ``loop`` the calling thread's running one, as ``run_forever`` does for its own thread:
-    with the hooks by which asyncio knows, ends and closes async generators."""
-    asyncio._set_running_loop(loop)
-    if loop is None:
-        sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
-    else:
-        sys.set_asyncgen_hooks(
-            firstiter=loop._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
-            finalizer=loop._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
-        )
 
 
 async def pump(iterator: Any, sink: Any) -> None:

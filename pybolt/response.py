@@ -5,15 +5,7 @@ from __future__ import annotations
 import dataclasses
 import mimetypes
 import os
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -280,21 +272,12 @@ class _Rendered(Response):
         return rendered
 
 
-def render_elsewhere(value: Any, error: Exception) -> Coroutine[Any, Any, Response]:
-    """A coroutine of the answer ``value`` that could not be rendered on the event loop since it
-    reads from a database, such as a queryset: it is rendered where the request's sync code runs.
-
-    Raises ``error``, which is what rendering it raised, where that was anything else.
-    """
+async def render_elsewhere(value: Any) -> Response:
+    """The answer ``value`` of an async handler, rendered where the request's sync code runs: it reads
+    from a database, as a queryset does, which Django allows on no event loop."""
     from asgiref.sync import sync_to_async
-    from django.core.exceptions import SynchronousOnlyOperation
 
-    async def rendered() -> Response:
-        return _Rendered(await sync_to_async(render)(value))
-
-    if not isinstance(error, SynchronousOnlyOperation):
-        raise error
-    return rendered()
+    return _Rendered(await sync_to_async(render)(value))
 
 
 Render = Callable[[Any], Rendered]

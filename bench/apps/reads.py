@@ -35,15 +35,29 @@ async def query_awaited(req: Any) -> dict[str, Any]:
     return {f"item{number}": item for number, item in zip(numbers, found, strict=True)}
 
 
-@api.get("/orm/sync/{alias}")
-def orm_sync(req: Any, alias: str) -> list[dict[str, Any]]:
-    return list(Item.objects.using(alias).order_by("id").values(*FIELDS)[:10])
+def _orm(alias: str) -> None:
+    """Have ordinary handlers read of one database: a route of its own for each."""
+
+    @api.get(f"/orm/sync/{alias}")
+    def orm_sync(req: Any) -> list[dict[str, Any]]:
+        return list(Item.objects.using(alias).order_by("id").values(*FIELDS)[:10])
+
+    @api.get(f"/orm/async/{alias}")
+    async def orm_async(req: Any) -> list[dict[str, Any]]:
+        found = Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
+        return [item async for item in found]
+
+    @api.get(f"/orm/returned/sync/{alias}")
+    def orm_returned_sync(req: Any) -> Any:
+        return Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
+
+    @api.get(f"/orm/returned/async/{alias}")
+    async def orm_returned_async(req: Any) -> Any:
+        return Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
 
 
-@api.get("/orm/async/{alias}")
-async def orm_async(req: Any, alias: str) -> list[dict[str, Any]]:
-    found = Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
-    return [item async for item in found]
+for alias in ("default", "sqlite"):
+    _orm(alias)
 
 
 api.get("/spin")(plain.spin)

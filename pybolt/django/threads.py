@@ -58,43 +58,32 @@ def _here(call: Any) -> Any:
     @functools.wraps(call)
     async def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         request: Any = request_thread.get(None)
-        if (
-            type(request) is not _engine.RequestThread
-            or not request.is_here()
-            or not self._thread_sensitive
-            or self.context is not None
-            # Tasks that it has made have the context as well, on the loop's thread.
-            or request.has_left_work()
-            or request.executor is not None
-            or not _is_its_own(asyncio.current_task())
-        ):
+        if type(request) is not _engine.RequestThread or not request.may_call(self):
             return await call(self, *args, **kwargs)
-        if _is_cancelled(request):
+        task: Any = asyncio.current_task()
+        # Tasks that it has made have the context as well, and may begin here.
+        if task is None or task.get_name() != TASK_NAME:
+            return await call(self, *args, **kwargs)
+        if _is_cancelled(request, task):
             await asyncio.sleep(0)
             return await call(self, *args, **kwargs)
         # By these `async_to_sync` in the call finds the loop; nobody else does afterwards.
-        local = SyncToAsync.threadlocal
-        local.main_event_loop, local.main_event_loop_pid = asyncio.get_running_loop(), os.getpid()
-        local.task_context = []
+        local = vars(SyncToAsync.threadlocal)
+        local["main_event_loop"], local["main_event_loop_pid"] = task.get_loop(), os.getpid()
+        local["task_context"] = []
         try:
             return request.outside(functools.partial(self.func, *args, **kwargs))
         finally:
             forget_loop()
-            if _is_cancelled(request):
+            if _is_cancelled(request, task):
                 await asyncio.sleep(0)
 
     return called
 
 
-def _is_its_own(task: Any) -> bool:
-    """Whether ``task`` is the request's, not one that it has made and that begins here as well."""
-    return task is not None and task.get_name() == TASK_NAME
-
-
-def _is_cancelled(request: Any) -> bool:
-    """Whether the next step of the request's task, which the loop takes, is to raise: somebody
+def _is_cancelled(request: Any, task: Any) -> bool:
+    """Whether the next step of the request's ``task``, which the loop takes, is to raise: somebody
     cancelled it during its first, or nobody waits for the request any more."""
-    task: Any = asyncio.current_task()
     if request.take_cancellation():
         task.cancel()
     return bool(task._must_cancel)

@@ -6,12 +6,13 @@ import contextvars
 import gc
 import logging
 import os
+import sys
 import threading
 
 import pytest
 
 from pybolt._engine import Step
-from pybolt.loop import SlotLoop, pump, pump_sync, set_running_loop
+from pybolt.loop import SlotLoop, pump, pump_sync
 
 seen = contextvars.ContextVar("seen", default=0)
 
@@ -57,12 +58,14 @@ class Engine:
     def start(self, coroutine):
         """A task whose first step was taken on this thread."""
         with self.slot.lock:
-            set_running_loop(self.loop)
+            asyncio._set_running_loop(self.loop)
+            sys.set_asyncgen_hooks(*self.loop.asyncgen_hooks)
             try:
                 context = contextvars.Context()
                 task = self.loop.start_task(coroutine, context=context, **self.loop.task_options)
             finally:
-                set_running_loop(None)
+                asyncio._set_running_loop(None)
+                sys.set_asyncgen_hooks(None, None)
         self.slot.wake()
         return task
 

@@ -1,4 +1,4 @@
-"""Querysets that a handler returns as they are: read and written in one visit, where sync code runs."""
+"""Querysets that a handler returns as they are: read and written where sync code runs."""
 
 import asyncio
 import sqlite3

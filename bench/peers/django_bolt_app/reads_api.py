@@ -32,15 +32,29 @@ def query_ten_sqlite():
     return list(Item.objects.using("sqlite").order_by("id").values(*FIELDS)[:10])
 
 
-@api.get("/orm/sync/{alias}")
-def orm_sync(alias: str):
-    return list(Item.objects.using(alias).order_by("id").values(*FIELDS)[:10])
+def _orm(alias):
+    """Have handlers read of one database. Each names its query: django-bolt looks at its source for it."""
+
+    @api.get(f"/orm/sync/{alias}")
+    def orm_sync():
+        return list(Item.objects.using(alias).order_by("id").values(*FIELDS)[:10])
+
+    @api.get(f"/orm/async/{alias}")
+    async def orm_async():
+        found = Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
+        return [item async for item in found]
+
+    @api.get(f"/orm/returned/sync/{alias}")
+    def orm_returned_sync():
+        return Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
+
+    @api.get(f"/orm/returned/async/{alias}")
+    async def orm_returned_async():
+        return Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
 
 
-@api.get("/orm/async/{alias}")
-async def orm_async(alias: str):
-    found = Item.objects.using(alias).order_by("id").values(*FIELDS)[:10]
-    return [item async for item in found]
+for alias in ("default", "sqlite"):
+    _orm(alias)
 
 
 @api.get("/spin")

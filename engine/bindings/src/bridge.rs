@@ -10,7 +10,7 @@ use pybolt_engine::http::Method;
 use pybolt_engine::plan::{PythonRun, RequestBody, RoutePlan};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::completions::Completions;
 use crate::counters::Counters;
@@ -53,9 +53,11 @@ pub struct Runtime {
     pub encode: Py<PyAny>,
     /// `render(obj) -> (status, headers, body)`, for everything else.
     pub render: Py<PyAny>,
-    /// `render_elsewhere(obj, exception) -> coroutine`, where the loop could not do that; raises what
-    /// is no matter of the loop.
+    /// `render_elsewhere(obj) -> coroutine`, of what reads from a database.
     pub render_elsewhere: Py<PyAny>,
+    /// The class of querysets, and what Django raises where one is evaluated on an event loop.
+    pub queryset: Py<PyAny>,
+    pub sync_only: Py<PyAny>,
     /// `failure(exception, handler, request) -> (status, headers, body)`; never raises.
     pub failure: Py<PyAny>,
     /// `file_failed(handler, path, reason, missing)`: logs; never raises.
@@ -64,8 +66,11 @@ pub struct Runtime {
     pub start_task: Py<PyAny>,
     /// The options that all tasks have in common.
     pub task_options: Py<PyDict>,
-    /// `set_running_loop(loop or None)`, for the calling thread.
+    /// `asyncio._set_running_loop(loop or None)`, for the calling thread.
     pub set_running_loop: Py<PyAny>,
+    /// `sys.set_asyncgen_hooks(firstiter, finalizer)`, for the calling thread, and those of the loop.
+    pub set_asyncgen_hooks: Py<PyAny>,
+    pub asyncgen_hooks: Py<PyTuple>,
     /// asgiref's context variable that says whose thread sync code runs on.
     pub request_thread: Py<PyAny>,
     /// `move_context(context, thread or None)`: it goes on on another thread.
@@ -193,6 +198,7 @@ fn methods(plan: &RoutePlan) -> String {
 impl Runtime {
     /// Reads the functions off `pybolt.bridge.Runtime`.
     pub fn new(runtime: &Bound<'_, PyAny>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = runtime.py();
         let get = |name: &str| runtime.getattr(name).map(Bound::unbind);
         Ok(Self {
             dumps: get("dumps")?,
@@ -201,18 +207,22 @@ impl Runtime {
             encode: get("encode")?,
             render: get("render")?,
             render_elsewhere: get("render_elsewhere")?,
+            queryset: get("queryset")?,
+            sync_only: get("sync_only")?,
             failure: get("failure")?,
             file_failed: get("file_failed")?,
             start_task: event_loop.getattr("start_task")?.unbind(),
             task_options: event_loop.getattr("task_options")?.cast_into::<PyDict>()?.unbind(),
-            set_running_loop: get("set_running_loop")?,
+            set_running_loop: py.import("asyncio")?.getattr("_set_running_loop")?.unbind(),
+            set_asyncgen_hooks: py.import("sys")?.getattr("set_asyncgen_hooks")?.unbind(),
+            asyncgen_hooks: event_loop.getattr("asyncgen_hooks")?.cast_into::<PyTuple>()?.unbind(),
             request_thread: get("request_thread")?,
             move_context: get("move_context")?,
             release_thread: get("release_thread")?,
             new_lane: get("new_lane")?,
             leave_thread: get("leave_thread")?,
             stay_with: get("stay_with")?,
-            tasks: runtime.py().import("asyncio.tasks")?.into_any().unbind(),
+            tasks: py.import("asyncio.tasks")?.into_any().unbind(),
             event_loop: event_loop.clone().unbind(),
             ready: event_loop.getattr("_ready")?.unbind(),
             mounted: get("mounted")?,

@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use crate::answer::Answer;
 use crate::asyncio::loop_work;
 use crate::bridge::{Bridge, Route};
-use crate::inline::set_running_loop;
+use crate::inline::{set_running_loop, show_loop};
 use crate::job::{Replier, RequestBody, Ticket};
 use crate::run;
 use crate::slot::Held;
@@ -188,6 +188,7 @@ struct Stepping<'a, 'py> {
 impl<'a, 'py> Stepping<'a, 'py> {
     fn begin(py: Python<'py>, host: &'a Host) -> Self {
         let slot = host.bridge.slot.hold(py);
+        set_running_loop(py, &host.bridge, true);
         host.go_on(py);
         Self { py, host, _slot: slot }
     }
@@ -195,7 +196,8 @@ impl<'a, 'py> Stepping<'a, 'py> {
 
 impl Drop for Stepping<'_, '_> {
     fn drop(&mut self) {
-        self.host.pause(self.py);
+        HERE.set(ptr::null());
+        set_running_loop(self.py, &self.host.bridge, false);
         self.host.steps.store(false, Ordering::Relaxed);
     }
 }
@@ -221,34 +223,28 @@ impl Host {
         *self.work.lock() != loop_work(py, &self.bridge)
     }
 
-    /// Calls `function` on this thread, where [`Host::is_here`], as on one without a loop; others run
+    /// Makes `call` on this thread, where [`Host::is_here`], as on one without a loop; others run
     /// coroutines meanwhile.
     ///
     /// # Errors
-    /// What it raises.
-    pub fn outside<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let _outside = Outside::begin(function.py(), self)?;
+    /// When the coroutine's task cannot be left; nothing is called then.
+    pub fn outside<T>(&self, py: Python<'_>, call: impl FnOnce() -> T) -> PyResult<T> {
+        let _outside = Outside::begin(py, self)?;
         self.called.store(true, Ordering::Relaxed);
-        function.call0()
+        Ok(call())
     }
 
     /// The coroutine's own code runs on this thread from here on.
     fn go_on(&self, py: Python<'_>) {
         *self.work.lock() = loop_work(py, &self.bridge);
-        set_running_loop(py, &self.bridge, true);
         HERE.set(self);
-    }
-
-    /// It does not any more.
-    fn pause(&self, py: Python<'_>) {
-        HERE.set(ptr::null());
-        set_running_loop(py, &self.bridge, false);
     }
 }
 
 /// A thread that has left its coroutine, and given the slot away, until dropped.
 struct Outside<'a, 'py> {
     host: &'a Host,
+    /// The coroutine's, unless it has ended.
     task: Bound<'py, PyAny>,
 }
 
@@ -257,8 +253,11 @@ impl<'a, 'py> Outside<'a, 'py> {
         let event_loop = host.bridge.runtime.event_loop.bind(py);
         let tasks = host.bridge.runtime.tasks.bind(py);
         let task = tasks.call_method1(intern!(py, "current_task"), (event_loop,))?;
-        tasks.call_method1(intern!(py, "_leave_task"), (event_loop, &task))?;
-        host.pause(py);
+        if !task.is_none() {
+            tasks.call_method1(intern!(py, "_leave_task"), (event_loop, &task))?;
+        }
+        HERE.set(ptr::null());
+        show_loop(py, &host.bridge, false)?;
         // SAFETY: the `Stepping` below on this thread's stack has it, and gets it back.
         unsafe { host.bridge.slot.release() };
         Ok(Self { host, task })
@@ -271,9 +270,14 @@ impl Drop for Outside<'_, '_> {
         let py = self.task.py();
         std::mem::forget(bridge.slot.hold(py));
         self.host.go_on(py);
-        let arguments = (bridge.runtime.event_loop.bind(py), &self.task);
-        let entered =
-            bridge.runtime.tasks.bind(py).call_method1(intern!(py, "_enter_task"), arguments);
+        let entered = show_loop(py, bridge, true).and_then(|()| {
+            if self.task.is_none() {
+                return Ok(());
+            }
+            let arguments = (bridge.runtime.event_loop.bind(py), &self.task);
+            let tasks = bridge.runtime.tasks.bind(py);
+            tasks.call_method1(intern!(py, "_enter_task"), arguments).map(drop)
+        });
         if let Err(error) = entered {
             error.write_unraisable(py, None);
         }

@@ -74,12 +74,27 @@ thread_local! {
 /// Makes the loop this thread's running one while coroutines run, and not for sync code: Django lets
 /// none of it query under a running loop. Left as it is until the other kind comes.
 pub fn set_running_loop(py: Python<'_>, bridge: &Bridge, running: bool) {
-    if RUNNING.replace(running) != running {
-        let event_loop = running.then_some(&bridge.runtime.event_loop);
-        if let Err(error) = bridge.runtime.set_running_loop.bind(py).call1((event_loop,)) {
-            error.write_unraisable(py, None);
-        }
+    if RUNNING.replace(running) == running {
+        return;
     }
+    let runtime = &bridge.runtime;
+    let hooks = runtime.set_asyncgen_hooks.bind(py);
+    let set = show_loop(py, bridge, running).and_then(|()| {
+        if running {
+            hooks.call1(runtime.asyncgen_hooks.bind(py))
+        } else {
+            hooks.call1((py.None(), py.None()))
+        }
+    });
+    if let Err(error) = set {
+        error.write_unraisable(py, None);
+    }
+}
+
+/// Has asyncio take the loop for this thread's own, or not.
+pub fn show_loop(py: Python<'_>, bridge: &Bridge, running: bool) -> PyResult<()> {
+    let event_loop = running.then_some(&bridge.runtime.event_loop);
+    bridge.runtime.set_running_loop.bind(py).call1((event_loop,)).map(drop)
 }
 
 /// Takes a coroutine's first step on the loop that sleeps.

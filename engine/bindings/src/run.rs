@@ -232,36 +232,49 @@ pub fn close_connections(py: Python<'_>, bridge: &Bridge) {
     }
 }
 
-/// Turns what a handler returned into an answer.
+/// Turns what a handler returned into an answer. A queryset is evaluated.
 ///
 /// # Errors
 /// When it cannot be encoded.
 pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -> PyResult<Answer> {
     if result.is_exact_instance_of::<PyDict>() || result.is_exact_instance_of::<PyList>() {
-        let runtime = &bridge.runtime;
-        let encoded =
-            runtime.dumps.bind(py).call1((result, &runtime.default, &runtime.options)).or_else(
-                |error| match error.cause(py) {
-                    // What a hook raised. It has run, and is not run again.
-                    Some(cause) => Err(cause),
-                    // A limit of the encoder's own, such as integers beyond 64 bits.
-                    None if error.is_instance_of::<PyTypeError>(py) => {
-                        runtime.encode.bind(py).call1((result,))
-                    }
-                    None => Err(error),
-                },
-            )?;
-        let bytes = encoded.cast::<PyBytes>()?;
-        let mut headers = Headers::new();
-        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        return Ok(Answer::new(
-            StatusCode::OK,
-            headers,
-            AnswerBody::Full(Bytes::copy_from_slice(bytes.as_bytes())),
-        ));
+        return json(py, bridge, result);
+    }
+    if result.is_instance(bridge.runtime.queryset.bind(py))? {
+        let rows = PyList::empty(py);
+        rows.call_method1(intern!(py, "extend"), (result,))?;
+        return json(py, bridge, &rows);
     }
     let rendered = bridge.runtime.render.bind(py).call1((result,))?;
     from_rendered(bridge, &rendered)
+}
+
+/// Whether a handler returned a queryset that was not evaluated.
+pub fn is_unread(bridge: &Bridge, result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = result.py();
+    Ok(result.is_instance(bridge.runtime.queryset.bind(py))?
+        && result.getattr(intern!(py, "_result_cache"))?.is_none())
+}
+
+fn json(py: Python<'_>, bridge: &Bridge, value: &Bound<'_, PyAny>) -> PyResult<Answer> {
+    let runtime = &bridge.runtime;
+    let encoded =
+        runtime.dumps.bind(py).call1((value, &runtime.default, &runtime.options)).or_else(
+            |error| match error.cause(py) {
+                // What a hook raised. It has run, and is not run again.
+                Some(cause) => Err(cause),
+                // A limit of the encoder's own, such as integers beyond 64 bits.
+                None if error.is_instance_of::<PyTypeError>(py) => {
+                    runtime.encode.bind(py).call1((value,))
+                }
+                None => Err(error),
+            },
+        )?;
+    let bytes = encoded.cast::<PyBytes>()?;
+    let mut headers = Headers::new();
+    headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let body = AnswerBody::Full(Bytes::copy_from_slice(bytes.as_bytes()));
+    Ok(Answer::new(StatusCode::OK, headers, body))
 }
 
 /// The answer to an exception: logged and described by Python, which never raises itself.

@@ -91,20 +91,28 @@ pub fn start_on<'py>(
             if route.awaits {
                 Outcome::Awaits(coroutine)
             } else {
-                render(py, bridge, &finish(&coroutine)?)?
+                render(py, bridge, finish(&coroutine)?)?
             }
         };
         loop {
             let coroutine = match outcome {
                 Outcome::Answer(answer) => return Ok(Ok(answer)),
                 Outcome::Awaits(coroutine) => coroutine,
+                Outcome::Reads(result) => {
+                    if let Some(host) = thread.get().free_host(py) {
+                        let _entered = context.enter()?;
+                        let answer = host.outside(py, || run::answer(py, bridge, &result))?;
+                        return answer.map(Ok);
+                    }
+                    render_elsewhere(bridge, &result)?
+                }
             };
             let task = start_task(py, bridge, &coroutine, &context)?;
             if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
                 return Ok(Err(task));
             }
             let _entered = context.enter()?;
-            outcome = render(py, bridge, &task.call_method0(intern!(py, "result"))?)?;
+            outcome = render(py, bridge, task.call_method0(intern!(py, "result"))?)?;
         }
     };
     match first_step() {
@@ -123,21 +131,33 @@ pub fn start_on<'py>(
 enum Outcome<'py> {
     /// Its answer.
     Answer(Answer),
-    /// Another coroutine, whose answer it is.
+    /// A coroutine that has yet to begin.
     Awaits(Bound<'py, PyAny>),
+    /// A result that reads from a database, as a queryset does: it is no answer on the loop.
+    Reads(Bound<'py, PyAny>),
 }
 
-/// What an async handler's result comes to: what reads from a database, as a queryset does that was
-/// not evaluated, is rendered by a coroutine that has sync code run.
+/// What an async handler's result comes to.
 fn render<'py>(
     py: Python<'py>,
     bridge: &Arc<Bridge>,
-    result: &Bound<'py, PyAny>,
+    result: Bound<'py, PyAny>,
 ) -> PyResult<Outcome<'py>> {
-    run::answer(py, bridge, result).map(Outcome::Answer).or_else(|error| {
-        let coroutine = bridge.runtime.render_elsewhere.bind(py).call1((result, error))?;
-        Ok(Outcome::Awaits(coroutine))
-    })
+    if run::is_unread(bridge, &result)? {
+        return Ok(Outcome::Reads(result));
+    }
+    match run::answer(py, bridge, &result) {
+        Err(error) if error.matches(py, &bridge.runtime.sync_only)? => Ok(Outcome::Reads(result)),
+        answer => answer.map(Outcome::Answer),
+    }
+}
+
+/// A coroutine of the answer that `result` is where the request's sync code runs.
+fn render_elsewhere<'py>(
+    bridge: &Bridge,
+    result: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    bridge.runtime.render_elsewhere.bind(result.py()).call1((result,))
 }
 
 /// The result of a coroutine that cannot suspend: it needs no task.
@@ -265,17 +285,17 @@ impl Finished {
         let (py, this) = (slf.py(), slf.get());
         let Some(reply) = this.reply.lock().take() else { return };
         drop(reply.ticket.take_task());
-        let answer = match this.outcome(py, task) {
-            _ if reply.answer.is_closed() && run::is_cancelled(py, task) => None,
-            Ok(Outcome::Answer(answer)) => Some(answer),
-            Ok(Outcome::Awaits(coroutine)) => {
-                let event_loop = this.bridge.runtime.event_loop.bind(py);
-                match event_loop.call_method1(intern!(py, "go_on_with"), (coroutine,)) {
-                    Ok(next) => return Self::follow(slf, &next, reply),
-                    Err(error) => Some(this.fail(py, error)),
+        let outcome = this.outcome(py, task);
+        let answer = if reply.answer.is_closed() && run::is_cancelled(py, task) {
+            None
+        } else {
+            match outcome {
+                Ok(Ok(answer)) => Some(answer),
+                Ok(Err(next)) => return Self::follow(slf, &next, reply),
+                Err(error) => {
+                    Some(run::fail(py, &this.bridge, &this.route, Some(&this.request), error))
                 }
             }
-            Err(error) => Some(this.fail(py, error)),
         };
         this.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
         let answer = answer.map(|answer| reply.with(answer));
@@ -301,12 +321,20 @@ impl Finished {
         }
     }
 
-    fn outcome<'py>(&self, py: Python<'py>, task: &Bound<'py, PyAny>) -> PyResult<Outcome<'py>> {
-        render(py, &self.bridge, &task.call_method0(intern!(py, "result"))?)
-    }
-
-    fn fail(&self, py: Python<'_>, error: PyErr) -> Answer {
-        run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
+    /// The answer, or the task that makes it.
+    fn outcome<'py>(
+        &self,
+        py: Python<'py>,
+        task: &Bound<'py, PyAny>,
+    ) -> PyResult<Result<Answer, Bound<'py, PyAny>>> {
+        let bridge = &self.bridge;
+        let coroutine = match render(py, bridge, task.call_method0(intern!(py, "result"))?)? {
+            Outcome::Answer(answer) => return Ok(Ok(answer)),
+            Outcome::Awaits(coroutine) => coroutine,
+            Outcome::Reads(result) => render_elsewhere(bridge, &result)?,
+        };
+        let event_loop = bridge.runtime.event_loop.bind(py);
+        event_loop.call_method1(intern!(py, "go_on_with"), (coroutine,)).map(Err)
     }
 }
 
@@ -368,11 +396,6 @@ impl RequestThread {
         false
     }
 
-    /// Whether the calling thread is a lane's that takes the first step of the request's coroutine.
-    fn is_here(&self) -> bool {
-        self.host.as_ref().is_some_and(|host| host.is_here())
-    }
-
     /// What that thread is known by, until the first step is over.
     #[getter]
     fn lane(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -382,14 +405,18 @@ impl RequestThread {
     /// Where it is: calls `function` outside the coroutine.
     fn outside<'py>(&self, function: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         match &self.host {
-            Some(host) if host.is_here() => host.outside(function),
+            Some(host) if host.is_here() => host.outside(function.py(), || function.call0())?,
             _ => Err(PyRuntimeError::new_err("the request's coroutine is not here")),
         }
     }
 
-    /// Where it is: whether its coroutine has left the loop something to do.
-    fn has_left_work(&self, py: Python<'_>) -> bool {
-        self.host.as_ref().is_some_and(|host| host.has_left_work(py))
+    /// Whether `called`, a `SyncToAsync`, may be called where it is: there and then, on the calling
+    /// thread, as the request's thread would.
+    fn may_call(&self, called: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = called.py();
+        Ok(self.free_host(py).is_some()
+            && called.getattr(intern!(py, "_thread_sensitive"))?.is_truthy()?
+            && called.getattr(intern!(py, "context"))?.is_none())
     }
 
     /// Where it is: whether nobody waits for the request any more; true once.
@@ -407,6 +434,13 @@ impl RequestThread {
     /// Of a request whose coroutine a lane's thread starts.
     pub fn hosted(host: Arc<Host>) -> Self {
         Self { host: Some(host), ..Self::default() }
+    }
+
+    /// Where it is, and may make a call as it did before: nothing is left to the loop, and no thread
+    /// is lent.
+    fn free_host(&self, py: Python<'_>) -> Option<&Host> {
+        let host = self.host.as_deref().filter(|host| host.is_here() && !host.has_left_work(py))?;
+        self.executor.lock().is_none().then_some(host)
     }
 
     /// The request is over: whoever gets its executor gives it back.
