@@ -273,7 +273,7 @@ class _Rendered(Response):
 
 
 async def render_elsewhere(value: Any) -> Response:
-    """The answer ``value`` of an async handler, rendered where the request's sync code runs: it reads
+    """The answer ``value`` of an async handler, rendered where its sync code runs, as it reads
     from a database, as a queryset does, which Django allows on no event loop."""
     from asgiref.sync import sync_to_async
 
