@@ -14,7 +14,6 @@ CODES: dict[str, str] = {
     "E009": "A handler cannot be what it is declared to be.",
     "E170": "A query cannot be what it is declared to be.",
     "E171": "A query without one of its optional parameters could mean several things.",
-    "E172": "A query has more optional parameters than there may be.",
     "E180": "An included file says what only the first file may say.",
     "E181": "A pattern of `include` matches no file, or is none.",
     "E182": "An included file lies outside the directory of the configuration.",

@@ -13,7 +13,7 @@ from . import wire
 from .declare import Param
 from .fill import fill
 from .pages import LIMIT, OFFSET, Limits
-from .plan import Given, Part, Plan, subsets
+from .plan import Given, Part, Plan
 from .samples import samples
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ class Asked:
 
 
 def every(bound: BoundRead) -> Iterator[Asked]:
-    """The statements of all variants, with values of the right types."""
+    """The statements that are compiled at the start, with values of the right types."""
     values = examples(bound.plan)
-    for given in subsets([param.name for param in bound.plan.optional]):
+    for given in bound.plan.tried:
         yield from asked(bound, values, given)
 
 
@@ -80,7 +80,7 @@ def _statement(
         limits = Limits(values[LIMIT] + 1, values.get(OFFSET)) if LIMIT in values else None
         query = fill(part.build(plan.absent(given), limits), values)
         return (*query.get_compiler(part.alias).as_sql(), None)
-    made = part.variants[given]
+    made = part.statement(given)
     found = made.params(values, connection.ops.prep_for_like_query)
     if bound.tier == 2 or connection.vendor != "postgresql":
         return made.sql, found, None

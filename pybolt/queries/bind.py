@@ -12,7 +12,7 @@ from ..exceptions import DeclarationError
 from . import wire
 from .declare import Read
 from .optional import Ambiguous
-from .plan import Plan, TooMany, plan
+from .plan import Plan, plan
 from .run import Answering
 
 _forced: contextvars.ContextVar[int] = contextvars.ContextVar("pybolt.queries.forced", default=1)
@@ -56,7 +56,7 @@ class BoundRead:
 
 def code_of(error: DeclarationError) -> str:
     """The code of a mistake in a declared read."""
-    return {Ambiguous: "E171", TooMany: "E172"}.get(type(error), "E170")
+    return "E171" if isinstance(error, Ambiguous) else "E170"
 
 
 def bind_read(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from django.db import connections
@@ -20,13 +21,9 @@ from .pages import LIMIT, OFFSET, Limits, secret_of
 from .rows import Rows, bounded, counting, foreign_key, rows_of, with_query
 from .statement import Depends, Statement, statement
 
-#: As many optional parameters make 64 statements.
+#: Of more optional parameters the statements are compiled as requests come, and so many are kept.
 MOST_OPTIONAL = 6
-
-
-class TooMany(DeclarationError):
-    """More optional parameters than there may be."""
-
+MOST_STATEMENTS = 2**MOST_OPTIONAL
 
 #: The names of the optional parameters that a request gave.
 Given = frozenset[str]
@@ -38,8 +35,9 @@ class Part:
     """One statement of a plan, in its variants, and how its rows are written.
 
     ``build(absent, limits)`` makes its query, without the conditions of the absent parameters and
-    with the limits of a page, if it is one; ``max_rows``: more are an error, ``None`` where the
-    statement has a bound of its own.
+    with the limits of a page, if it is one; ``statement(given)`` compiles one, and keeps it;
+    ``variants``: those of the start; ``max_rows``: more are an error, ``None`` where the statement
+    has a bound of its own.
     """
 
     key: str | None
@@ -52,6 +50,7 @@ class Part:
     build: Build
     unbounded: bool = False
     columns: list[Column] = dataclasses.field(default_factory=list)
+    statement: Callable[[Given], Statement] = dataclasses.field(init=False)
     variants: dict[Given, Statement] = dataclasses.field(default_factory=dict)
     below: list[Below] = dataclasses.field(default_factory=list)
 
@@ -90,6 +89,16 @@ class Plan:
         return [param for param in self.optional if param.name not in given]
 
     @property
+    def tried(self) -> Iterator[Given]:
+        """The sets of optional parameters that are compiled at the start: every one, or, where they
+        are many, those that lack two at most and those of one at most."""
+        names = [param.name for param in self.optional]
+        few = len(names) <= MOST_OPTIONAL
+        for size in range(len(names), -1, -1):
+            if few or size <= 1 or size >= len(names) - 2:
+                yield from map(frozenset, itertools.combinations(names, size))
+
+    @property
     def unbounded(self) -> list[Part]:
         """The parts that only ``max_rows`` ends."""
         return [part for part in self.parts if part.unbounded]
@@ -116,10 +125,10 @@ class _Planning:
         params = _agreed(itertools.chain.from_iterable(map(_params, parts)), self.read.page)
         made = Plan(parts, params, self.read.page, self.key, b"", self.tier, is_dict)
         if len(made.optional) > MOST_OPTIONAL:
-            names = ", ".join(f"`{param.name}`" for param in made.optional)
-            raise TooMany(
-                f"{len(made.optional)} parameters are optional: {names}",
-                f"at most {MOST_OPTIONAL} may be, for each set of them is a statement of its own",
+            self.tier.at_least(
+                2,
+                f"{len(made.optional)} parameters are optional: at most {MOST_OPTIONAL} are, where "
+                "the statements of all their sets are compiled at the start",
             )
         for part in parts:
             self._compile(part, made)
@@ -248,12 +257,18 @@ class _Planning:
     def _compile(self, part: Part, made: Plan) -> None:
         connection = connections[part.alias]
         tiers.judge_database(self.tier, part.queryset, part.alias)
-        for given in subsets([param.name for param in made.optional]):
-            query = part.build(made.absent(given), self._limits)
+        limits = self._limits
+
+        def compiled(given: Given) -> Statement:
+            query = part.build(made.absent(given), limits)
+            return statement(query, connections[part.alias], _own(query), limits)
+
+        part.statement = functools.lru_cache(maxsize=MOST_STATEMENTS)(compiled)
+        for given in made.tried:
+            query = part.build(made.absent(given), limits)
             tiers.judge_parameters(self.tier, query, connection)
-            params = _own(query)
             try:
-                one = statement(query, connection, params, self._limits)
+                one = part.statement(given)
             except Depends as error:
                 self.tier.at_least(3, str(error))
                 continue
@@ -322,10 +337,3 @@ def _agreed(found: Iterator[Param], page: Page | None) -> list[Param]:
                 f"the parameter `{param.name}` is the page's own", "call yours otherwise"
             )
     return params + added
-
-
-def subsets(names: Sequence[str]) -> Iterator[Given]:
-    """Every set of ``names``, the whole one first."""
-    for size in range(len(names), -1, -1):
-        for some in itertools.combinations(names, size):
-            yield frozenset(some)

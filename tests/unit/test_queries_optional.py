@@ -129,12 +129,47 @@ def test_what_could_mean_several_things_is_refused(make, sqlite):
     assert code_of(caught.value) == "E171"
 
 
-def test_more_than_six_are_refused(sqlite):
-    asked = [Q(title__contains=Param.query(f"p{number}", optional=True)) for number in range(7)]
-    what = Book.objects.using(sqlite).filter(*asked).values("id")[:5]
-    with pytest.raises(DeclarationError, match="7 parameters are optional") as caught:
-        bind_read(what, "q", [])
-    assert code_of(caught.value) == "E172"
+MANY = 9
+SETS = [
+    frozenset(f"p{number}" for number in some)
+    for size in range(MANY + 1)
+    for some in itertools.combinations(range(MANY), size)
+]
+
+
+def many():
+    """Books by as many words as are given."""
+    params = [Param.query(f"p{number}", optional=True) for number in range(MANY)]
+    asked = [Q(title__icontains=param) for param in params]
+    return Book.objects.filter(*asked).order_by("id").values("id", "title")[:50]
+
+
+def test_statements_of_more_than_six_are_compiled_as_they_come(alias):
+    what = many().using(alias)
+    bound = bind_read(what, "q", [])
+    assert bound.tier == 2
+    assert bound.plan.tier.reason.startswith("9 parameters are optional")
+    [part] = bound.plan.parts
+    # The whole set, those without one or two, those of one, and none.
+    assert len(part.variants) == 1 + 9 + 36 + 9 + 1
+    everything = list(Book.objects.using(alias).order_by("id").values("id", "title"))
+    with serving(2, what) as client:
+        for given in SETS:
+            letters = dict(zip(sorted(given), "eratoinse", strict=False))
+            wanted = [
+                one
+                for one in everything
+                if all(v in one["title"].lower() for v in letters.values())
+            ]
+            url = "/?" + "&".join(f"{name}={value}" for name, value in letters.items())
+            assert client.get(url).json() == wanted
+
+
+def test_only_so_many_are_kept(sqlite):
+    [part] = bind_read(many().using(sqlite), "q", []).plan.parts
+    for given in SETS:
+        assert part.statement(given) is part.statement(given)
+    assert part.statement.cache_info().currsize == 64
 
 
 def test_what_is_nested_is_asked_by_the_rows_above(sqlite):
