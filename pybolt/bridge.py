@@ -156,6 +156,7 @@ class Runtime:
         from django.db.models.query import QuerySet
 
         from .django import connections
+        from .django.leases import know_loop
         from .django.threads import install, move_context, request_thread
 
         self.queryset, self.sync_only = QuerySet, SynchronousOnlyOperation
@@ -170,6 +171,7 @@ class Runtime:
         self.new_lane = self._request_threads.new_lane
         self.leave_thread = self._request_threads.leave
         self.stay_with = self._request_threads.stay
+        self.know_loop = know_loop
 
     def new_loop(self, slot: Any) -> SlotLoop:
         """The loop, not yet running."""

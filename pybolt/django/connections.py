@@ -47,6 +47,8 @@ class _Session(threading.local):
         self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Whether a connection is no longer as it was made.
         self.is_changed = False
+        #: How many execute wrappers a connection had before it was made.
+        self.blocks = 0
 
 
 _session = _Session()
@@ -60,6 +62,9 @@ def install() -> None:
     from django.db.backends.signals import connection_created
 
     connection_created.connect(_watch, dispatch_uid="pybolt.connections")
+    connection_created.connect(_see_blocks, dispatch_uid="pybolt.connections.blocks")
+    # Before all others.
+    connection_created.receivers.insert(0, connection_created.receivers.pop())
     _installed = True
 
 
@@ -71,25 +76,33 @@ def lend() -> None:
             _have_marked(connection)
 
 
+def _see_blocks(sender: Any, connection: Any, **kwargs: Any) -> None:
+    _session.blocks = len(connection.execute_wrappers)
+
+
 def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
     # Connecting is touching as well: it may wait for as long as a query.
     _engine.mark_database(is_local=_is_local(connection))
     known = weakref.ref(connection)
     if known not in _session.connections:
         _session.connections[:] = [*(one for one in _session.connections if one()), known]
-    _have_marked(connection)
+    _have_marked(connection, _session.blocks)
 
 
 def _is_local(connection: Any) -> bool:
     return bool(connection.vendor == "sqlite")
 
 
-def _have_marked(connection: Any) -> None:
+def _have_marked(connection: Any, blocks: int = 0) -> None:
+    """Adds our execute wrappers: behind those that a project gave the connection as it was made,
+    whose own statements count as well, and before the first ``blocks``, which are those of blocks
+    of code: the end of one takes the last away."""
+    wrappers = connection.execute_wrappers
     mark: Any = _engine.mark_local_query if _is_local(connection) else _engine.mark_query
-    for wanted in (mark, _notice) if _session.is_lent else (mark,):
-        if wanted not in connection.execute_wrappers:
-            # Before all others: who has added one within a block takes the last away at its end.
-            connection.execute_wrappers.insert(0, wanted)
+    if mark not in wrappers:
+        wrappers[:] = [*wrappers[blocks:], mark, *wrappers[:blocks]]
+    if _session.is_lent and _notice not in wrappers:
+        wrappers.insert(wrappers.index(mark) + 1, _notice)
 
 
 def _notice(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -362,12 +363,18 @@ class _Lane(_Server):
                 following = self._serve(following or self._inbox.get() or lease)
         finally:
             self._last = None
-            forget_loop()
+            know_loop(None)
 
 
-def forget_loop() -> None:
-    """Has asgiref know of no loop on this thread, where sync handlers run as well."""
-    vars(SyncToAsync.threadlocal).pop("main_event_loop", None)
+def know_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Has asgiref know of ``loop`` on this thread, whose sync code then finds it; of none where
+    sync handlers run as well."""
+    known = vars(SyncToAsync.threadlocal)
+    if loop is None:
+        known.pop("main_event_loop", None)
+    else:
+        known["main_event_loop"], known["main_event_loop_pid"] = loop, os.getpid()
+        known["task_context"] = []
 
 
 def _nothing() -> None:

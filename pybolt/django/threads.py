@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import os
 import threading
 import weakref
 from concurrent.futures import Executor
@@ -22,7 +21,7 @@ from asgiref.sync import SyncToAsync
 
 from .. import _engine
 from ..loop import TASK_NAME
-from .leases import Lease, RequestThreads, forget_loop
+from .leases import Lease, RequestThreads
 
 #: asgiref's variable; a request's context holds a ``RequestThread``.
 request_thread = SyncToAsync.thread_sensitive_context
@@ -67,14 +66,9 @@ def _here(call: Any) -> Any:
         if _is_cancelled(request, task):
             await asyncio.sleep(0)
             return await call(self, *args, **kwargs)
-        # By these `async_to_sync` in the call finds the loop; nobody else does afterwards.
-        local = vars(SyncToAsync.threadlocal)
-        local["main_event_loop"], local["main_event_loop_pid"] = task.get_loop(), os.getpid()
-        local["task_context"] = []
         try:
             return request.outside(functools.partial(self.func, *args, **kwargs))
         finally:
-            forget_loop()
             if _is_cancelled(request, task):
                 await asyncio.sleep(0)
 

@@ -80,7 +80,7 @@ def _statement(
         limits = Limits(values[LIMIT] + 1, values.get(OFFSET)) if LIMIT in values else None
         query = fill(part.build(plan.absent(given), limits), values)
         return (*query.get_compiler(part.alias).as_sql(), None)
-    made = part.statement(given)
+    made = part.variants[given]
     found = made.params(values, connection.ops.prep_for_like_query)
     if bound.tier == 2 or connection.vendor != "postgresql":
         return made.sql, found, None

@@ -23,7 +23,8 @@ from .placeholders import Placeholder
 
 
 def fill(query: Any, values: Mapping[Param, Any]) -> Any:
-    """A copy of ``query``, a ``django.db.models.sql.Query``, with ``values`` in it.
+    """A copy of ``query``, a ``django.db.models.sql.Query``, with ``values`` in it. It shares no
+    query below it: Django counts in them while it compiles, and other threads do as well.
 
     Raises what Django raises for a value that does not fit, and :class:`DeclarationError` where a
     parameter has no value.
@@ -36,8 +37,6 @@ class _Filling:
         self.values = values
 
     def query(self, query: Any) -> Any:
-        if not any(params_of(query)):
-            return query
         clone = query.clone()
         clone.where = self.node(clone.where)
         clone.annotations = {name: self.node(one) for name, one in clone.annotations.items()}
@@ -51,10 +50,10 @@ class _Filling:
         return clone
 
     def node(self, node: Any) -> Any:
-        """The same, with values; itself where there is no parameter in it."""
+        """The same, with values; itself where there is no parameter and no query in it."""
         if isinstance(node, Query):
             return self.query(node)
-        if not any(params_of(node)):
+        if not any(params_of(node)) and not _has_query(node):
             return node
         if isinstance(node, Param | Placeholder):
             return Value(self.value(node)).resolve_expression()
@@ -94,6 +93,16 @@ class _Filling:
             return self.values[param]
         except KeyError:
             raise DeclarationError(f"the parameter `{param.name}` has no value here") from None
+
+
+def _has_query(node: Any) -> bool:
+    if isinstance(node, Query):
+        return True
+    if isinstance(node, Node):
+        return any(map(_has_query, node.children))
+    if hasattr(node, "get_source_expressions"):
+        return any(map(_has_query, node.get_source_expressions()))
+    return False
 
 
 def _is_value(rhs: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -21,9 +20,8 @@ from .pages import LIMIT, OFFSET, Limits, secret_of
 from .rows import Rows, bounded, counting, foreign_key, rows_of, with_query
 from .statement import Depends, Statement, statement
 
-#: Of more optional parameters the statements are compiled as requests come, and so many are kept.
+#: As many optional parameters make 64 statements, which are compiled at the start.
 MOST_OPTIONAL = 6
-MOST_STATEMENTS = 2**MOST_OPTIONAL
 
 #: The names of the optional parameters that a request gave.
 Given = frozenset[str]
@@ -35,9 +33,8 @@ class Part:
     """One statement of a plan, in its variants, and how its rows are written.
 
     ``build(absent, limits)`` makes its query, without the conditions of the absent parameters and
-    with the limits of a page, if it is one; ``statement(given)`` compiles one, and keeps it;
-    ``variants``: those of the start; ``max_rows``: more are an error, ``None`` where the statement
-    has a bound of its own.
+    with the limits of a page, if it is one; ``max_rows``: more are an error, ``None`` where the
+    statement has a bound of its own.
     """
 
     key: str | None
@@ -50,7 +47,6 @@ class Part:
     build: Build
     unbounded: bool = False
     columns: list[Column] = dataclasses.field(default_factory=list)
-    statement: Callable[[Given], Statement] = dataclasses.field(init=False)
     variants: dict[Given, Statement] = dataclasses.field(default_factory=dict)
     below: list[Below] = dataclasses.field(default_factory=list)
 
@@ -91,11 +87,11 @@ class Plan:
     @property
     def tried(self) -> Iterator[Given]:
         """The sets of optional parameters that are compiled at the start: every one, or, where they
-        are many, those that lack two at most and those of one at most."""
+        are many, those that lack one at most and those of one at most."""
         names = [param.name for param in self.optional]
         few = len(names) <= MOST_OPTIONAL
         for size in range(len(names), -1, -1):
-            if few or size <= 1 or size >= len(names) - 2:
+            if few or size <= 1 or size >= len(names) - 1:
                 yield from map(frozenset, itertools.combinations(names, size))
 
     @property
@@ -126,9 +122,9 @@ class _Planning:
         made = Plan(parts, params, self.read.page, self.key, b"", self.tier, is_dict)
         if len(made.optional) > MOST_OPTIONAL:
             self.tier.at_least(
-                2,
-                f"{len(made.optional)} parameters are optional: at most {MOST_OPTIONAL} are, where "
-                "the statements of all their sets are compiled at the start",
+                3,
+                f"{len(made.optional)} parameters are optional; of at most {MOST_OPTIONAL} the "
+                "statements of all their sets are compiled at the start",
             )
         for part in parts:
             self._compile(part, made)
@@ -257,18 +253,11 @@ class _Planning:
     def _compile(self, part: Part, made: Plan) -> None:
         connection = connections[part.alias]
         tiers.judge_database(self.tier, part.queryset, part.alias)
-        limits = self._limits
-
-        def compiled(given: Given) -> Statement:
-            query = part.build(made.absent(given), limits)
-            return statement(query, connections[part.alias], _own(query), limits)
-
-        part.statement = functools.lru_cache(maxsize=MOST_STATEMENTS)(compiled)
         for given in made.tried:
-            query = part.build(made.absent(given), limits)
+            query = part.build(made.absent(given), self._limits)
             tiers.judge_parameters(self.tier, query, connection)
             try:
-                one = part.statement(given)
+                one = statement(query, connection, _own(query), self._limits)
             except Depends as error:
                 self.tier.at_least(3, str(error))
                 continue

@@ -135,7 +135,7 @@ class Run:
 
 
 class Compiled(Run):
-    """The compiled SQL."""
+    """The SQL as it was compiled at the start."""
 
     def __init__(self, values: Mapping[Param, Any], given: Given) -> None:
         self.values, self.given = values, given
@@ -143,7 +143,7 @@ class Compiled(Run):
     def rows(self, part: Part) -> list[Any]:
         alias = part.queryset.db
         connection = connections[alias]
-        made = part.statement(self.given)
+        made = part.variants[self.given]
         params = made.params(self.values, connection.ops.prep_for_like_query)
         with connection.cursor() as cursor:
             cursor.execute(made.sql, tuple(params))

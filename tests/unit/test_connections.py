@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
+from django.db.backends.signals import connection_created
 
 from pybolt import BoltAPI, Stream
 from pybolt.django import connections
@@ -273,3 +274,33 @@ def test_a_connection_that_cannot_be_closed_takes_no_answer_back(client, monkeyp
 def test_an_execute_wrapper_of_a_handler_s_own_is_gone_with_its_block(client):
     # Its query is the first on that thread's connection, which is marked then.
     assert [client.get("/wrapped").json() for _ in range(3)] == [{"queries": 1, "left": 0}] * 3
+
+
+def test_what_a_project_s_own_wrapper_executes_counts_as_well(client):
+    def tenant(execute, sql, params, many, context):
+        execute("PRAGMA cache_size = 100", None, False, context)
+        return execute(sql, params, many, context)
+
+    def add(sender, connection, **kwargs):
+        connection.execute_wrappers.append(tenant)
+
+    used = []
+
+    def use():
+        connections.lend()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        del cursor
+        used.append(connections.is_in_use())
+        connections.close_all()
+
+    connection_created.connect(add)
+    try:
+        # As a project's receiver does, which is there before ours is.
+        connection_created.receivers.insert(1, connection_created.receivers.pop())
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+    finally:
+        connection_created.disconnect(add)
+    assert used == [True]

@@ -6,14 +6,17 @@ import threading
 import time
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.db.backends.signals import connection_created
+from django.utils.functional import SimpleLazyObject
 
 import pybolt
 from pybolt import JSON, BoltAPI
 from pybolt.testing import Client
 from tests.reads.models import Author
+
+PATIENCE = 5
 
 #: So many requests have a route start on a lane.
 WARM = 10
@@ -50,12 +53,34 @@ def noted(queryset):
     return queryset
 
 
+class Asking(Watched):
+    """A queryset that has a coroutine run where it is evaluated."""
+
+    def _fetch_all(self):
+        where.append(async_to_sync(the_loop)())
+        super()._fetch_all()
+
+
+#: The loops that coroutines of querysets ran on.
+where: list[asyncio.AbstractEventLoop] = []
+
+
+async def the_loop():
+    return asyncio.get_running_loop()
+
+
+def asking(queryset):
+    queryset.__class__ = Asking
+    return queryset
+
+
 SHAPES = {
     "plain": lambda: noted(authors()),
     "flat": lambda: noted(authors().values_list("name", flat=True)),
     "within": lambda: {"authors": noted(authors()), "more": [1]},
     "status": lambda: (201, noted(authors())),
     "response": lambda: JSON(noted(authors()), headers={"x-more": "1"}),
+    "lazy": lambda: SimpleLazyObject(lambda: list(noted(authors()))),
 }
 
 
@@ -81,6 +106,25 @@ async def after(request, shape: str):
     return SHAPES[shape]()
 
 
+@api.get("/asking")
+async def asks(request):
+    return asking(authors())
+
+
+@api.get("/loop")
+async def loop_of_the_worker(request):
+    await asyncio.sleep(0)
+    where.append(asyncio.get_running_loop())
+
+
+@api.get("/stubborn", timeout="50ms")
+async def stubborn(request):
+    try:
+        await asyncio.sleep(PATIENCE)
+    except asyncio.CancelledError:
+        return noted(authors())
+
+
 @api.get("/wrong/{kind}")
 async def wrong(request, kind: str):
     if kind == "query":
@@ -97,7 +141,7 @@ async def slow(request):
 
 
 @api.get("/where")
-async def where(request, route: str):
+async def lane_of(request, route: str):
     return pybolt.stats()["routes"][f"GET {route}"]
 
 
@@ -117,6 +161,7 @@ def client(tmp_path, monkeypatch):
     connection.close()
     threads.clear()
     loops.clear()
+    where.clear()
     with Client(api) as client:
         yield client
 
@@ -128,6 +173,7 @@ ANSWERS = {
     "within": (200, {"authors": ROWS, "more": [1]}),
     "status": (201, ROWS),
     "response": (200, ROWS),
+    "lazy": (200, ROWS),
 }
 
 
@@ -150,6 +196,21 @@ def test_it_starts_on_a_lane_and_is_read_there(client, kind):
         client.get(f"/{kind}/plain")
     route = client.get(f"/where?route=/{kind}/{{shape}}").json()
     assert route["lane"] in ("pool", "brief")
+
+
+def test_a_coroutine_that_it_needs_runs_on_the_worker_s_loop(client):
+    client.get("/loop")
+    for _ in range(2 * WARM):
+        assert client.get("/asking").json() == ROWS
+    assert client.get("/where?route=/asking").json()["lane"] in ("pool", "brief")
+    # Also those that are asked for in vain, on the loop.
+    assert set(where) == {where[0]}
+
+
+def test_nothing_is_read_for_who_has_gone(client):
+    assert client.get("/stubborn").status == 504
+    assert client.get("/quick/plain").json() == ROWS
+    assert len(threads) == 1
 
 
 @pytest.mark.parametrize("kind", ["query", "item", "itself"])
@@ -178,7 +239,7 @@ def test_who_has_gone_is_not_waited_for(client):
     try:
         assert [client.get("/slow").status for _ in range(3)] == [504] * 3
         assert client.get("/quick/plain").json() == ROWS
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE
         while len(ended) < 3 * len(ROWS) and time.monotonic() < until:
             time.sleep(0.01)
         assert len(ended) == 3 * len(ROWS)

@@ -85,6 +85,8 @@ pub struct Runtime {
     /// `stay_with(executor)`, and whether its connections are in use, or `None`.
     pub leave_thread: Py<PyAny>,
     pub stay_with: Py<PyAny>,
+    /// `know_loop(loop or None)`: asgiref's, for the calling thread.
+    pub know_loop: Py<PyAny>,
     /// `asyncio.tasks`.
     pub tasks: Py<PyAny>,
     /// The loop.
@@ -222,6 +224,7 @@ impl Runtime {
             new_lane: get("new_lane")?,
             leave_thread: get("leave_thread")?,
             stay_with: get("stay_with")?,
+            know_loop: get("know_loop")?,
             tasks: py.import("asyncio.tasks")?.into_any().unbind(),
             event_loop: event_loop.clone().unbind(),
             ready: event_loop.getattr("_ready")?.unbind(),

@@ -189,6 +189,7 @@ impl<'a, 'py> Stepping<'a, 'py> {
     fn begin(py: Python<'py>, host: &'a Host) -> Self {
         let slot = host.bridge.slot.hold(py);
         set_running_loop(py, &host.bridge, true);
+        tell_asgiref(py, &host.bridge, true);
         host.go_on(py);
         Self { py, host, _slot: slot }
     }
@@ -198,7 +199,16 @@ impl Drop for Stepping<'_, '_> {
     fn drop(&mut self) {
         HERE.set(ptr::null());
         set_running_loop(self.py, &self.host.bridge, false);
+        tell_asgiref(self.py, &self.host.bridge, false);
         self.host.steps.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Has `async_to_sync` in sync code of this thread find the loop, or no loop any more.
+fn tell_asgiref(py: Python<'_>, bridge: &Bridge, stepping: bool) {
+    let event_loop = stepping.then_some(&bridge.runtime.event_loop);
+    if let Err(error) = bridge.runtime.know_loop.bind(py).call1((event_loop,)) {
+        error.write_unraisable(py, None);
     }
 }
 
@@ -257,6 +267,7 @@ impl<'a, 'py> Outside<'a, 'py> {
             tasks.call_method1(intern!(py, "_leave_task"), (event_loop, &task))?;
         }
         HERE.set(ptr::null());
+        // The hooks of its async generators stay: whoever runs another loop sets others.
         show_loop(py, &host.bridge, false)?;
         // SAFETY: the `Stepping` below on this thread's stack has it, and gets it back.
         unsafe { host.bridge.slot.release() };

@@ -240,7 +240,7 @@ pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -
     if result.is_exact_instance_of::<PyDict>() || result.is_exact_instance_of::<PyList>() {
         return json(py, bridge, result);
     }
-    if result.is_instance(bridge.runtime.queryset.bind(py))? {
+    if is_queryset(bridge, result)? {
         let rows = PyList::empty(py);
         rows.call_method1(intern!(py, "extend"), (result,))?;
         return json(py, bridge, &rows);
@@ -251,9 +251,13 @@ pub fn answer(py: Python<'_>, bridge: &Arc<Bridge>, result: &Bound<'_, PyAny>) -
 
 /// Whether a handler returned a queryset that was not evaluated.
 pub fn is_unread(bridge: &Bridge, result: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = result.py();
-    Ok(result.is_instance(bridge.runtime.queryset.bind(py))?
-        && result.getattr(intern!(py, "_result_cache"))?.is_none())
+    Ok(is_queryset(bridge, result)?
+        && result.getattr(intern!(result.py(), "_result_cache"))?.is_none())
+}
+
+/// Of the type alone: `isinstance` would evaluate what is lazy.
+fn is_queryset(bridge: &Bridge, result: &Bound<'_, PyAny>) -> PyResult<bool> {
+    result.get_type().is_subclass(bridge.runtime.queryset.bind(result.py()))
 }
 
 fn json(py: Python<'_>, bridge: &Bridge, value: &Bound<'_, PyAny>) -> PyResult<Answer> {

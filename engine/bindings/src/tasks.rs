@@ -83,36 +83,37 @@ pub fn start_on<'py>(
         Ok(context) => context,
         Err(error) => return failed(Some(&request), None, error),
     };
+    // What comes of a coroutine, or the task that it goes on in.
+    let step = |coroutine: &Bound<'py, PyAny>| {
+        let task = start_task(py, bridge, coroutine, &context)?;
+        if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
+            return Ok(Err(task));
+        }
+        let _entered = context.enter()?;
+        render(py, bridge, task.call_method0(intern!(py, "result"))?).map(Ok)
+    };
     let first_step = || {
-        let mut outcome = {
+        let called = {
             let _entered = context.enter()?;
             own_thread(py, bridge, thread)?;
             let coroutine = route.call.bind(py).call1((&request,))?;
-            if route.awaits {
-                Outcome::Awaits(coroutine)
-            } else {
-                render(py, bridge, finish(&coroutine)?)?
-            }
+            if route.awaits { Err(coroutine) } else { Ok(render(py, bridge, finish(&coroutine)?)?) }
+        };
+        let mut stepped = match called {
+            Ok(outcome) => Ok(outcome),
+            Err(coroutine) => step(&coroutine)?,
         };
         loop {
-            let coroutine = match outcome {
-                Outcome::Answer(answer) => return Ok(Ok(answer)),
-                Outcome::Awaits(coroutine) => coroutine,
-                Outcome::Reads(result) => {
-                    if let Some(host) = thread.get().free_host(py) {
-                        let _entered = context.enter()?;
-                        let answer = host.outside(py, || run::answer(py, bridge, &result))?;
-                        return answer.map(Ok);
-                    }
-                    render_elsewhere(bridge, &result)?
-                }
+            let result = match stepped {
+                Ok(Outcome::Reads(result)) => result,
+                Ok(Outcome::Answer(answer)) => return Ok(Ok(answer)),
+                Err(task) => return Ok(Err(task)),
             };
-            let task = start_task(py, bridge, &coroutine, &context)?;
-            if !task.call_method0(intern!(py, "done"))?.is_truthy()? {
-                return Ok(Err(task));
+            if let Some(host) = thread.get().free_host(py) {
+                let _entered = context.enter()?;
+                return host.outside(py, || run::answer(py, bridge, &result))?.map(Ok);
             }
-            let _entered = context.enter()?;
-            outcome = render(py, bridge, task.call_method0(intern!(py, "result"))?)?;
+            stepped = step(&render_elsewhere(bridge, &result)?)?;
         }
     };
     match first_step() {
@@ -131,8 +132,6 @@ pub fn start_on<'py>(
 enum Outcome<'py> {
     /// Its answer.
     Answer(Answer),
-    /// A coroutine that has yet to begin.
-    Awaits(Bound<'py, PyAny>),
     /// A result that reads from a database, as a queryset does: it is no answer on the loop.
     Reads(Bound<'py, PyAny>),
 }
@@ -285,17 +284,17 @@ impl Finished {
         let (py, this) = (slf.py(), slf.get());
         let Some(reply) = this.reply.lock().take() else { return };
         drop(reply.ticket.take_task());
-        let outcome = this.outcome(py, task);
-        let answer = if reply.answer.is_closed() && run::is_cancelled(py, task) {
-            None
-        } else {
-            match outcome {
-                Ok(Ok(answer)) => Some(answer),
-                Ok(Err(next)) => return Self::follow(slf, &next, reply),
-                Err(error) => {
-                    Some(run::fail(py, &this.bridge, &this.route, Some(&this.request), error))
-                }
-            }
+        let is_closed = reply.answer.is_closed();
+        let answer = match this.outcome(py, task) {
+            _ if is_closed && run::is_cancelled(py, task) => None,
+            Ok(Outcome::Answer(answer)) => Some(answer),
+            // Nothing is read for nobody.
+            Ok(_) if is_closed => None,
+            Ok(Outcome::Reads(result)) => match this.go_on_with(py, &result) {
+                Ok(next) => return Self::follow(slf, &next, reply),
+                Err(error) => Some(this.fail(py, error)),
+            },
+            Err(error) => Some(this.fail(py, error)),
         };
         this.bridge.queue.under_way.fetch_sub(1, Ordering::Relaxed);
         let answer = answer.map(|answer| reply.with(answer));
@@ -321,20 +320,23 @@ impl Finished {
         }
     }
 
-    /// The answer, or the task that makes it.
-    fn outcome<'py>(
+    fn outcome<'py>(&self, py: Python<'py>, task: &Bound<'py, PyAny>) -> PyResult<Outcome<'py>> {
+        render(py, &self.bridge, task.call_method0(intern!(py, "result"))?)
+    }
+
+    /// A task of the answer that `result` is.
+    fn go_on_with<'py>(
         &self,
         py: Python<'py>,
-        task: &Bound<'py, PyAny>,
-    ) -> PyResult<Result<Answer, Bound<'py, PyAny>>> {
-        let bridge = &self.bridge;
-        let coroutine = match render(py, bridge, task.call_method0(intern!(py, "result"))?)? {
-            Outcome::Answer(answer) => return Ok(Ok(answer)),
-            Outcome::Awaits(coroutine) => coroutine,
-            Outcome::Reads(result) => render_elsewhere(bridge, &result)?,
-        };
-        let event_loop = bridge.runtime.event_loop.bind(py);
-        event_loop.call_method1(intern!(py, "go_on_with"), (coroutine,)).map(Err)
+        result: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let coroutine = render_elsewhere(&self.bridge, result)?;
+        let event_loop = self.bridge.runtime.event_loop.bind(py);
+        event_loop.call_method1(intern!(py, "go_on_with"), (coroutine,))
+    }
+
+    fn fail(&self, py: Python<'_>, error: PyErr) -> Answer {
+        run::fail(py, &self.bridge, &self.route, Some(&self.request), error)
     }
 }
 
