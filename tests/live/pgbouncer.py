@@ -25,6 +25,8 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = trust
 auth_file = {users}
+admin_users = bolt
+server_login_retry = 1
 pool_mode = transaction
 default_pool_size = {size}
 """

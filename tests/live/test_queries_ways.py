@@ -1,17 +1,12 @@
-"""The ways to a PostgreSQL: through a pooler, by a Unix socket, by TLS."""
+"""The ways to a PostgreSQL: by a Unix socket, by TLS."""
 
-import json
 import shutil
 import subprocess
-import threading
-from collections import Counter
 
 import pytest
 
-from tests.live.pgbouncer import pgbouncer
 from tests.live.postgres import postgres
 from tests.live.reads import (
-    ITEMS,
     POOL,
     WORKERS,
     Watcher,
@@ -39,55 +34,6 @@ def watcher(cluster):
     watcher = Watcher(cluster)
     yield watcher
     watcher.close()
-
-
-def test_fifty_clients_read_through_a_pooler_with_two_connections(cluster, watcher, tmp_path):
-    with pgbouncer(cluster, 2) as port:
-        database = on_postgres(cluster, PORT=str(port), DISABLE_SERVER_SIDE_CURSORS=True)
-        with serve(tmp_path / "server", database) as server:
-            found = Counter()
-
-            def read(client):
-                connection = server.connect()
-                for number in range(40):
-                    wanted = (client + number) % ITEMS + 1
-                    connection.request("GET", f"/item?id={wanted}")
-                    response = connection.getresponse()
-                    rows = json.loads(response.read())
-                    found[
-                        response.status, rows == [{"id": wanted, "name": f"secret-{wanted}"}]
-                    ] += 1
-                    connection.request("GET", "/items")
-                    response = connection.getresponse()
-                    found[response.status, len(json.loads(response.read())) == 10] += 1
-                connection.close()
-
-            threads = [threading.Thread(target=read, args=(client,)) for client in range(50)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert found == {(200, True): 50 * 80}
-            # Nothing is prepared, and nobody was told so.
-            assert told(server) == []
-            [(sessions,)] = watcher.all(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pybolt'"
-            )
-            assert sessions <= 2
-            # A client that goes has its statement cancelled through the pooler as well.
-            connection = server.connect()
-            connection.request("GET", "/sleep/60")
-            until(lambda: naps(watcher))
-            connection.close()
-            assert until(lambda: not naps(watcher)) < 2
-            assert len(names(server)) == 10
-
-
-def naps(watcher):
-    return watcher.all(
-        "SELECT pid FROM pg_stat_activity WHERE state = 'active'"
-        " AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
-    )
 
 
 def test_by_a_unix_socket(cluster, watcher, tmp_path):

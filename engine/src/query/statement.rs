@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::Value;
 use super::wire::{Bind, Column, Read, Variant};
@@ -16,6 +17,8 @@ pub struct Statement {
     pub binds: Box<[Bind]>,
     /// Its columns.
     pub columns: Box<[Column]>,
+    /// Which types of its parameters a server took the last time.
+    pub fitting: AtomicUsize,
     hash: u64,
 }
 
@@ -28,6 +31,7 @@ impl Statement {
             sql: variant.sql.as_str().into(),
             binds: variant.binds.clone().into(),
             columns: read.columns.clone().into(),
+            fitting: AtomicUsize::new(0),
             hash: hasher.finish(),
         })
     }

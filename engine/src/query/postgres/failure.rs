@@ -33,7 +33,7 @@ impl From<Failure> for Wrong {
 pub enum Remedy {
     /// Ask on another connection: this one is at its end.
     Elsewhere,
-    /// Ask again: the tables have changed, or others were in the way.
+    /// Ask again: the tables have changed, or others were in the way, or left a transaction open.
     Again,
     /// Ask again if somebody else's cancellation hit it.
     AgainIfHit,
@@ -52,7 +52,9 @@ pub fn remedy(error: &Error) -> Remedy {
         | SqlState::CRASH_SHUTDOWN
         | SqlState::CANNOT_CONNECT_NOW
         | SqlState::IDLE_SESSION_TIMEOUT => Remedy::Elsewhere,
-        SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Remedy::Again,
+        SqlState::T_R_SERIALIZATION_FAILURE
+        | SqlState::T_R_DEADLOCK_DETECTED
+        | SqlState::IN_FAILED_SQL_TRANSACTION => Remedy::Again,
         // What a pooler says of the server behind it.
         _ if code.code().starts_with("08") => Remedy::Elsewhere,
         _ if is_stale(error) => Remedy::Again,

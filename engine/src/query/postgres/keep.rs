@@ -13,7 +13,7 @@ use tokio_postgres::{Config, NoTls};
 
 use super::link::Link;
 use super::tls::Tls;
-use super::{PATIENCE, Postgres, State};
+use super::{PATIENCE, Postgres, State, session};
 use crate::middleware::access_log::write_line;
 use crate::query::counters::Counts;
 use crate::query::wire;
@@ -125,6 +125,8 @@ pub struct Connector {
     pub config: wire::Postgres,
     /// The server ends whatever runs longer.
     pub timeout: Duration,
+    /// What begins a transaction where there is no session.
+    pub begin: String,
     pub tls: Tls,
     pub counts: Arc<Counts>,
 }
@@ -136,7 +138,8 @@ impl Connector {
         timeout: Duration,
         counts: Arc<Counts>,
     ) -> Result<Self, String> {
-        Ok(Self { config: config.clone(), timeout, tls: Tls::new(config)?, counts })
+        let begin = session::begin(config, timeout);
+        Ok(Self { config: config.clone(), timeout, begin, tls: Tls::new(config)?, counts })
     }
 
     async fn connect(self: &Arc<Self>) -> Result<(Arc<Link>, Driven), String> {
@@ -178,8 +181,8 @@ fn reason(error: &tokio_postgres::Error) -> String {
     cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), ToString::to_string)
 }
 
-/// The session: read-only, with a bound on every statement. A pooler between, which knows no session
-/// (`prepare: off`), is told nothing but the name.
+/// Who asks whom. A pooler between, which knows no session (`prepare: off`), is told no options: every
+/// transaction brings its own.
 fn config(from: &wire::Postgres, timeout: Duration) -> Config {
     let mut config = Config::new();
     for host in &from.hosts {
@@ -205,32 +208,9 @@ fn config(from: &wire::Postgres, timeout: Duration) -> Config {
     config.keepalives(true).keepalives_idle(Duration::from_secs(60));
     config.tcp_user_timeout(Duration::from_secs(30));
     if from.prepare {
-        let timeout = timeout.as_millis().to_string();
-        let ours = [
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", timeout.as_str()),
-            ("TimeZone", from.timezone.as_str()),
-        ];
-        let theirs = from.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let options: Vec<_> = theirs
-            .chain(ours)
-            .map(|(name, value)| format!("-c {name}={}", escaped(value)))
-            .collect();
-        config.options(options.join(" "));
+        config.options(session::options(from, timeout));
     }
     config
-}
-
-/// A value within `options`, where white space ends one.
-fn escaped(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for character in value.chars() {
-        if character == '\\' || character.is_ascii_whitespace() || character == '\x0b' {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
 }
 
 impl Postgres {

@@ -15,10 +15,12 @@ use tokio_postgres::{Client, Row, RowStream};
 
 use super::cancel::cancel;
 use super::decode::{Decoder, Raw};
-use super::failure::{Wrong, is_outdated, is_stale, is_unfit};
+use super::failure::{Wrong, is_outdated, is_stale};
 use super::keep::Connector;
 use super::queue::{Load, Place, Queue};
-use super::text::{Text, postgres_type};
+use super::text::Text;
+use super::transaction::{Ending, send};
+use super::types::Attempts;
 use crate::query::cell::{Broken, Cell};
 use crate::query::statement::Statement;
 use crate::query::wire::Column;
@@ -127,25 +129,35 @@ impl Link {
         texts: Vec<Text<'static>>,
         max: u64,
     ) -> Result<Answered, Wrong> {
-        let (stream, known) = if self.connector.config.prepare {
-            self.run_prepared(&place, &statement, texts).await?
+        let (stream, known, ending) = if self.connector.config.prepare {
+            let (stream, decoders) = self.run_prepared(&place, &statement, &texts).await?;
+            (stream, Some(decoders), None)
         } else {
-            let texts = texts.into_iter().zip(like_literals(&statement));
-            (self.client.query_typed_raw(&statement.sql, texts).await?, None)
+            let (stream, ending) = self.run_alone(&place, &statement, &texts).await?;
+            (stream, None, Some(ending))
         };
         let mut stream = Box::pin(stream);
-        let rows = match collect(stream.as_mut(), max).await {
-            Ok(rows) => rows,
-            Err(Wrong::Known(failure)) => {
-                // The rest of the rows, which are too many.
-                self.see_off(place.number, async move {
-                    let _place = place;
-                    while next(stream.as_mut()).await.is_some() {}
-                });
-                return Err(failure.into());
+        let collected = collect(stream.as_mut(), max).await;
+        let (number, link) = (place.number, Arc::clone(&self));
+        let over = async move {
+            match ending {
+                Some(ending) => ending.over(&link.client, &place).await,
+                None => Ok(()),
             }
-            Err(wrong) => return Err(wrong),
         };
+        if let Err(Wrong::Known(failure)) = collected {
+            // The rest of the rows, which are too many.
+            self.see_off(number, async move {
+                while let Some(Ok(_)) = next(stream.as_mut()).await {}
+                drop(over.await);
+            });
+            return Err(failure.into());
+        }
+        // After an error there may be more of it, which is passed over.
+        drop(stream);
+        let ended = over.await;
+        let rows = collected?;
+        ended?;
         let decoders = match (known, rows.first()) {
             (Some(known), _) => known,
             (None, Some(row)) => {
@@ -161,8 +173,8 @@ impl Link {
         &self,
         place: &Place,
         statement: &Arc<Statement>,
-        texts: Vec<Text<'static>>,
-    ) -> Result<(RowStream, Option<Arc<[Decoder]>>), Wrong> {
+        texts: &[Text<'static>],
+    ) -> Result<(RowStream, Arc<[Decoder]>), Wrong> {
         loop {
             let cell = self.cell(statement);
             let is_known = cell.initialized();
@@ -179,8 +191,8 @@ impl Link {
             if place.is_left() {
                 return Err(Failure::Unavailable.into());
             }
-            let error = match self.client.query_raw(&prepared.statement, &texts).await {
-                Ok(stream) => return Ok((stream, Some(Arc::clone(&prepared.decoders)))),
+            let error = match self.client.query_raw(&prepared.statement, texts).await {
+                Ok(stream) => return Ok((stream, Arc::clone(&prepared.decoders))),
                 Err(error) => error,
             };
             let is_outdated = is_known && is_outdated(&error);
@@ -190,6 +202,23 @@ impl Link {
             // What was prepared just now is not outdated.
             if !is_outdated {
                 return Err(error.into());
+            }
+        }
+    }
+
+    async fn run_alone(
+        &self,
+        place: &Place,
+        statement: &Statement,
+        texts: &[Text<'static>],
+    ) -> Result<(RowStream, Ending), Wrong> {
+        let mut attempts = Attempts::new(statement);
+        loop {
+            let begin = &self.connector.begin;
+            let sent = send(&self.client, place, begin, &statement.sql, texts, &attempts.types);
+            let sent = sent.await;
+            if attempts.are_over(&sent) {
+                return sent;
             }
         }
     }
@@ -214,20 +243,15 @@ impl Link {
         Arc::clone(prepared.entry(Arc::clone(statement)).or_default())
     }
 
-    /// Prepares with the types that values have in Python, but texts with what the server infers, as
-    /// for Django's literals; where it infers nothing, or no function takes those, with the others.
     async fn prepare(&self, statement: &Statement) -> Result<Prepared, Wrong> {
-        let declared = statement.binds.iter().map(|bind| postgres_type(&bind.pg)).collect();
-        let mut attempts: Vec<Vec<Type>> =
-            vec![like_literals(statement).collect(), declared, Vec::new()];
-        attempts.dedup();
-        let mut prepared = self.client.prepare_typed(&statement.sql, &attempts[0]).await;
-        for types in &attempts[1..] {
-            if prepared.as_ref().err().is_some_and(is_unfit) {
-                prepared = self.client.prepare_typed(&statement.sql, types).await;
+        let mut attempts = Attempts::new(statement);
+        let known = loop {
+            let known = self.client.prepare_typed(&statement.sql, &attempts.types).await;
+            let known = known.map_err(Wrong::from);
+            if attempts.are_over(&known) {
+                break known?;
             }
-        }
-        let known = prepared?;
+        };
         if known.params().len() != statement.binds.len() {
             return Err(Failure::Failed("its parameters are others".to_owned()).into());
         }
@@ -235,14 +259,6 @@ impl Link {
         let decoders = decoders(types, statement, self.connector.config.use_tz)?;
         Ok(Prepared { statement: known, decoders })
     }
-}
-
-/// The types of values, and none of texts.
-fn like_literals(statement: &Statement) -> impl Iterator<Item = Type> {
-    statement.binds.iter().map(|bind| match postgres_type(&bind.pg) {
-        Type::TEXT => Type::UNKNOWN,
-        known => known,
-    })
 }
 
 fn decoders<'a>(
@@ -271,7 +287,8 @@ async fn collect(mut stream: Pin<&mut RowStream>, max: u64) -> Result<Vec<Row>, 
     Ok(rows)
 }
 
-async fn next(mut stream: Pin<&mut RowStream>) -> Option<Result<Row, tokio_postgres::Error>> {
+/// The next item of a stream.
+pub(super) async fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
     std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await
 }
 
@@ -331,6 +348,11 @@ impl Link {
             let ran = link.queue.runs(number).unwrap_or_default();
             let mut look = LOOKS.0.saturating_sub(ran);
             while tokio::time::timeout(look, rest.as_mut()).await.is_err() {
+                if link.queue.runs(number).is_none() {
+                    // It has fallen back behind others.
+                    look = LOOKS.0;
+                    continue;
+                }
                 let mut cancelling = pin!(link.cancel());
                 tokio::select! {
                     () = rest.as_mut() => return cancelling.await,

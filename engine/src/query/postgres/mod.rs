@@ -2,11 +2,12 @@
 //! pipelined: a statement is sent while those before it are still being answered.
 //!
 //! Connections are made in the background and made again when they end, after 20 ms to 250 ms
-//! (`keep.rs`). Sessions are read-only, but for a pooler's (`prepare: off`). A statement is prepared
-//! once for each connection, and anew where the server says that its tables have changed. Who goes
-//! has its statement cancelled where that is the one that runs (`link.rs`); another one that is hit
-//! by it is asked again, as is one whose connection broke: reads may be. So is one that stands
-//! behind a slow one, where another connection is free.
+//! (`keep.rs`). Sessions are read-only and bounded; behind a pooler (`prepare: off`), which keeps none,
+//! every statement's transaction is (`transaction.rs`). A statement is prepared once for each
+//! connection, and anew where the server says that its tables have changed. Who goes has its statement
+//! cancelled where that is the one that runs (`link.rs`); another one that is hit by it is asked again,
+//! as is one whose connection broke: reads may be. So is one that stands behind a slow one, where
+//! another connection is free.
 
 mod cancel;
 mod decode;
@@ -15,8 +16,11 @@ mod keep;
 mod link;
 mod numeric;
 mod queue;
+mod session;
 mod text;
 mod tls;
+mod transaction;
+mod types;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -45,26 +45,3 @@ impl ToSql for Text<'_> {
 
     to_sql_checked!();
 }
-
-/// The type called `name`; one that the server infers where it has none.
-pub fn postgres_type(name: &str) -> Type {
-    match name {
-        "bool" => Type::BOOL,
-        "int2" => Type::INT2,
-        "int4" => Type::INT4,
-        "int8" => Type::INT8,
-        "float8" => Type::FLOAT8,
-        "numeric" => Type::NUMERIC,
-        "text" => Type::TEXT,
-        "varchar" => Type::VARCHAR,
-        "uuid" => Type::UUID,
-        "date" => Type::DATE,
-        "time" => Type::TIME,
-        "timestamp" => Type::TIMESTAMP,
-        "timestamptz" => Type::TIMESTAMPTZ,
-        "interval" => Type::INTERVAL,
-        "json" => Type::JSON,
-        "jsonb" => Type::JSONB,
-        _ => Type::UNKNOWN,
-    }
-}
