@@ -26,6 +26,7 @@ pages = Read(found.values("id"), page=Page())
 mine = authors.filter(name=Param.principal("name")).values("id")[:10]
 several = Read({"number": count(books), "authors": authors.values("id")[:3]})
 below = authors.values("id").annotate(books=Nested(Book.objects.values("title"), by="author"))[:3]
+within = Read({"first": below, "authors": authors.values("id")[:3]})
 
 def hello(request):
     return {}
@@ -40,6 +41,7 @@ routes:
     auth: {{type: jwt, secret: "{SECRET}", algorithms: [HS256]}}
   - {{path: /several, query: "reading:several", auth: public}}
   - {{path: /below, query: "reading:below", auth: public}}
+  - {{path: /within, query: "reading:within", auth: public}}
   - {{path: /hello, handler: "reading:hello", auth: public}}
 """
 
@@ -110,6 +112,8 @@ def test_each_statement_of_a_read(analyzed):
     assert [one["name"] for one in found] == [None, "books"]
     for one in found:
         plan_of(analyzed, one)
+    _, found = analyzed("/within")
+    assert [one["name"] for one in found] == ["first", "first.books", "authors"]
 
 
 def test_text(analyzed):
