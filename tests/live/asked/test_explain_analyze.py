@@ -44,6 +44,18 @@ routes:
   - {{path: /within, query: "reading:within", auth: public}}
   - {{path: /hello, handler: "reading:hello", auth: public}}
 """
+# What fits no handler that has this path, or this principal.
+OF_HANDLERS = f"""\
+define: {{rewrite: {{shop: {{strip_prefix: /elsewhere}}}}}}
+groups:
+  - prefix: /shop
+    rewrite: shop
+    request_headers: {{principal: x-user}}
+    routes:
+      - path: /mine
+        query: "reading:mine"
+        auth: {{type: jwt, secret: "{SECRET}", algorithms: [HS256]}}
+"""
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -103,6 +115,15 @@ def test_the_token_says_who_asks(analyzed):
     assert (code, one["values"]) == (0, ["Ann"])
     code, said = analyzed("/mine")
     assert (code, "is answered 401" in said) == (1, True)
+
+
+@pytest.mark.parametrize("analyzed", [1], indirect=True)
+def test_what_only_a_handler_has_is_nothing_to_a_read_in_rust(analyzed, tmp_path):
+    with (tmp_path / "bolt.yaml").open("a") as file:
+        file.write(OF_HANDLERS)
+    token = jwt.encode({"sub": "a\nb", "name": "Ann", "exp": 1 << 33}, SECRET, "HS256")
+    code, found = analyzed("/shop/mine", ("Authorization", f"Bearer {token}"))
+    assert (code, [one["values"] for one in found]) == (0, [["Ann"]])
 
 
 def test_each_statement_of_a_read(analyzed):
