@@ -27,20 +27,6 @@ from tests.live.reads import (
 SSL = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    yield watcher
-    watcher.close()
-
-
 def test_fifty_clients_read_through_a_pooler_with_two_connections(cluster, watcher, tmp_path):
     with pgbouncer(cluster, 2) as port:
         database = on_postgres(cluster, PORT=str(port), DISABLE_SERVER_SIDE_CURSORS=True)
