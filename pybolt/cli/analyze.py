@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..config import LoadedConfig
 from ..config.binding import ToldRead, parameter_names
-from ..config.diagnostics import Location
 from ..config.written import value_at
 from ..params import bind
 from .reads import read_of
@@ -109,12 +108,8 @@ def _values(
         "awaits": bound.awaits,
         "request_body": bound.request_body,
     }
-    wire = _answered_by(handler, loaded.wire, read.at[:-1])
-    try:
-        engine = _engine.Engine(wire, [*loaded.callables, bound.call], Runtime(threads=1))
-    except ValueError as error:
-        # What nothing reads where a query answers does not fit a handler.
-        raise NotAnalyzed(f"the route cannot be run as a handler's: {error}") from error
+    wire = _answered_by(handler, loaded.wire, read)
+    engine = _engine.Engine(wire, [*loaded.callables, bound.call], Runtime(threads=1))
     try:
         method, url, headers, peer = request
         status, _, body = engine.handle(method, url, headers, b"", (peer, 0))
@@ -126,14 +121,29 @@ def _values(
     return found[0]
 
 
-def _answered_by(handler: dict[str, Any], wire: str, at: Location) -> str:
-    """``wire`` with that handler for the route at ``at``; nobody's requests are logged."""
-    written = json.loads(wire, object_pairs_hook=_not_logged)
+#: The slots that a handler has and what Rust answers has not.
+_OF_HANDLERS = ("python", "request_headers", "rewrite")
+
+
+def _answered_by(handler: dict[str, Any], wire: str, read: ToldRead) -> str:
+    """``wire`` with that handler for the route of ``read``, behind what stands before the read and
+    nothing else; nobody's requests are logged."""
+    written = json.loads(wire)
+    left_out = ("access_log", *(_OF_HANDLERS if read.tier == 1 else ()))
+    for document in written["documents"]:
+        for slots in _slots(document["config"]):
+            for name in left_out:
+                slots.pop(name, None)
+    at = read.at[:-1]
     route = value_at(written["documents"][at[0]]["config"], at)
-    route.pop("query", None)
+    del route["query"]
     route["handler"] = handler
     return json.dumps(written)
 
 
-def _not_logged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in pairs if key != "access_log"}
+def _slots(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Everything in a document that has slots, or what their names stand for."""
+    yield from (config[name] for name in ("define", "defaults") if config.get(name))
+    for one in (*(config.get("groups") or ()), *(config.get("routes") or ())):
+        yield one
+        yield from _slots(one)

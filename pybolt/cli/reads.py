@@ -3,15 +3,16 @@ from. No database is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config import LoadedConfig
 from ..config.binding import ToldRead
 
 if TYPE_CHECKING:
-    from ..queries.plan import Part
-    from ..queries.statement import Bind, Constant
+    from ..queries.plan import Part, Plan
+    from ..queries.statement import Bind, Constant, Statement
 
 
 def read_of(loaded: LoadedConfig, told: Mapping[str, Any]) -> ToldRead | None:
@@ -23,39 +24,33 @@ def read_of(loaded: LoadedConfig, told: Mapping[str, Any]) -> ToldRead | None:
 
 def explained(read: ToldRead) -> dict[str, Any]:
     """``tier``, ``reason`` where that is not the first, and ``statements``: each with its ``name``
-    within the read, ``database``, ``sql`` and, in the order of its placeholders, ``values``. Of
-    optional parameters all are given."""
-    statements = [] if read.tier == 3 else list(_statements(read.bound.plan.parts))
+    within the read, ``database``, ``sql`` as it is sent and, in the order of its placeholders,
+    ``values``. Of optional parameters all are given."""
+    from ..queries.asked import parts
+
+    statements = []
+    for name, part in parts(read.bound.plan.parts) if read.tier < 3 else ():
+        made = _sent(part, read.bound.plan, read.tier)
+        values = [_source(bind) for bind in made.binds]
+        told = {"name": name, "database": part.alias, "sql": made.sql, "values": values}
+        statements.append(told)
     return {"tier": read.tier, "reason": read.reason, "statements": statements}
 
 
-def _statements(parts: list[Part], below: str = "") -> Iterator[dict[str, Any]]:
+def _sent(part: Part, plan: Plan, tier: int) -> Statement:
     from django.db import connections
 
+    from ..queries import wire
     from ..queries.statement import numbered
 
-    for part in parts:
-        name = below or part.key
-        made = max(part.variants.items(), key=lambda one: len(one[0]))[1]
-        is_postgres = connections[part.alias].vendor == "postgresql"
-        placeholder = _dollar if is_postgres else _question_mark
-        yield {
-            "name": name,
-            "database": part.alias,
-            "sql": numbered(made.sql, placeholder),
-            "values": [_source(bind) for bind in made.binds],
-        }
-        for nested in part.below:
-            inside = f"{name}.{nested.name}" if name else nested.name
-            yield from _statements([nested.part], inside)
-
-
-def _dollar(number: int) -> str:
-    return f"${number + 1}"
-
-
-def _question_mark(number: int) -> str:
-    return "?"
+    made = max(part.variants.items(), key=lambda one: len(one[0]))[1]
+    vendor = connections[part.alias].vendor
+    if tier == 1:
+        return wire.sent(made, plan, vendor)
+    # The driver has a placeholder for each place.
+    is_postgres = vendor == "postgresql"
+    sql = numbered(made.sql, lambda number: f"${number + 1}" if is_postgres else "?")
+    return dataclasses.replace(made, sql=sql)
 
 
 def _source(bind: Bind | Constant) -> str:

@@ -65,11 +65,12 @@ def asked(bound: BoundRead, values: Mapping[Param, Any], given: Given) -> Iterat
 
 
 def parts(above: list[Part]) -> Iterator[tuple[str | None, Part]]:
-    """What a read is made of, nested lists as well, each with its name within the read."""
+    """What a read is made of, nested lists as well, each with its name within the read, which is a
+    path: ``latest.books``."""
     for part in above:
         yield part.key, part
         for below in part.below:
-            yield below.name, below.part
+            yield below.name if part.key is None else f"{part.key}.{below.name}", below.part
 
 
 def _statement(
@@ -80,11 +81,9 @@ def _statement(
         limits = Limits(values[LIMIT] + 1, values.get(OFFSET)) if LIMIT in values else None
         query = fill(part.build(plan.absent(given), limits), values)
         return (*query.get_compiler(part.alias).as_sql(), None)
-    made = part.variants[given]
-    found = made.params(values, connection.ops.prep_for_like_query)
+    made, like = part.variants[given], connection.ops.prep_for_like_query
     if bound.tier == 2 or connection.vendor != "postgresql":
-        return made.sql, found, None
-    told = wire.statement(made, plan, connection.vendor)
-    places = [wire.bind(one, plan.params) for one in made.binds]
-    unique = [found[places.index(one)] for one in told["binds"]]
-    return told["sql"], unique, tuple(one["pg"] or "unknown" for one in told["binds"])
+        return made.sql, made.params(values, like), None
+    made = wire.sent(made, plan, connection.vendor)
+    types = (wire.bind(one, plan.params)["pg"] or "unknown" for one in made.binds)
+    return made.sql, made.params(values, like), tuple(types)

@@ -43,7 +43,6 @@ class BoundRead:
         return {
             "name": name,
             "tier": self.tier,
-            "reason": self.reason,
             "parameters": wire.parameters(self.plan),
             "reads": wire.reads(self.plan) if self.tier == 1 else [],
             "page": wire.page(self.plan),

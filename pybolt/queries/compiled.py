@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import BoltError, DeclarationError, HTTPError
-from .declare import TYPES, Param, Read
+from .declare import TYPES, Param, Read, in_utc
 
 if TYPE_CHECKING:
     from .bind import BoundRead
@@ -66,7 +66,7 @@ class Compiled:
         several = value if param.many else [value]
         if not isinstance(several, list) or not all(type(one) is param.scalar for one in several):
             raise TypeError(f"the parameter `{param.name}` is a {param.type_name}")
-        return value
+        return in_utc(value)
 
 
 class InPython:

@@ -133,6 +133,17 @@ class Param:
         return Placeholder(self).resolve_expression(*args, **kwargs)
 
 
+def in_utc(value: Any) -> Any:
+    """A parameter's value with its moments in UTC: PostgreSQL knows no offset of 16 hours or more.
+
+    Raises ``OverflowError`` for a moment that is of no year there.
+    """
+    if isinstance(value, list):
+        return [in_utc(one) for one in value]
+    is_aware = isinstance(value, datetime.datetime) and value.tzinfo is not None
+    return value.astimezone(datetime.UTC) if is_aware else value
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Page:
     """Pages of a list: ``?limit=20&offset=40``, with the next one in the ``Link`` header.

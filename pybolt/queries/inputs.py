@@ -9,7 +9,7 @@ from typing import Any
 
 from ..exceptions import RequestValidationError
 from ..scalars import Invalid, converter
-from .declare import Param
+from .declare import Param, in_utc
 from .pages import read_cursor
 from .plan import Given, Plan
 
@@ -60,12 +60,12 @@ class Inputs:
                 return _number(param.name, 0, 0, 2**63 - 1, "expected an integer from 0 up")
             case "cursor":
                 return self._cursor(param)
-        convert = _converter(param)
+        convert, default = _converter(param), in_utc(param.default)
         source = _SOURCES[str(param.place)](param)
 
         def read(request: Any) -> Any:
             found = source(request)
-            return convert(list(found)) if found else param.default
+            return convert(list(found)) if found else default
 
         return read
 
@@ -98,7 +98,10 @@ def _converter(param: Param) -> Callable[[list[str]], Any]:
         value = convert(texts)
         if isinstance(value, datetime.time) and value.tzinfo is not None:
             raise Invalid("expected a time such as 12:00:00")
-        return value
+        try:
+            return in_utc(value)
+        except OverflowError:
+            raise Invalid("expected a date and time such as 2026-01-31T12:00:00Z") from None
 
     return checked
 

@@ -42,7 +42,8 @@ class Constant:
 
 @dataclasses.dataclass(frozen=True)
 class Statement:
-    """``sql`` as Django wrote it, with ``%s``; what each of these is; what is selected."""
+    """``sql`` as Django wrote it, with ``%s``, or as it is sent; what each of its placeholders is;
+    what is selected."""
 
     sql: str
     binds: tuple[Bind | Constant, ...]

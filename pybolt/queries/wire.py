@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,17 +92,21 @@ def _below(below: Below, plan: Plan) -> dict[str, Any]:
 
 def statement(made: Statement, plan: Plan, vendor: str) -> dict[str, Any]:
     """A statement with numbered parameters, and what each of these is."""
-    binds = [bind(one, plan.params) for one in made.binds]
+    one = sent(made, plan, vendor)
+    return {"sql": one.sql, "binds": [bind(place, plan.params) for place in one.binds]}
+
+
+def sent(made: Statement, plan: Plan, vendor: str) -> Statement:
+    """``made`` as Rust sends it: in the database's own placeholders, of which PostgreSQL has one
+    for all places of a value."""
     if vendor == "sqlite":
-        return {"sql": numbered(made.sql, lambda number: "?"), "binds": binds}
+        return dataclasses.replace(made, sql=numbered(made.sql, lambda number: "?"))
     # Equal places are one parameter, so that the server sees that they are equal: GROUP BY asks.
-    places: list[int] = []
-    unique: list[dict[str, Any]] = []
-    for one in binds:
-        if one not in unique:
-            unique.append(one)
-        places.append(unique.index(one) + 1)
-    return {"sql": numbered(made.sql, lambda number: f"${places[number]}"), "binds": unique}
+    told = [bind(place, plan.params) for place in made.binds]
+    first = [told.index(one) for one in told]
+    unique = sorted(set(first))
+    sql = numbered(made.sql, lambda number: f"${unique.index(first[number]) + 1}")
+    return dataclasses.replace(made, sql=sql, binds=tuple(made.binds[n] for n in unique))
 
 
 def bind(one: Bind | Constant, params: Sequence[Param]) -> dict[str, Any]:

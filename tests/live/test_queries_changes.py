@@ -9,15 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.live.postgres import postgres
 from tests.live.reads import (
     POOL,
     WORKERS,
     Pace,
-    Watcher,
     ask,
     environ,
-    make,
     most,
     names,
     on_postgres,
@@ -37,20 +34,6 @@ CHANGES = [
     "ALTER TABLE reading_item ALTER COLUMN name TYPE varchar(100)",
     "DROP INDEX by_name",
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        yield cluster
-
-
-@pytest.fixture
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    yield watcher
-    watcher.close()
 
 
 def test_migrations_under_load_are_not_noticed(cluster, watcher, tmp_path):

@@ -10,13 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.live.postgres import postgres
 from tests.live.reads import (
     POOL,
     WORKERS,
     Pace,
-    Watcher,
-    make,
     names,
     on_postgres,
     serve,
@@ -26,20 +23,6 @@ from tests.live.reads import (
 
 #: Of the reads' own session name; a password that only a changed `pg_hba.conf` asks for.
 PASSWORD = "correct horse"
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        yield cluster
-
-
-@pytest.fixture
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    yield watcher
-    watcher.close()
 
 
 @pytest.fixture

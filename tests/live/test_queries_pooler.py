@@ -14,14 +14,12 @@ import psycopg
 import pytest
 
 from tests.live.pgbouncer import pgbouncer
-from tests.live.postgres import postgres
 from tests.live.reads import (
     ITEMS,
     Pace,
     Watcher,
     ask,
     environ,
-    make,
     names,
     on_postgres,
     serve,
@@ -42,20 +40,11 @@ MADE = [
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        with contextlib.closing(Watcher(cluster)) as watcher:
-            for statement in MADE:
-                watcher.session.execute(statement)
-        yield cluster
-
-
-@pytest.fixture
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    yield watcher
-    watcher.close()
+def cluster(cluster):
+    with contextlib.closing(Watcher(cluster)) as watcher:
+        for statement in MADE:
+            watcher.session.execute(statement)
+    return cluster
 
 
 @pytest.fixture(scope="module")

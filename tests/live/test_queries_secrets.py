@@ -8,27 +8,11 @@ import jwt
 import pytest
 
 from tests.live.gil import not_taken, read_often
-from tests.live.postgres import postgres
-from tests.live.reads import ITEMS, POOL, SECRET, Watcher, ask, make, on_postgres, serve, until
+from tests.live.reads import ITEMS, POOL, SECRET, ask, on_postgres, serve, until
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    watcher.session.execute("CREATE SEQUENCE drawn")
-    yield watcher
-    watcher.close()
-
-
-@pytest.fixture(scope="module")
-def server(cluster, watcher, tmp_path_factory):
+def server(cluster, tmp_path_factory):
     """One worker, so that its counters are all there are."""
     directory = tmp_path_factory.mktemp("secrets")
     with serve(directory, on_postgres(cluster), workers=1) as server:
@@ -53,6 +37,7 @@ def failed(server, url):
 
 
 def test_a_read_writes_nothing(server, watcher):
+    watcher.session.execute("CREATE SEQUENCE drawn")
     # A read-only transaction.
     assert failed(server, "/draw") == "SQLSTATE 25006"
     assert watcher.all("SELECT last_value, is_called FROM drawn") == [(1, False)]

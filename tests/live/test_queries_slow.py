@@ -10,33 +10,16 @@ import time
 
 import pytest
 
-from tests.live.postgres import postgres
 from tests.live.reads import (
     POOL,
     Pace,
-    Watcher,
     ask,
-    make,
     names,
     on_postgres,
     serve,
     told,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    yield watcher
-    watcher.close()
 
 
 @pytest.fixture(scope="module")

@@ -22,20 +22,6 @@ from tests.live.reads import (
 SSL = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with postgres() as cluster:
-        make(on_postgres(cluster))
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def watcher(cluster):
-    watcher = Watcher(cluster)
-    yield watcher
-    watcher.close()
-
-
 def test_by_a_unix_socket(cluster, watcher, tmp_path):
     database = on_postgres(cluster, HOST=str(cluster.directory))
     # The directory is the server's alone: it may be looked into.

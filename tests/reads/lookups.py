@@ -12,6 +12,7 @@ from .models import Everything
 
 UUID = uuid.UUID(int=3)
 DAY = datetime.date(2020, 1, 3)
+MOMENT = datetime.datetime(2020, 1, 31, 23, 3, 5, 3003, tzinfo=datetime.UTC)
 
 LOOKUPS: dict[str, Entry] = {
     "equal": Entry(lambda p: books().filter(pk=p("id", 2)).values("id", "title")[:9], "?id=2"),
@@ -103,6 +104,14 @@ LOOKUPS: dict[str, Entry] = {
         ),
         "?t=2020-02-01T01:03:00%2B02:00",
     ),
+    "a moment of a far offset": Entry(
+        lambda p: books().filter(moment__gte=p("t", MOMENT)).values("id")[:9],
+        "?t=2020-02-01T15:33:05.003003%2B16:30",
+    ),
+    "a moment of a far offset, exactly": Entry(
+        lambda p: books().filter(moment=p("t", MOMENT)).values("id")[:9],
+        "?t=2020-01-30T23:04:05.0030030-2359",
+    ),
     "a moment's date": Entry(
         lambda p: books().filter(moment__date=p("d", datetime.date(2020, 1, 31))).values("id")[:9],
         "?d=2020-01-31",
@@ -125,6 +134,10 @@ LOOKUPS: dict[str, Entry] = {
     "a time": Entry(
         lambda p: Everything.objects.filter(time__gt=p("t", datetime.time(1))).values("id")[:9],
         "?t=01:00:00",
+    ),
+    "a time that says more digits than it needs": Entry(
+        lambda p: Everything.objects.filter(time=p("t", datetime.time(1, 2, 3))).values("id")[:9],
+        "?t=01:02:03.0000000",
     ),
     "a duration": Entry(
         lambda p: Everything.objects.filter(duration__gt=p("d", datetime.timedelta(days=1))).values(

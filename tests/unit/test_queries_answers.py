@@ -1,5 +1,6 @@
 """What a declared read answers beside its rows: one, counts, dicts, pages, nested lists."""
 
+import datetime
 import json
 import re
 import time
@@ -65,6 +66,38 @@ def test_what_does_not_fit_names_every_field_and_no_value(tier, books):
 def test_a_zero_byte_and_a_time_with_a_zone_do_not_fit(tier, books):
     with serving(tier, books.filter(title=Param.query("t")).values("id")) as client:
         assert client.get("/?t=a%00b").status == 422
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "2026-01-31T12:00:00%2B24:00",
+        "2026-01-31T12:00:00%2B05:60",
+        "2026-01-31T12:00:00%2B05",
+        # Of no year that there is in UTC.
+        "0001-01-01T00:00:00%2B00:01",
+        "9999-12-31T23:59:59-00:01",
+    ],
+)
+def test_moments_that_do_not_fit(tier, books, said):
+    later = books.filter(moment__gte=Param.query("t", datetime.datetime)).values("id")
+    with serving(tier, later) as client:
+        answer = client.get(f"/?t={said}")
+    message = "expected a date and time such as 2026-01-31T12:00:00Z"
+    assert answer.json()["errors"] == [{"in": "query", "field": "t", "message": message}]
+
+
+def test_moments_of_a_list_and_of_a_default(tier, books):
+    far = datetime.timezone(datetime.timedelta(hours=16, minutes=30))
+    moment = datetime.datetime(2020, 2, 1, 15, 33, 5, 3003, tzinfo=far)
+    at = Param.query("t", datetime.datetime, default=moment)
+    among = Param.query("ts", list[datetime.datetime], default=[moment])
+    ids = books.values_list("id", flat=True)
+    for what in (ids.filter(moment=at), ids.filter(moment__in=among)):
+        with serving(tier, what) as client:
+            assert client.get("/").json() == [4]
+            said = "2020-02-01T15:34:05.004004%2B16:30"
+            assert client.get(f"/?t={said}&ts={said}").json() == [5]
 
 
 def test_rows_of_one_s_own(tier, books):

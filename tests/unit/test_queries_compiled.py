@@ -10,6 +10,7 @@ from pybolt import BoltAPI, Param, gather
 from pybolt.queries.bind import forced
 from pybolt.testing import Client
 from tests.reads.models import Author, Everything
+from tests.reads.rows import EAST
 
 #: Fields, and the types of their values.
 KINDS = {
@@ -135,6 +136,21 @@ def test_parameters_of_every_type(alias, tier):
     with Client(api) as client:
         assert client.get("/").json() == {name: pks for name, (_, _, pks) in wanted.items()}
     assert all(pks for _, _, pks in wanted.values())
+
+
+def test_a_moment_of_a_far_offset(alias, tier):
+    far = datetime.timezone(datetime.timedelta(hours=-20))
+    moment = datetime.datetime(2024, 2, 29, 1, 2, 3, 4000, tzinfo=EAST).astimezone(far)
+    api = BoltAPI(auth="public")
+    what = everything(alias).filter(moment=Param("v", datetime.datetime)).values_list("slug")
+    find = api.compile(what[:5])
+
+    @api.get("/")
+    async def read(request):
+        return await find(v=moment)
+
+    with Client(api) as client:
+        assert client.get("/").json() == [["a-b_c"]]
 
 
 def test_a_read_of_another_api_is_told_of():

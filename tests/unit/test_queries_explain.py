@@ -1,9 +1,16 @@
 """What ``bolt explain`` says of a declared read, without asking a database."""
 
 import json
+import re
 
 import pytest
+from django.db.models import Q
 
+from pybolt import BoltAPI, Param
+from pybolt.cli.reads import explained
+from pybolt.config.load import from_api
+from pybolt.queries.bind import forced
+from tests.reads.models import Book
 from tests.unit.command import bolt
 
 READING = """
@@ -65,7 +72,31 @@ def test_text(told):
     assert "query   tier 1, in Rust\n        `default`: SELECT" in shown
     assert "\n          1. path: id (int)\n" in shown
     assert shown.rstrip().splitlines()[-1].startswith("answer  the query's")
-    assert "query   tier 3, the queryset itself: the parameter `id` is a list" in told(
-        "/listed?id=1"
-    )
     assert "query   " not in told("/none")
+
+
+def test_a_tier_and_its_reason_are_said_once(told):
+    shown = told("/listed?id=1")
+    assert "query   tier 3, the queryset itself: the parameter `id` is a list" in shown
+    assert "16 query       reading:listed  " in shown
+    assert (shown.count("tier"), shown.count("is a list")) == (1, 1)
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+def test_a_value_that_stands_twice_is_shown_as_it_is_sent(alias, tier):
+    text = Param.query("q")
+    books = Book.objects.using(alias).filter(
+        Q(title=text) | Q(subtitle=text), stock=Param.query("n", int)
+    )
+    api = BoltAPI(auth="public")
+    api.query("/", books.values("id")[:3])
+    with forced(tier):
+        [read] = from_api(api).reads
+    [statement] = explained(read)["statements"]
+    both, number = ["query: q (str)"] * 2, "query: n (int)"
+    expected = ["?", "?", "?"], [*both, number]
+    if alias == "reads_pg":
+        expected = ["$1", "$2", "$3"], [*both, number]
+        if tier == 1:
+            expected = ["$1", "$1", "$2"], [both[0], number]
+    assert (re.findall(r"[?]|[$][0-9]", statement["sql"]), statement["values"]) == expected

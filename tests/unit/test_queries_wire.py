@@ -32,7 +32,6 @@ def test_a_read_in_full(sqlite):
     assert wire(what.values("id", "price")[:3]) == {
         "name": "shop.api:items",
         "tier": 1,
-        "reason": None,
         "parameters": [
             {
                 "name": "q",

@@ -44,12 +44,7 @@ impl Resolver<'_> {
                             slot: "query",
                             origin: vec![at.clone()],
                             name: None,
-                            summary: format!(
-                                "{}, tier {}: {}",
-                                query.name,
-                                query.tier,
-                                query.reason.as_deref().unwrap_or("by Python")
-                            ),
+                            summary: query.name.clone(),
                         });
                     }
                     guards::check_rewrite(route, out);

@@ -1,11 +1,15 @@
 //! Text of a request as a value of its declared type, in the form that PostgreSQL reads (durations in
 //! microseconds); what does not fit is told in the words of `pybolt/scalars.py`.
 
+use super::python;
 use super::wire::Scalar;
 
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
 impl Scalar {
-    /// `text` as a value of this type; what was expected where it is none. `use_tz`: moments are
-    /// told with their offset.
+    /// `text` as a value of this type; what was expected where it is none. `use_tz`: moments have
+    /// an offset, and are told in UTC.
     pub fn read(self, text: &str, use_tz: bool) -> Result<String, &'static str> {
         if text.contains('\0') {
             return Err("expected a text without a zero byte");
@@ -25,9 +29,7 @@ impl Scalar {
                 _ => None,
             },
             Self::Uuid => uuid(text),
-            Self::Date => {
-                date(text).filter(|(_, rest)| rest.is_empty()).map(|(date, _)| date.to_owned())
-            }
+            Self::Date => date(text).filter(|(_, rest)| rest.is_empty()).map(|_| text.to_owned()),
             Self::Datetime => datetime(text, use_tz),
             Self::Time => time(text),
             Self::Duration => duration(text).map(|span| span.to_string()),
@@ -95,8 +97,8 @@ fn uuid(text: &str) -> Option<String> {
     })
 }
 
-/// The date that `text` begins with, and what follows.
-fn date(text: &str) -> Option<(&str, &str)> {
+/// The day since 1970-01-01 that `text` begins with, and what follows.
+fn date(text: &str) -> Option<(i64, &str)> {
     let (date, rest) = text.split_at_checked(10)?;
     let [year, month, day] = numbers(date, b'-', [4, 2, 2])?;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -106,13 +108,14 @@ fn date(text: &str) -> Option<(&str, &str)> {
         1..=12 => 31,
         _ => return None,
     };
-    (year > 0 && (1..=days).contains(&day)).then_some((date, rest))
+    let fits = year > 0 && (1..=days).contains(&day);
+    fits.then(|| (python::days(year.into(), month.into(), day.into()), rest))
 }
 
-/// Three numbers of so many digits with `between` between them.
-fn numbers(text: &str, between: u8, lengths: [usize; 3]) -> Option<[u32; 3]> {
+/// Numbers of so many digits with `between` between them.
+fn numbers<const N: usize>(text: &str, between: u8, lengths: [usize; N]) -> Option<[u32; N]> {
     let mut parts = text.split(char::from(between));
-    let mut found = [0; 3];
+    let mut found = [0; N];
     for (found, length) in found.iter_mut().zip(lengths) {
         let part = parts.next().filter(|part| part.len() == length && all_digits(part))?;
         *found = part.parse().ok()?;
@@ -120,42 +123,58 @@ fn numbers(text: &str, between: u8, lengths: [usize; 3]) -> Option<[u32; 3]> {
     parts.next().is_none().then_some(found)
 }
 
-/// RFC 3339, to the microsecond, with its offset where moments have one and else without.
+/// RFC 3339, to the microsecond. PostgreSQL knows offsets of less than 16 hours, so that what is told
+/// is of UTC.
 fn datetime(text: &str, use_tz: bool) -> Option<String> {
-    let (date, rest) = date(text)?;
+    let (day, rest) = date(text)?;
     let (clock, zone) = clock(rest.strip_prefix(['T', 't', ' '])?)?;
     let offset = match zone {
-        "" if !use_tz => "",
         // A project of another zone is read in Python.
-        "" => "+00:00",
-        "Z" | "z" if use_tz => "+00:00",
-        _ if use_tz => {
-            let (hours, minutes) = zone.strip_prefix(['+', '-'])?.split_once(':')?;
-            let fits = hours.len() == 2 && minutes.len() == 2;
-            let fits = fits && all_digits(hours) && all_digits(minutes);
-            // PostgreSQL knows offsets of less than 16 hours.
-            let fits = fits && hours <= "15" && minutes <= "59";
-            if fits { zone } else { return None }
-        }
-        _ => return None,
+        "" => 0,
+        _ if !use_tz => return None,
+        "Z" | "z" => 0,
+        _ => offset(zone)?,
     };
-    Some(format!("{date} {clock}{offset}"))
+    let moment = moment(day * DAY + clock - offset)?;
+    Some(if use_tz { format!("{moment}+00:00") } else { moment })
 }
 
-/// `12:00:00` or `12:00:00.5`, to the microsecond, that `text` begins with, and what follows.
-fn clock(text: &str) -> Option<(&str, &str)> {
-    let [hour, minute, second] = numbers(text.get(..8)?, b':', [2, 2, 2])?;
-    let part = text[8..].strip_prefix('.').map(|rest| {
-        let is_digit = |byte: &u8| byte.is_ascii_digit();
-        rest.bytes().take_while(is_digit).count()
-    });
-    let fits = hour < 24 && minute < 60 && second < 60;
-    let fits = fits && part.is_none_or(|length| (1..=6).contains(&length));
-    fits.then(|| text.split_at(8 + part.map_or(0, |length| length + 1)))
+/// As `str(datetime)` has it.
+fn moment(microseconds: i64) -> Option<String> {
+    let shown = python::moment(microseconds).ok()?;
+    std::str::from_utf8(shown.as_bytes()).ok().map(str::to_owned)
+}
+
+/// Microseconds of `+05:30` or `-0530`, which is less than a day.
+fn offset(zone: &str) -> Option<i64> {
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let (hours, minutes) = zone.strip_prefix(['+', '-'])?.split_at_checked(2)?;
+    let minutes = minutes.strip_prefix(':').unwrap_or(minutes);
+    let [hours, minutes] = numbers(&format!("{hours}:{minutes}"), b':', [2, 2])?;
+    let fits = hours < 24 && minutes < 60;
+    fits.then(|| sign * i64::from(hours * 60 + minutes) * 60 * SECOND)
+}
+
+/// Microseconds since midnight of `12:00:00` or `12:00:00.5`, rounded, that `text` begins with, and
+/// what follows.
+fn clock(text: &str) -> Option<(i64, &str)> {
+    let (clock, rest) = text.split_at_checked(8)?;
+    let [hour, minute, second] = numbers(clock, b':', [2, 2, 2])?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let whole = i64::from((hour * 60 + minute) * 60 + second) * SECOND;
+    let Some(rest) = rest.strip_prefix('.') else { return Some((whole, rest)) };
+    let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, rest) = rest.split_at(length);
+    let micro: i64 = format!("{digits:0<6}")[..6].parse().ok()?;
+    let more = digits.as_bytes().get(6).is_some_and(|digit| *digit >= b'5');
+    (length > 0).then_some((whole + micro + i64::from(more), rest))
 }
 
 fn time(text: &str) -> Option<String> {
-    clock(text).filter(|(_, rest)| rest.is_empty()).map(|(clock, _)| clock.to_owned())
+    let (clock, _) = clock(text).filter(|(_, rest)| rest.is_empty())?;
+    moment(clock % DAY).map(|moment| moment["1970-01-01 ".len()..].to_owned())
 }
 
 /// Microseconds of an ISO 8601 duration of days, hours, minutes and seconds: `P1DT2H`, `-PT0.5S`.
@@ -233,9 +252,32 @@ mod tests {
             (Scalar::Date, "2024-1-1", None),
             (Scalar::Date, "2024-01-01T00:00:00Z", None),
             (Scalar::Datetime, "2026-01-31t12:00:00z", Some("2026-01-31 12:00:00+00:00")),
-            (Scalar::Datetime, "2026-01-31T12:00:00.5+05:30", Some("2026-01-31 12:00:00.5+05:30")),
+            (
+                Scalar::Datetime,
+                "2026-01-31T12:00:00.5+05:30",
+                Some("2026-01-31 06:30:00.500000+00:00"),
+            ),
+            (Scalar::Datetime, "2026-12-31T23:00:00-02:00", Some("2027-01-01 01:00:00+00:00")),
+            (Scalar::Datetime, "2026-01-31T12:00:00+16:30", Some("2026-01-30 19:30:00+00:00")),
+            (Scalar::Datetime, "2026-01-31T12:00:00-2359", Some("2026-02-01 11:59:00+00:00")),
+            (Scalar::Datetime, "2026-01-31T12:00:00+24:00", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00+05:60", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00+05", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00+05:30:00", None),
+            (Scalar::Datetime, "2026-01-31T12:00:00 05:30", None),
+            (Scalar::Datetime, "0001-01-01T00:00:00+00:01", None),
+            (Scalar::Datetime, "9999-12-31T23:59:59-00:01", None),
+            (Scalar::Datetime, "2026-01-31T23:59:59.9999995Z", Some("2026-02-01 00:00:00+00:00")),
+            (
+                Scalar::Datetime,
+                "2026-01-31T12:00:00.00000149Z",
+                Some("2026-01-31 12:00:00.000001+00:00"),
+            ),
             (Scalar::Time, "12:00:00", Some("12:00:00")),
-            (Scalar::Time, "12:00:00.25", Some("12:00:00.25")),
+            (Scalar::Time, "12:00:00.0", Some("12:00:00")),
+            (Scalar::Time, "12:00:00.25", Some("12:00:00.250000")),
+            (Scalar::Time, "23:59:59.9999999", Some("00:00:00")),
+            (Scalar::Time, "12:00:00.", None),
             (Scalar::Time, "12:00:00Z", None),
             (Scalar::Time, "24:00:00", None),
             (Scalar::Duration, "P1DT2H", Some("93600000000")),

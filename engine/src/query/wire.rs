@@ -13,8 +13,6 @@ pub struct Query {
     pub name: String,
     /// 1: Rust; 2: the compiled SQL through Django's cursor; 3: the queryset.
     pub tier: u8,
-    /// Why it is not 1.
-    pub reason: Option<String>,
     /// What requests bring.
     pub parameters: Vec<Parameter>,
     /// What is read.

@@ -112,8 +112,10 @@ def test_a_table_that_is_missing(alias):
 def test_a_nested_list_has_a_name(alias):
     execute(alias, "ALTER TABLE reads_book DROP COLUMN title")
     below = Nested(Book.objects.values("title"), by="author")
-    [(code, message)] = asked(authors(alias).values("id").annotate(below=below)[:5])
-    assert (code, message.startswith("`below` of ")) == ("E240", True)
+    nested = authors(alias).values("id").annotate(below=below)[:5]
+    for read, name in ((nested, "below"), (Read({"first": nested}), "first.below")):
+        [(code, message)] = asked(read)
+        assert (code, message.startswith(f"`{name}` of ")) == ("E240", True)
 
 
 def test_a_database_that_is_down_is_told_of_once():

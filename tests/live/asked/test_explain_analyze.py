@@ -26,6 +26,7 @@ pages = Read(found.values("id"), page=Page())
 mine = authors.filter(name=Param.principal("name")).values("id")[:10]
 several = Read({"number": count(books), "authors": authors.values("id")[:3]})
 below = authors.values("id").annotate(books=Nested(Book.objects.values("title"), by="author"))[:3]
+within = Read({"first": below, "authors": authors.values("id")[:3]})
 
 def hello(request):
     return {}
@@ -40,7 +41,20 @@ routes:
     auth: {{type: jwt, secret: "{SECRET}", algorithms: [HS256]}}
   - {{path: /several, query: "reading:several", auth: public}}
   - {{path: /below, query: "reading:below", auth: public}}
+  - {{path: /within, query: "reading:within", auth: public}}
   - {{path: /hello, handler: "reading:hello", auth: public}}
+"""
+# What fits no handler that has this path, or this principal.
+OF_HANDLERS = f"""\
+define: {{rewrite: {{shop: {{strip_prefix: /elsewhere}}}}}}
+groups:
+  - prefix: /shop
+    rewrite: shop
+    request_headers: {{principal: x-user}}
+    routes:
+      - path: /mine
+        query: "reading:mine"
+        auth: {{type: jwt, secret: "{SECRET}", algorithms: [HS256]}}
 """
 
 
@@ -103,6 +117,15 @@ def test_the_token_says_who_asks(analyzed):
     assert (code, "is answered 401" in said) == (1, True)
 
 
+@pytest.mark.parametrize("analyzed", [1], indirect=True)
+def test_what_only_a_handler_has_is_nothing_to_a_read_in_rust(analyzed, tmp_path):
+    with (tmp_path / "bolt.yaml").open("a") as file:
+        file.write(OF_HANDLERS)
+    token = jwt.encode({"sub": "a\nb", "name": "Ann", "exp": 1 << 33}, SECRET, "HS256")
+    code, found = analyzed("/shop/mine", ("Authorization", f"Bearer {token}"))
+    assert (code, [one["values"] for one in found]) == (0, [["Ann"]])
+
+
 def test_each_statement_of_a_read(analyzed):
     _, found = analyzed("/several")
     assert [one["name"] for one in found] == ["number", "authors"]
@@ -110,6 +133,8 @@ def test_each_statement_of_a_read(analyzed):
     assert [one["name"] for one in found] == [None, "books"]
     for one in found:
         plan_of(analyzed, one)
+    _, found = analyzed("/within")
+    assert [one["name"] for one in found] == ["first", "first.books", "authors"]
 
 
 def test_text(analyzed):
