@@ -15,9 +15,10 @@ def read_often(takes: Callable[[], int]) -> None:
 
 @contextlib.contextmanager
 def not_taken(takes: Callable[[], int]) -> Iterator[None]:
-    """That nothing inside takes the GIL: the counter moves by what reading it costs."""
+    """That none of what is asked inside, ten times at least, takes the GIL: the counter moves by what
+    reading it costs, and by what a loop that is woken in between may cost more."""
     reading = [takes() for _ in range(5)]
     cost = max(later - earlier for earlier, later in itertools.pairwise(reading))
     before = takes()
     yield
-    assert takes() - before <= cost
+    assert takes() - before < cost + 5
