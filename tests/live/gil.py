@@ -15,8 +15,8 @@ def read_often(takes: Callable[[], int]) -> None:
 
 @contextlib.contextmanager
 def not_taken(takes: Callable[[], int]) -> Iterator[None]:
-    """That none of what is asked inside, ten times at least, takes the GIL: the counter moves by what
-    reading it costs, and by what a loop that is woken in between may cost more."""
+    """That none of what is asked inside, ten times at least, takes the GIL: the counter moves by
+    what reading it costs, and by what a loop that is woken in between may cost more."""
     reading = [takes() for _ in range(5)]
     cost = max(later - earlier for earlier, later in itertools.pairwise(reading))
     before = takes()
