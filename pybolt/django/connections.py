@@ -47,8 +47,8 @@ class _Session(threading.local):
         self.cursors: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Whether a connection is no longer as it was made.
         self.is_changed = False
-        #: How many execute wrappers a connection had before it was made.
-        self.blocks = 0
+        #: How many execute wrappers connections had before they were made, by alias.
+        self.blocks: dict[str, int] = {}
 
 
 _session = _Session()
@@ -77,7 +77,7 @@ def lend() -> None:
 
 
 def _see_blocks(sender: Any, connection: Any, **kwargs: Any) -> None:
-    _session.blocks = len(connection.execute_wrappers)
+    _session.blocks[connection.alias] = len(connection.execute_wrappers)
 
 
 def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
@@ -86,7 +86,7 @@ def _watch(sender: Any, connection: Any, **kwargs: Any) -> None:
     known = weakref.ref(connection)
     if known not in _session.connections:
         _session.connections[:] = [*(one for one in _session.connections if one()), known]
-    _have_marked(connection, _session.blocks)
+    _have_marked(connection, _session.blocks.pop(connection.alias, 0))
 
 
 def _is_local(connection: Any) -> bool:

@@ -148,5 +148,6 @@ def session(options: str) -> dict[str, str]:
         option = _OPTION.fullmatch(word)
         if option is None or not word.startswith("--"):
             raise NotFound(f"`{word}` of the connection's options sets no parameter")
-        found[option[1].replace("-", "_")] = option[2]
+        # Names of settings are the same in capital letters.
+        found[option[1].replace("-", "_").lower()] = option[2]
     return found

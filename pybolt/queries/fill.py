@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.db.models import Value
@@ -35,8 +35,23 @@ def fill(query: Any, values: Mapping[Param, Any]) -> Any:
 class _Filling:
     def __init__(self, values: Mapping[Param, Any]) -> None:
         self.values = values
+        #: The copies by what they are of, which is kept with them: what stands in several places,
+        #: as an annotation that is grouped by does, is one afterwards as well.
+        self.made: dict[int, tuple[Any, Any]] = {}
 
     def query(self, query: Any) -> Any:
+        return self._once(query, self._query)
+
+    def node(self, node: Any) -> Any:
+        """The same, with values; itself where there is no parameter and no query in it."""
+        return self._once(node, self._node)
+
+    def _once(self, one: Any, copied: Callable[[Any], Any]) -> Any:
+        if id(one) not in self.made:
+            self.made[id(one)] = one, copied(one)
+        return self.made[id(one)][1]
+
+    def _query(self, query: Any) -> Any:
         clone = query.clone()
         clone.where = self.node(clone.where)
         clone.annotations = {name: self.node(one) for name, one in clone.annotations.items()}
@@ -49,10 +64,9 @@ class _Filling:
             clone.inner_query = self.query(clone.inner_query)
         return clone
 
-    def node(self, node: Any) -> Any:
-        """The same, with values; itself where there is no parameter and no query in it."""
+    def _node(self, node: Any) -> Any:
         if isinstance(node, Query):
-            return self.query(node)
+            return self._query(node)
         if not any(params_of(node)) and not _has_query(node):
             return node
         if isinstance(node, Param | Placeholder):

@@ -293,6 +293,15 @@ def test_a_cancellation_that_hits_the_end_of_a_transaction_leaves_nothing_open(
         given = {"READ_SETTING": "transaction_read_only"}
         with serve(tmp_path / "server", database, workers=1, **given) as server:
             names(server)
+            # The first time a connection asks for the types alone, in a transaction as well.
+            first = []
+            for count in (1, 2):
+                first.append(begin(server, "/sleep/0.5"))
+                until(lambda count=count: len(naps(watcher)) == count)
+                # The next one sees that it is slow.
+                time.sleep(0.05)
+            first += [begin(server, "/setting") for _ in range(6)]
+            assert [ended(connection) for connection in first] == [200] * 8
             for _ in range(5):
                 late.hits = 1
                 # Who is hit has not been told whether the server is content.
@@ -311,7 +320,7 @@ def test_a_cancellation_that_hits_the_end_of_a_transaction_leaves_nothing_open(
             assert [ended(connection) for connection in behind] == [200] * 6
             assert [ended(connection) for connection in slow] == [504] * 2
             assert until(lambda: not open_transactions(watcher) and not held(pooler)) < 2
-            late.hits = 1
+            late.hits = 2
             gone = begin(server, "/sleep/60")
             until(lambda: naps(watcher))
             gone.close()
@@ -359,3 +368,24 @@ def test_other_types_of_parameters_are_tried_and_those_that_fit_are_kept(server,
     assert log.count("operator does not exist: text = bigint") == 1
     execute("ALTER TABLE reading_item ALTER COLUMN id TYPE bigint USING id::bigint")
     assert [ask(server, "/item?id=3") for _ in range(10)] == [found] * 10
+
+
+def test_a_type_of_the_project_s_own_holds_nobody_up(pooler, watcher, tmp_path):
+    watcher.session.execute("CREATE EXTENSION citext")
+    watcher.session.execute("ALTER TABLE reading_item ALTER name TYPE citext")
+    # More than a client holds back while it asks what the type is.
+    grown = "UPDATE reading_item SET name = name || repeat('.', 20000) WHERE id <= 10"
+    watcher.session.execute(grown)
+    try:
+        setting = {"READ_SETTING": "transaction_read_only"}
+        with serve(tmp_path / "server", pooler, workers=1, **setting) as server:
+            for _ in range(5):
+                begun = time.monotonic()
+                status, rows = ask(server, "/timed")
+                assert (status, [len(row["name"]) > 20_000 for row in rows]) == (200, [True] * 10)
+                assert ask(server, "/setting") == (200, ["on"])
+                assert time.monotonic() - begun < 1
+    finally:
+        watcher.session.execute("UPDATE reading_item SET name = rtrim(name, '.')")
+        watcher.session.execute("ALTER TABLE reading_item ALTER name TYPE varchar(100)")
+        watcher.session.execute("DROP EXTENSION citext")

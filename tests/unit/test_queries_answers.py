@@ -10,9 +10,10 @@ import jwt
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
 
 from pybolt import JWTAuth, Nested, Page, Param, Read, count
+from pybolt.queries.fill import fill
 from tests.reads.models import Author, Book
 from tests.reads.serving import serving
 
@@ -289,3 +290,13 @@ def test_atomic_requests_hold(tier, books, monkeypatch):
     with serving(tier, books.values("id")[:3]) as client:
         assert client.get("/").body == b"[]"
     assert seen == [True]
+
+
+def test_what_stands_in_two_places_is_one_when_it_is_filled(sqlite):
+    newest = Book.objects.filter(author=OuterRef("pk"), pages__gt=5).order_by("id").values("id")
+    counted = Author.objects.annotate(newest=Subquery(newest[:1])).values("newest")
+    query = counted.annotate(n=Count("id")).query
+    filled = fill(query, {})
+    assert filled.get_compiler(sqlite).as_sql() == query.get_compiler(sqlite).as_sql()
+    # Django counts in it while it compiles, and other threads do as well.
+    assert filled.annotations["newest"].query is not query.annotations["newest"].query

@@ -62,9 +62,14 @@ pub fn remedy(error: &Error) -> Remedy {
     }
 }
 
-/// Whether a statement has to be prepared anew: its tables have changed, or it is not known.
+/// Whether a statement has to be prepared anew: its tables have changed, or it is not known, or what a
+/// pooler has of its name is another's.
 pub fn is_stale(error: &Error) -> bool {
-    let stale = [&SqlState::FEATURE_NOT_SUPPORTED, &SqlState::INVALID_SQL_STATEMENT_NAME];
+    let stale = [
+        &SqlState::FEATURE_NOT_SUPPORTED,
+        &SqlState::INVALID_SQL_STATEMENT_NAME,
+        &SqlState::DUPLICATE_PSTATEMENT,
+    ];
     error.code().is_some_and(|code| stale.contains(&code))
 }
 
@@ -105,8 +110,8 @@ pub fn failure(error: &Error) -> Failure {
     if *found.code() == SqlState::QUERY_CANCELED {
         return Failure::Late;
     }
-    // Connections, resources, and servers that end are no mistake of the statement.
-    if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) {
+    // Connections, resources, and systems that end or fail are no mistake of the statement.
+    if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) {
         return Failure::Unavailable;
     }
     let is_of_the_text = matches!(found.position(), Some(ErrorPosition::Original(_)));

@@ -26,8 +26,8 @@ use crate::query::statement::Statement;
 use crate::query::wire::Column;
 use crate::query::{Failure, Value};
 
-/// So many statements are kept prepared on one connection.
-const MAX_PREPARED: usize = 1000;
+/// So many statements are known to one connection.
+const MAX_KNOWN: usize = 1000;
 
 /// A statement that nobody waits for may run so long before it is cancelled; what is over by itself
 /// costs nobody a connection. That is done again after twice as long each time, up to the last.
@@ -40,12 +40,17 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Link {
     client: Client,
     connector: Arc<Connector>,
-    prepared: Mutex<HashMap<Arc<Statement>, Arc<OnceCell<Prepared>>>>,
+    prepared: Known<Prepared>,
+    /// Where nothing is prepared: the statements whose types are known.
+    described: Known<()>,
     queue: Arc<Queue>,
     begun: Instant,
     /// When the last cancellation was sent, in milliseconds since `begun`; 0: never.
     cancelled: AtomicU64,
 }
+
+/// What a connection knows of statements.
+type Known<T> = Mutex<HashMap<Arc<Statement>, Arc<OnceCell<T>>>>;
 
 /// A statement that this connection knows.
 struct Prepared {
@@ -79,6 +84,7 @@ impl Link {
             client,
             connector,
             prepared: Mutex::default(),
+            described: Mutex::default(),
             queue: Arc::default(),
             begun: Instant::now(),
             cancelled: AtomicU64::new(0),
@@ -149,6 +155,7 @@ impl Link {
             // The rest of the rows, which are too many.
             self.see_off(number, async move {
                 while let Some(Ok(_)) = next(stream.as_mut()).await {}
+                drop(stream);
                 drop(over.await);
             });
             return Err(failure.into());
@@ -176,7 +183,7 @@ impl Link {
         texts: &[Text<'static>],
     ) -> Result<(RowStream, Arc<[Decoder]>), Wrong> {
         loop {
-            let cell = self.cell(statement);
+            let cell = cell(&self.prepared, statement);
             let is_known = cell.initialized();
             let prepared = cell
                 .get_or_try_init(|| async {
@@ -209,14 +216,40 @@ impl Link {
     async fn run_alone(
         &self,
         place: &Place,
+        statement: &Arc<Statement>,
+        texts: &[Text<'static>],
+    ) -> Result<(RowStream, Ending), Wrong> {
+        // Types of the project's own are asked for while rows wait, and those that wait hold up the
+        // answers: no row does the first time.
+        let described = cell(&self.described, statement);
+        let describe = || async {
+            let sql = format!("SELECT * FROM ({}) AS described LIMIT 0", statement.sql);
+            match self.send(place, statement, &sql, texts).await {
+                Ok((rows, ending)) => {
+                    drop(rows);
+                    ending.over(&self.client, place).await.ok();
+                }
+                Err(Wrong::Postgres(error)) if is_stale(&error) => return Err(error.into()),
+                // The statement itself tells.
+                Err(_) => {}
+            }
+            Ok::<_, Wrong>(())
+        };
+        described.get_or_try_init(describe).await?;
+        self.send(place, statement, &statement.sql, texts).await
+    }
+
+    async fn send(
+        &self,
+        place: &Place,
         statement: &Statement,
+        sql: &str,
         texts: &[Text<'static>],
     ) -> Result<(RowStream, Ending), Wrong> {
         let mut attempts = Attempts::new(statement);
         loop {
             let begin = &self.connector.begin;
-            let sent = send(&self.client, place, begin, &statement.sql, texts, &attempts.types);
-            let sent = sent.await;
+            let sent = send(&self.client, place, begin, sql, texts, &attempts.types).await;
             if attempts.are_over(&sent) {
                 return sent;
             }
@@ -229,18 +262,6 @@ impl Link {
         if prepared.get(statement).is_some_and(|known| Arc::ptr_eq(known, cell)) {
             prepared.remove(statement);
         }
-    }
-
-    fn cell(&self, statement: &Arc<Statement>) -> Arc<OnceCell<Prepared>> {
-        let mut prepared = self.prepared.lock();
-        if let Some(known) = prepared.get(statement) {
-            return Arc::clone(known);
-        }
-        if prepared.len() >= MAX_PREPARED {
-            // Those of plans that are gone, and whatever else.
-            prepared.clear();
-        }
-        Arc::clone(prepared.entry(Arc::clone(statement)).or_default())
     }
 
     async fn prepare(&self, statement: &Statement) -> Result<Prepared, Wrong> {
@@ -259,6 +280,19 @@ impl Link {
         let decoders = decoders(types, statement, self.connector.config.use_tz)?;
         Ok(Prepared { statement: known, decoders })
     }
+}
+
+/// What is known of `statement`, or will be.
+fn cell<T>(known: &Known<T>, statement: &Arc<Statement>) -> Arc<OnceCell<T>> {
+    let mut known = known.lock();
+    if let Some(cell) = known.get(statement) {
+        return Arc::clone(cell);
+    }
+    if known.len() >= MAX_KNOWN {
+        // Those of plans that are gone, and whatever else.
+        known.clear();
+    }
+    Arc::clone(known.entry(Arc::clone(statement)).or_default())
 }
 
 fn decoders<'a>(

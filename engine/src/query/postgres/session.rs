@@ -34,7 +34,7 @@ pub fn begin(from: &wire::Postgres, timeout: Duration) -> String {
         let value = literal(&value);
         // They are sorted: the isolation is set before anything is selected.
         let written = if LISTS.contains(&name) {
-            write!(begin, "; SELECT set_config('{name}', {value}, true)")
+            write!(begin, "; SELECT pg_catalog.set_config('{name}', {value}, true)")
         } else {
             // Defaults are those of the next one.
             let own = name.strip_prefix("default_").filter(|own| own.starts_with("transaction_"));
@@ -88,7 +88,7 @@ mod tests {
         );
         assert_eq!(
             begin(&from, timeout),
-            r#"BEGIN; SELECT set_config('search_path', E'"a b", c\\d', true); SET LOCAL work_mem = E'7''MB'; SET LOCAL transaction_read_only = E'on'; SET LOCAL statement_timeout = E'2000'; SET LOCAL TimeZone = E'UTC'"#
+            r#"BEGIN; SELECT pg_catalog.set_config('search_path', E'"a b", c\\d', true); SET LOCAL work_mem = E'7''MB'; SET LOCAL transaction_read_only = E'on'; SET LOCAL statement_timeout = E'2000'; SET LOCAL TimeZone = E'UTC'"#
         );
     }
 

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 
 use futures_util::future::join3;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, RowStream, SimpleQueryStream};
 
@@ -55,15 +56,17 @@ impl Ending {
                 break;
             }
         }
-        let mut is_open = is_refused(&ended);
+        let mut is_open = is_open_after(&ended);
         while is_open {
             place.fall_back();
-            is_open = is_refused(&client.batch_execute("ROLLBACK").await);
+            is_open = is_open_after(&client.batch_execute("ROLLBACK").await);
         }
         ended
     }
 }
 
-fn is_refused(ended: &Result<(), Error>) -> bool {
-    ended.as_ref().is_err_and(|error| error.as_db_error().is_some())
+/// Other errors are of a pooler, or leave no session.
+fn is_open_after(ended: &Result<(), Error>) -> bool {
+    let open = [&SqlState::QUERY_CANCELED, &SqlState::IN_FAILED_SQL_TRANSACTION];
+    ended.as_ref().is_err_and(|error| error.code().is_some_and(|code| open.contains(&code)))
 }
