@@ -139,7 +139,8 @@ impl Link {
             let (stream, decoders) = self.run_prepared(&place, &statement, &texts).await?;
             (stream, Some(decoders), None)
         } else {
-            let (stream, ending) = self.run_alone(&place, &statement, &texts).await?;
+            // Apart, for the sake of what is prepared: every read has a future of this size.
+            let (stream, ending) = Box::pin(self.run_alone(&place, &statement, &texts)).await?;
             (stream, None, Some(ending))
         };
         let mut stream = Box::pin(stream);
@@ -147,7 +148,7 @@ impl Link {
         let (number, link) = (place.number, Arc::clone(&self));
         let over = async move {
             match ending {
-                Some(ending) => ending.over(&link.client, &place).await,
+                Some(ending) => Box::pin(ending.over(&link.client, &place)).await,
                 None => Ok(()),
             }
         };
@@ -188,7 +189,7 @@ impl Link {
             let prepared = cell
                 .get_or_try_init(|| async {
                     self.connector.counts.prepared.fetch_add(1, Relaxed);
-                    self.prepare(statement).await
+                    Box::pin(self.prepare(statement)).await
                 })
                 .await?;
             if !is_known {
