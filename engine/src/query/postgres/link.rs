@@ -145,25 +145,19 @@ impl Link {
         };
         let mut stream = Box::pin(stream);
         let collected = collect(stream.as_mut(), max).await;
-        let (number, link) = (place.number, Arc::clone(&self));
-        let over = async move {
-            match ending {
-                Some(ending) => Box::pin(ending.over(&link.client, &place)).await,
-                None => Ok(()),
-            }
-        };
         if let Err(Wrong::Known(failure)) = collected {
             // The rest of the rows, which are too many.
-            self.see_off(number, async move {
+            let link = Arc::clone(&self);
+            self.see_off(place.number, async move {
                 while let Some(Ok(_)) = next(stream.as_mut()).await {}
                 drop(stream);
-                drop(over.await);
+                link.end(ending, &place).await.ok();
             });
             return Err(failure.into());
         }
         // After an error there may be more of it, which is passed over.
         drop(stream);
-        let ended = over.await;
+        let ended = self.end(ending, &place).await;
         let rows = collected?;
         ended?;
         let decoders = match (known, rows.first()) {
@@ -177,6 +171,18 @@ impl Link {
         Ok(Answered { rows, decoders })
     }
 
+    /// Waits until the session is free again.
+    async fn end(
+        &self,
+        ending: Option<Ending>,
+        place: &Place,
+    ) -> Result<(), tokio_postgres::Error> {
+        match ending {
+            Some(ending) => Box::pin(ending.over(&self.client, place)).await,
+            None => Ok(()),
+        }
+    }
+
     async fn run_prepared(
         &self,
         place: &Place,
@@ -185,17 +191,21 @@ impl Link {
     ) -> Result<(RowStream, Arc<[Decoder]>), Wrong> {
         loop {
             let cell = cell(&self.prepared, statement);
-            let is_known = cell.initialized();
-            let prepared = cell
-                .get_or_try_init(|| async {
-                    self.connector.counts.prepared.fetch_add(1, Relaxed);
-                    Box::pin(self.prepare(statement)).await
-                })
-                .await?;
-            if !is_known {
-                // Meanwhile others were sent.
-                place.fall_back();
-            }
+            let known = cell.get();
+            let is_known = known.is_some();
+            let prepared = match known {
+                Some(prepared) => prepared,
+                None => {
+                    let prepare = || async {
+                        self.connector.counts.prepared.fetch_add(1, Relaxed);
+                        self.prepare(statement).await
+                    };
+                    let prepared = Box::pin(cell.get_or_try_init(prepare)).await?;
+                    // Meanwhile others were sent.
+                    place.fall_back();
+                    prepared
+                }
+            };
             if place.is_left() {
                 return Err(Failure::Unavailable.into());
             }
