@@ -64,7 +64,7 @@ class Server:
     def _await_port(self) -> int:
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
-            found = re.search(r"on +http://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)\s", self.log())
+            found = re.search(r"on +http://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)\D", self.log())
             if found:
                 return int(found[1])
             if self.process.poll() is not None:
