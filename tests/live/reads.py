@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import threading
 import time
@@ -78,6 +79,21 @@ def ask(server: Server, url: str, **headers: str) -> tuple[int, Any]:
     """Status and JSON."""
     status, _, body = server.request("GET", url, headers=headers)
     return status, json.loads(body)
+
+
+def begin(server: Server, url: str) -> http.client.HTTPConnection:
+    """A request that nobody waits for yet."""
+    connection = server.connect()
+    connection.request("GET", url)
+    return connection
+
+
+def ended(connection: http.client.HTTPConnection) -> int:
+    """The status of what was begun."""
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
 
 
 def names(server: Server) -> list[str]:

@@ -19,6 +19,8 @@ from tests.live.reads import (
     Pace,
     Watcher,
     ask,
+    begin,
+    ended,
     environ,
     names,
     on_postgres,
@@ -328,19 +330,6 @@ def test_a_cancellation_that_hits_the_end_of_a_transaction_leaves_nothing_open(
             # It was our own cancellation, as far as anybody knows: who is hit by it is asked again.
             late.hits = 1
             assert ask(server, "/setting") == (200, ["on"])
-
-
-def begin(server, url):
-    connection = server.connect()
-    connection.request("GET", url)
-    return connection
-
-
-def ended(connection):
-    response = connection.getresponse()
-    response.read()
-    connection.close()
-    return response.status
 
 
 def test_a_server_that_goes_is_no_mistake_of_a_read(server, cluster, pooler):

@@ -14,6 +14,8 @@ from tests.live.reads import (
     POOL,
     Pace,
     ask,
+    begin,
+    ended,
     names,
     on_postgres,
     serve,
@@ -36,21 +38,6 @@ def alone(cluster, tmp_path_factory):
     with serve(tmp_path_factory.mktemp("alone"), on_postgres(cluster), workers=1) as server:
         names(server)
         yield server
-
-
-def begin(server, url):
-    """A request that nobody waits for yet."""
-    connection = server.connect()
-    connection.request("GET", url)
-    return connection
-
-
-def ended(connection):
-    """The status of what was begun."""
-    response = connection.getresponse()
-    response.read()
-    connection.close()
-    return response.status
 
 
 def test_a_slow_read_keeps_no_quick_one_waiting(alone, watcher):
