@@ -240,9 +240,9 @@ impl Link {
                     drop(rows);
                     ending.over(&self.client, place).await.ok();
                 }
-                Err(Wrong::Postgres(error)) if is_stale(&error) => return Err(error.into()),
                 // The statement itself tells.
-                Err(_) => {}
+                Err(Wrong::Postgres(error)) if !is_stale(&error) => {}
+                Err(wrong) => return Err(wrong),
             }
             Ok::<_, Wrong>(())
         };
